@@ -1,0 +1,40 @@
+import { defineConfig } from 'wxt'
+import pkg from './package.json' with { type: 'json' }
+import { DEFAULT_SERVER_URL } from './settings.ts'
+
+const server = new URL(process.env['WXT_SERVER_URL'] ?? DEFAULT_SERVER_URL)
+
+export default defineConfig({
+  imports: false,
+  // Nobody needs a browser opened by `wxt`: the demo brings its own.
+  webExt: { disabled: true },
+  manifestVersion: 3,
+  vite: () => ({ oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } } }),
+  manifest: ({ browser }) => ({
+    name: 'pollz: polls inside Bluesky',
+    description: 'Shows polls in bsky.app posts: vote with one click and see the tally move.',
+    version: pkg.version,
+    // For the address of the page that a PDS sends people back to. Match patterns take no port.
+    host_permissions: [`${server.protocol}//${server.hostname}/*`],
+    ...(browser === 'firefox'
+      ? {
+          browser_specific_settings: {
+            gecko: {
+              id: 'pollz@waow.tech',
+              strict_min_version: '140.0',
+              data_collection_permissions: { required: ['authenticationInfo', 'websiteContent'] },
+            },
+            gecko_android: { strict_min_version: '142.0' },
+          },
+          // Firefox's own policy turns ws: into wss:, which a server on this machine does not speak.
+          ...(server.protocol === 'http:'
+            ? {
+                content_security_policy: {
+                  extension_pages: "script-src 'self'; object-src 'self'",
+                },
+              }
+            : {}),
+        }
+      : { minimum_chrome_version: '120' }),
+  }),
+})

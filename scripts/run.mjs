@@ -1,0 +1,102 @@
+/**
+ * What stands behind `npm run demo`, `npm test` and the rest: sets up what is missing, then runs the command on the
+ * project's own Node. Plain JavaScript without packages, for any Node from 20 on.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { findTap } from '../tap/find.mjs'
+import { findChromium } from './chromium.mjs'
+
+const root = join(import.meta.dirname, '..')
+const bin = join(root, 'node_modules', '.bin')
+const say = (message) => process.stderr.write(`▸ ${message}\n`)
+
+function fail(message) {
+  process.stderr.write(`✗ ${message}\n`)
+  process.exit(1)
+}
+
+const changed = (file) => (existsSync(file) ? statSync(file).mtimeMs : 0)
+
+/** The project's own Node first: npm scripts and what they start find it as `node`. */
+const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }
+
+function packages() {
+  // npm writes this file at the end of each installation.
+  const installed = changed(join(root, 'node_modules', '.package-lock.json'))
+  if (installed >= changed(join(root, 'package-lock.json')) && existsSync(join(bin, 'node'))) return
+  say(installed ? 'updating the npm packages' : 'installing the npm packages (about a minute, once)')
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  if (status !== 0) fail('npm ci failed')
+}
+
+function lexicons() {
+  const made = changed(join(root, 'shared/src/lexicons/index.ts'))
+  const newest = Math.max(
+    ...['poll', 'vote', 'pollz/poll', 'pollz/vote'].map((name) =>
+      changed(join(root, `shared/lexicons/tech/waow/${name}.json`)),
+    ),
+  )
+  if (made > newest) return
+  say('generating types and validators from the lexicons')
+  npm('run', '--silent', 'prepare')
+}
+
+function npm(...args) {
+  const { status } = spawnSync('npm', args, { cwd: root, env, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (status !== 0) fail(`npm ${args.join(' ')} failed`)
+}
+
+/** Runs a program until it ends, handing on the signals, and ends as it ends. */
+async function handOver(file, args = []) {
+  const child = spawn(join(bin, 'node'), [join(root, file), ...args], {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  })
+  // Ctrl-C reaches the child by itself; this process only has to outlive it.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  child.on('exit', (code, signal) => process.exit(signal ? 1 : code))
+}
+
+async function browserAndTap() {
+  const tap = findTap(say)
+  if ('command' in tap) env.POLLZ_TAP = JSON.stringify(tap.command)
+  else env.POLLZ_TAP_MISSING = tap.missing
+  env.CHROMIUM = await findChromium(say)
+}
+
+const command = process.argv[2]
+try {
+  packages()
+  lexicons()
+  switch (command) {
+    case 'setup':
+      await browserAndTap()
+      break
+    case 'demo':
+      await browserAndTap()
+      if (env.POLLZ_TAP_MISSING) fail(env.POLLZ_TAP_MISSING)
+      await handOver('e2e/demo.ts')
+      break
+    case 'test':
+      await browserAndTap()
+      await handOver('scripts/test.ts', process.argv.slice(3))
+      break
+    case 'start':
+      await handOver('server/src/main.ts')
+      break
+    case 'build':
+      spawnSync('npm', ['run', 'build', '-w', 'extension'], { cwd: root, env, stdio: 'inherit' })
+      break
+    default:
+      fail(`unknown command ${command}: expected demo, test, start, build or setup`)
+  }
+} catch (error) {
+  fail(error.message)
+}

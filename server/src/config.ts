@@ -1,0 +1,87 @@
+/** The environment as one checked object. */
+import { isLoopback } from '@pollz/shared/links'
+
+export type Config = {
+  port: number
+  host: string
+  /** Origin that links and OAuth name, without a trailing slash. */
+  publicUrl: string
+  databaseUrl: string
+  databaseAuthToken: string | undefined
+  /** One per tap; empty: no tap, nothing is counted but what is announced. */
+  tapUrls: string[]
+  tapAdminPassword: string | undefined
+  plcUrl: string
+  /** XRPC service that is asked for handles; undefined: DNS and .well-known, as the spec says. */
+  handleResolverUrl: string | undefined
+  logLevel: LogLevel
+  /**
+   * A local network: PDSes on http and private addresses may be read. True only where `PLC_URL` is on
+   * loopback, so that no server on the internet can be made to read its own network.
+   */
+  local: boolean
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export class ConfigError extends Error {}
+
+/**
+ * @throws ConfigError naming the variable that is wrong, and why
+ */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const text = (name: string) => env[name]?.trim() || undefined
+
+  const port = Number(text('PORT') ?? '3000')
+  if (!Number.isInteger(port) || port < 0 || port > 65535)
+    throw new ConfigError(`PORT: expected a number from 0 to 65535, got "${env['PORT']}"`)
+
+  const url = (name: string, value: string, protocols: string[]): URL => {
+    const parsed = URL.canParse(value) ? new URL(value) : undefined
+    if (!parsed || !protocols.includes(parsed.protocol))
+      throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value}"`)
+    return parsed
+  }
+  const http = (name: string, value: string) =>
+    url(name, value, ['https:', 'http:']).href.replace(/\/$/, '')
+
+  const publicUrl = http('PUBLIC_URL', text('PUBLIC_URL') ?? `http://127.0.0.1:${port}`)
+  if (new URL(publicUrl).pathname !== '/')
+    throw new ConfigError(`PUBLIC_URL: expected an origin without a path, got "${publicUrl}"`)
+  if (new URL(publicUrl).hostname === 'localhost')
+    throw new ConfigError(
+      'PUBLIC_URL: expected http://127.0.0.1:PORT instead of localhost (OAuth redirects to a loopback address only)',
+    )
+
+  const databaseUrl = text('DATABASE_URL') ?? 'file:data/pollz.db'
+  url('DATABASE_URL', databaseUrl, ['file:', 'libsql:', 'https:', 'http:'])
+  if (/^file:(:memory:)?(\?|$)/.test(databaseUrl))
+    throw new ConfigError('DATABASE_URL: expected a file, not a database in memory')
+
+  const logLevel = LOG_LEVELS.find((level) => level === (text('LOG_LEVEL') ?? 'info'))
+  if (!logLevel)
+    throw new ConfigError(
+      `LOG_LEVEL: expected one of ${LOG_LEVELS.join(', ')}, got "${env['LOG_LEVEL']}"`,
+    )
+
+  const plcUrl = http('PLC_URL', text('PLC_URL') ?? 'https://plc.directory')
+  const handleResolver = text('HANDLE_RESOLVER_URL')
+  return {
+    port,
+    host: text('HOST') ?? '0.0.0.0',
+    publicUrl,
+    databaseUrl,
+    databaseAuthToken: text('DATABASE_AUTH_TOKEN'),
+    tapUrls: (env['TAP_URL']?.trim() ?? 'http://127.0.0.1:2480')
+      .split(',')
+      .map((value) => value.trim())
+      .filter((value) => value !== '')
+      .map((value) => http('TAP_URL', value)),
+    tapAdminPassword: text('TAP_ADMIN_PASSWORD'),
+    plcUrl,
+    handleResolverUrl: handleResolver && http('HANDLE_RESOLVER_URL', handleResolver),
+    logLevel,
+    local: isLoopback(new URL(plcUrl).hostname),
+  }
+}

@@ -1,0 +1,145 @@
+/** The read API, a superset of pollz's, and the two announcements (design section 5). */
+import { MAX_URIS, type ApiError, type PollView } from '@pollz/shared/wire'
+import { Hono, type Context } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
+import { isDid } from '../ingest/events.ts'
+import type { Found, Lookup } from '../live/lookup.ts'
+import type { Page } from '../store/queries.ts'
+import type { VoteView } from '@pollz/shared/wire'
+
+export type ApiParts = {
+  lookup: Lookup
+  newestPolls: (limit: number, cursor: string | undefined) => Promise<Page<PollView>>
+  votesOf: (
+    poll: string,
+    limit: number,
+    cursor: string | undefined,
+    voter: string | undefined,
+  ) => Promise<Page<VoteView>>
+}
+
+export function failure(c: Context, status: 400 | 404 | 410 | 413 | 500 | 502 | 503, error: string, message: string) {
+  return c.json({ error, message } satisfies ApiError, status)
+}
+
+const STATUS = {
+  InvalidRequest: 400,
+  VoteRefused: 400,
+  PollNotFound: 404,
+  RepoNotFound: 404,
+  RepoInactive: 410,
+  UpstreamFailure: 502,
+  InvalidProof: 502,
+} as const
+
+export function notFound(c: Context, found: Found & { ok: false }) {
+  return failure(c, STATUS[found.error], found.error, found.message)
+}
+
+/** @returns the limit, or a message that says what is wrong with it */
+function limitOf(c: Context, fallback: number): number | string {
+  const text = c.req.query('limit')
+  if (text === undefined) return fallback
+  const limit = Number(text)
+  return Number.isInteger(limit) && limit >= 1 && limit <= 100
+    ? limit
+    : `limit: expected 1 to 100, got "${text}"`
+}
+
+function linkNext(c: Context, cursor: string | undefined): void {
+  if (cursor === undefined) return
+  const next = new URLSearchParams(new URL(c.req.url).search)
+  next.set('cursor', cursor)
+  c.header('Link', `<${c.req.path}?${next}>; rel="next"`)
+}
+
+export function createApi({ lookup, newestPolls, votesOf }: ApiParts): Hono {
+  const api = new Hono()
+
+  // pollz's front end sends credentials, which forbids the answer "*". There are no cookies here to protect.
+  api.use(
+    cors({
+      origin: (origin) => origin || '*',
+      credentials: true,
+      allowMethods: ['GET', 'POST'],
+      exposeHeaders: ['Link'],
+      maxAge: 86_400,
+    }),
+  )
+  api.use(
+    bodyLimit({
+      maxSize: 4096,
+      onError: (c) => failure(c, 413, 'InvalidRequest', 'body: expected at most 4096 bytes'),
+    }),
+  )
+
+  api.get('/polls', async (c) => {
+    const limit = limitOf(c, 50)
+    if (typeof limit === 'string') return failure(c, 400, 'InvalidRequest', limit)
+    const cursor = c.req.query('cursor')
+    if (cursor !== undefined && !/^-?\d{1,16}\.\d{1,16}$/.test(cursor))
+      return failure(c, 400, 'InvalidRequest', `cursor: not one of this list: "${cursor}"`)
+    const page = await newestPolls(limit, cursor)
+    linkNext(c, page.cursor)
+    return c.json(
+      page.items.map(({ uri, repo, rkey, text, options, createdAt, total, handle }) => ({
+        uri,
+        repo,
+        rkey,
+        text,
+        options: options.map((option) => option.text),
+        createdAt,
+        voteCount: total,
+        handle,
+      })),
+    )
+  })
+
+  api.get('/polls/:uri', async (c) => {
+    const found = await lookup.find(c.req.param('uri'))
+    return found.ok ? c.json(found.poll) : notFound(c, found)
+  })
+
+  api.get('/polls/:uri/votes', async (c) => {
+    const limit = limitOf(c, 100)
+    if (typeof limit === 'string') return failure(c, 400, 'InvalidRequest', limit)
+    const { cursor, voter } = c.req.query()
+    if (cursor !== undefined && !/^\d{1,16}$/.test(cursor))
+      return failure(c, 400, 'InvalidRequest', `cursor: not one of this list: "${cursor}"`)
+    if (voter !== undefined && !isDid(voter))
+      return failure(c, 400, 'InvalidRequest', `voter: expected a DID, got "${voter}"`)
+    const found = await lookup.find(c.req.param('uri'))
+    if (!found.ok) return notFound(c, found)
+    const page = await votesOf(found.uri, limit, cursor, voter)
+    linkNext(c, page.cursor)
+    return c.json(page.items)
+  })
+
+  api.get('/tallies', async (c) => {
+    const uris = c.req.queries('uri') ?? []
+    if (uris.length < 1 || uris.length > MAX_URIS)
+      return failure(c, 400, 'InvalidRequest', `uri: expected 1 to ${MAX_URIS} of them, got ${uris.length}`)
+    const found = await Promise.all(uris.map((uri) => lookup.find(uri)))
+    return c.json(
+      found.map((it, i) =>
+        it.ok ? it.poll : { uri: uris[i], error: it.error, message: it.message },
+      ),
+    )
+  })
+
+  api.post('/votes', (c) => announced(c, (uri) => lookup.fetchVote(uri)))
+  api.post('/polls', (c) => announced(c, (uri) => lookup.fetchPoll(uri)))
+
+  /** "This record exists now, go and read it." */
+  async function announced(c: Context, fetch: (uri: string) => Promise<Found>) {
+    const body: unknown = await c.req.json().catch(() => undefined)
+    const uri = typeof body === 'object' && body !== null && 'uri' in body ? body.uri : undefined
+    if (typeof uri !== 'string')
+      return failure(c, 400, 'InvalidRequest', 'uri: expected the at-uri of a record')
+    const found = await fetch(uri)
+    return found.ok ? c.json(found.poll) : notFound(c, found)
+  }
+
+  return api
+}

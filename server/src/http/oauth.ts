@@ -1,0 +1,63 @@
+/** What the extension signs in with: the client's metadata, and the page that a PDS sends people back to. */
+import {
+  buildAtprotoLoopbackClientMetadata,
+  type OAuthClientMetadataInput,
+} from '@atproto/oauth-types'
+import { isLoopback } from '@pollz/shared/links'
+import { OAUTH_SCOPE } from '@pollz/shared/oauth'
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { html } from 'hono/html'
+
+export function clientMetadata(publicUrl: string): OAuthClientMetadataInput {
+  const redirect = `${publicUrl}/oauth/callback`
+  // A PDS can't fetch metadata from a loopback address: atproto has a client id of its own for it.
+  if (isLoopback(new URL(publicUrl).hostname))
+    return buildAtprotoLoopbackClientMetadata({
+      scope: OAUTH_SCOPE,
+      redirect_uris: [redirect as `http://127.0.0.1/${string}`],
+    })
+  return {
+    client_id: `${publicUrl}/oauth/client-metadata.json`,
+    client_name: 'pollz',
+    client_uri: publicUrl,
+    application_type: 'web',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: [redirect as `https://${string}`],
+    scope: OAUTH_SCOPE,
+    token_endpoint_auth_method: 'none',
+    dpop_bound_access_tokens: true,
+  }
+}
+
+export function createOAuth(publicUrl: string): Hono {
+  const oauth = new Hono()
+  oauth.get('/client-metadata.json', cors(), (c) => c.json(clientMetadata(publicUrl)))
+  // The answer is in the fragment, which the extension reads from the tab's address and no server ever sees.
+  oauth.get('/callback', (c) => {
+    c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'")
+    c.header('Referrer-Policy', 'no-referrer')
+    return c.html(html`<!doctype html>
+      <html lang="en">
+        <head>
+          <meta charset="utf-8" />
+          <title>Signing in to pollz</title>
+          <style>
+            body {
+              font: 16px/1.5 system-ui, sans-serif;
+              color-scheme: light dark;
+              max-width: 32em;
+              margin: 20vh auto;
+              padding: 0 16px;
+            }
+          </style>
+        </head>
+        <body>
+          <h1>Signing you in…</h1>
+          <p>This tab closes by itself. If it stays open, the pollz extension is not running in this browser.</p>
+        </body>
+      </html>`)
+  })
+  return oauth
+}

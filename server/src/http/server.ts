@@ -1,0 +1,69 @@
+/** All routes on one port. */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import { WebSocketServer } from 'ws'
+import type { Hub } from '../live/hub.ts'
+import { reasonOf, type Log } from '../log.ts'
+import { createApi, failure, type ApiParts } from './api.ts'
+import { createOAuth } from './oauth.ts'
+import { createPages } from './pages.ts'
+
+export type Readiness = { ready: boolean; database: string; tap: string }
+
+export type HttpParts = ApiParts & {
+  publicUrl: string
+  hub: Hub
+  readiness: () => Readiness
+  log: Log
+}
+
+export function createApp({ publicUrl, readiness, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
+  const app = new Hono()
+  app.use(async (c, next) => {
+    await next()
+    c.header('X-Content-Type-Options', 'nosniff')
+  })
+  app.onError((error, c) => {
+    log.error('a request failed', { path: c.req.path, reason: reasonOf(error), stack: error.stack })
+    return failure(c, 500, 'InternalServerError', 'something went wrong here; it has been logged')
+  })
+  app.notFound((c) => failure(c, 404, 'NotFound', `there is nothing at ${c.req.path}`))
+  app.route('/api', createApi(parts))
+  app.route('/oauth', createOAuth(publicUrl))
+  app.route('/', createPages(parts.lookup, publicUrl))
+  app.get('/health', (c) => c.json({ status: 'ok' }))
+  app.get('/ready', (c) => {
+    const ready = readiness()
+    return c.json(ready, ready.ready ? 200 : 503)
+  })
+  return app
+}
+
+/** @returns the server, listening, and its port */
+export async function listen(
+  { hub, ...parts }: HttpParts,
+  port: number,
+  host: string,
+): Promise<{ server: Server; port: number }> {
+  const app = createApp(parts)
+  const server = createServer(getRequestListener(app.fetch))
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: 64 * 1024,
+  })
+  server.on('upgrade', (request, socket, head) => {
+    if (new URL(request.url ?? '', 'http://localhost').pathname !== '/live') {
+      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
+      return
+    }
+    sockets.handleUpgrade(request, socket, head, (ws) => hub.add(ws))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+  return { server, port: (server.address() as AddressInfo).port }
+}

@@ -1,0 +1,252 @@
+/**
+ * What the network says, checked: one of tap's messages in, a change or the reason why it is none out.
+ * Everything after this file trusts what it gets.
+ */
+import { families, familyOfPoll, familyOfVote, type PollContent } from '@pollz/shared/families'
+
+/** The newest version of a vote record; `vote: null` is a record that is deleted or names no poll. */
+export type VoteChange = {
+  type: 'vote'
+  did: string
+  /** `Family.id` */
+  family: number
+  rkey: string
+  /** TID of the commit, which C3 compares */
+  rev: string
+  vote: { subject: string; option: number; /** microseconds since 1970 */ createdAt: number } | null
+}
+
+/** The newest version of a poll record; `poll: null` is a record that is deleted or invalid. */
+export type PollChange = {
+  type: 'poll'
+  did: string
+  family: number
+  rkey: string
+  rev: string
+  poll: PollContent | null
+}
+
+export type AccountChange = {
+  type: 'account'
+  did: string
+  status: AccountStatus
+  /** null where it does not resolve */
+  handle: string | null
+}
+
+export type Change = VoteChange | PollChange | AccountChange
+
+export const ACCOUNT_STATUSES = [
+  'active',
+  'takendown',
+  'suspended',
+  'deactivated',
+  'deleted',
+] as const
+export type AccountStatus = (typeof ACCOUNT_STATUSES)[number]
+
+/** An event that is kept for its operator to look at, because all or part of it can't be used. */
+export type SetAside = {
+  /** at-uri or DID, as far as it is known; else empty */
+  uri: string
+  reason: string
+  event: string
+}
+
+/** `id` is what tap wants acked; a message without one can't be acked. */
+export type ReadEvent = { id: number | undefined; change?: Change; setAside?: SetAside }
+
+const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/
+const RKEY = /^[a-zA-Z0-9._~:-]{1,512}$/
+/** https://atproto.com/specs/tid */
+const TID = /^[234567abcdefghij][234567abcdefghijklmnopqrstuvwxyz]{12}$/
+const HANDLE = /^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
+
+const MAX_DID = 2048
+/** Bytes of a message that are kept when it is set aside. */
+const MAX_KEPT = 10_000
+
+export function isDid(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_DID && DID.test(value)
+}
+
+export function isRkey(value: unknown): value is string {
+  return typeof value === 'string' && RKEY.test(value) && value !== '.' && value !== '..'
+}
+
+export function isTid(value: unknown): value is string {
+  return typeof value === 'string' && TID.test(value)
+}
+
+export function isHandle(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 253 && HANDLE.test(value)
+}
+
+/** `at://REPO/COLLECTION/RKEY` in its parts; undefined where it is anything else. */
+export function parseAtUri(
+  uri: string,
+): { repo: string; collection: string; rkey: string } | undefined {
+  const parts = uri.split('/')
+  if (parts.length !== 5 || parts[0] !== 'at:' || parts[1] !== '') return undefined
+  const [, , repo, collection, rkey] = parts as [string, string, string, string, string]
+  if (!(isDid(repo) || isHandle(repo)) || !isRkey(rkey)) return undefined
+  return { repo, collection, rkey }
+}
+
+const ALPHABET = '234567abcdefghijklmnopqrstuvwxyz'
+
+/** The time in a TID, in microseconds since 1970. */
+export function timeOfTid(tid: string): number {
+  let time = 0
+  for (let i = 0; i < 11; i++) time = time * 32 + ALPHABET.indexOf(tid[i]!)
+  return time
+}
+
+/** RFC 3339 to microseconds since 1970, rounded down; NaN for what is no date, such as a leap second. */
+export function microseconds(datetime: string): number {
+  const [whole, fraction, zone] = datetime.split(/\.(\d+)/)
+  if (fraction === undefined) return Date.parse(datetime) * 1000
+  return Date.parse(`${whole}${zone}`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+}
+
+class Misfit extends Error {}
+
+function field<T>(
+  object: Record<string, unknown>,
+  name: string,
+  is: (value: unknown) => value is T,
+  what: string,
+): T {
+  const value = object[name]
+  if (is(value)) return value
+  throw new Misfit(`${name}: expected ${what}, got ${show(value)}`)
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isAction = (value: unknown): value is 'create' | 'update' | 'delete' =>
+  value === 'create' || value === 'update' || value === 'delete'
+const isStatus = (value: unknown): value is AccountStatus =>
+  ACCOUNT_STATUSES.includes(value as AccountStatus)
+
+/**
+ * Reads one message of tap's channel. It never throws: what doesn't fit comes back with the reason, to be set
+ * aside, and acked where it has an id. A record whose event fits but whose content doesn't match its lexicon is both
+ * set aside and a change: as good as not there from this version on (C1).
+ */
+export function readEvent(message: string): ReadEvent {
+  const aside = (uri: string, reason: string): SetAside => ({
+    uri,
+    reason,
+    event: message.slice(0, MAX_KEPT),
+  })
+  let data: unknown
+  try {
+    data = JSON.parse(message)
+  } catch {
+    // It has to be acked all the same, or tap sends it for ever: the id may still be legible.
+    const id = /"id"\s*:\s*(\d{1,15})\b/.exec(message)?.[1]
+    return { id: id === undefined ? undefined : Number(id), setAside: aside('', 'event: not JSON') }
+  }
+  const id = isObject(data) && Number.isSafeInteger(data['id']) ? (data['id'] as number) : undefined
+  try {
+    if (!isObject(data)) throw new Misfit(`event: expected an object, got ${show(data)}`)
+    if (data['type'] === 'record')
+      return { id, ...readRecordEvent(field(data, 'record', isObject, 'an object'), aside) }
+    if (data['type'] === 'identity')
+      return { id, change: readIdentity(field(data, 'identity', isObject, 'an object')) }
+    throw new Misfit(`type: expected record or identity, got ${show(data['type'])}`)
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error
+    const subject = isObject(data) && (data['record'] ?? data['identity'])
+    const did = isObject(subject) && isDid(subject['did']) ? subject['did'] : ''
+    return { id, setAside: aside(did, error.message) }
+  }
+}
+
+function readIdentity(identity: Record<string, unknown>): AccountChange {
+  const did = field(identity, 'did', isDid, 'a DID')
+  const { status, is_active: active, handle } = identity
+  // Hosts may have statuses that nobody has heard of: whether the account is active is what counts.
+  const known = isStatus(status)
+    ? status
+    : typeof active === 'boolean'
+      ? active
+        ? 'active'
+        : 'deactivated'
+      : undefined
+  if (!known) throw new Misfit(`status: expected an account status, got ${show(status)}`)
+  const resolves = isHandle(handle) && handle !== 'handle.invalid'
+  return { type: 'account', did, status: known, handle: resolves ? handle : null }
+}
+
+function readRecordEvent(
+  event: Record<string, unknown>,
+  aside: (uri: string, reason: string) => SetAside,
+): Omit<ReadEvent, 'id'> {
+  const did = field(event, 'did', isDid, 'a DID')
+  const rkey = field(event, 'rkey', isRkey, 'a record key')
+  const rev = field(event, 'rev', isTid, 'a TID')
+  const action = field(event, 'action', isAction, 'create, update or delete')
+  const collection = event['collection']
+  if (typeof collection !== 'string' || !(familyOfPoll.has(collection) || familyOfVote.has(collection)))
+    throw new Misfit(`collection: expected one of the poll families, got ${show(collection)}`)
+  const { change, reason } = readRecord(
+    { did, collection, rkey, rev },
+    action === 'delete' ? null : (event['record'] ?? undefined),
+  )
+  return reason === undefined
+    ? { change }
+    : { change, setAside: aside(`at://${did}/${collection}/${rkey}`, reason) }
+}
+
+/**
+ * A record's version as a change, wherever it was read.
+ *
+ * @param record null: it was deleted; undefined: it is there but could not be decoded
+ */
+export function readRecord(
+  at: { did: string; collection: string; rkey: string; rev: string },
+  record: unknown,
+): { change: VoteChange | PollChange; reason?: string } {
+  const { did, rkey, rev } = at
+  const ofPoll = familyOfPoll.get(at.collection)
+  if (ofPoll) {
+    const base = { type: 'poll' as const, did, family: ofPoll.id, rkey, rev }
+    if (record === null) return { change: { ...base, poll: null } }
+    const read = ofPoll.readPoll(record)
+    if (!read.ok) return { change: { ...base, poll: null }, reason: `record: ${read.reason}` }
+    const { text, options, createdAt } = read.value
+    if (Number.isNaN(microseconds(createdAt)))
+      return { change: { ...base, poll: null }, reason: `createdAt: no date: ${show(createdAt)}` }
+    return { change: { ...base, poll: { text, options, createdAt } } }
+  }
+  const ofVote = familyOfVote.get(at.collection)
+  if (!ofVote) throw new Error(`no family has the collection ${at.collection}`)
+  const base = { type: 'vote' as const, did, family: ofVote.id, rkey, rev }
+  if (record === null) return { change: { ...base, vote: null } }
+  const read = ofVote.readVote(record)
+  if (!read.ok) return { change: { ...base, vote: null }, reason: `record: ${read.reason}` }
+  const { subject, option, createdAt } = read.value
+  const made = microseconds(createdAt)
+  if (Number.isNaN(made))
+    return { change: { ...base, vote: null }, reason: `createdAt: no date: ${show(createdAt)}` }
+  const poll = parseAtUri(subject)
+  if (!poll || !isDid(poll.repo) || poll.collection !== ofVote.poll)
+    return {
+      change: { ...base, vote: null },
+      reason: `subject: expected the at-uri of a ${ofVote.poll} by DID, got ${show(subject)}`,
+    }
+  return { change: { ...base, vote: { subject, option, createdAt: made } } }
+}
+
+/** at-uri of the record that a change is about. */
+export function uriOf(change: VoteChange | PollChange): string {
+  const family = families.find(({ id }) => id === change.family)!
+  return `at://${change.did}/${family[change.type]}/${change.rkey}`
+}

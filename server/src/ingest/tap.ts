@@ -1,0 +1,145 @@
+/**
+ * The consumer of one tap: messages in, batches to the store, acks after the commit. It speaks `ws` itself because
+ * @atproto/tap's channel stops for good on an ordinary close and never acks what it can't parse.
+ */
+import { setTimeout } from 'node:timers/promises'
+import { Tap } from '@atproto/tap'
+import { WebSocket } from 'ws'
+import { reasonOf, type Log } from '../log.ts'
+
+/** Events in one transaction: more make it no faster. */
+const MAX_BATCH = 500
+/** Queued events at which the socket is paused, and at which it is read again: tap itself has no limit. */
+const PAUSE_AT = 5_000
+const RESUME_AT = 1_000
+/** Silence after which the connection is taken for dead, in ms; tap answers a ping. */
+const HEARTBEAT = 30_000
+const MAX_BACKOFF = 10_000
+/** tap sends records; a message that is larger is none. */
+const MAX_MESSAGE = 4 * 1024 * 1024
+
+export type TapOptions = {
+  url: string
+  adminPassword: string | undefined
+  /** Resolves with the ids to ack once the messages are committed; throws where they are not. */
+  store: (messages: string[]) => Promise<number[]>
+  /** Called on each new connection. */
+  onConnect: () => void
+  log: Log
+  signal: AbortSignal
+}
+
+export class TapConsumer {
+  readonly url: string
+  connected = false
+  /** Ends when the signal is aborted and what was taken is committed and acked. */
+  readonly done: Promise<void>
+  #options: TapOptions
+  #tap: Tap
+
+  constructor(options: TapOptions) {
+    this.#options = options
+    this.url = options.url
+    const { adminPassword } = options
+    this.#tap = new Tap(options.url, adminPassword === undefined ? {} : { adminPassword })
+    this.done = this.#run()
+  }
+
+  /** Has tap track these repos. It may be told again and again. */
+  async track(dids: string[]): Promise<void> {
+    await this.#tap.addRepos(dids)
+  }
+
+  async #run(): Promise<void> {
+    const { log, signal, url } = this.#options
+    let failures = 0
+    while (!signal.aborted) {
+      const started = Date.now()
+      const reason = await this.#connection()
+      if (signal.aborted) return
+      if (Date.now() - started > MAX_BACKOFF) failures = 0
+      const wait = Math.min(100 * 2 ** failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
+      log.warn('tap is not connected', { url, reason, retryInMs: Math.round(wait) })
+      await setTimeout(wait, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  /** One connection from open to close. Resolves with why it ended, after its last batch. */
+  #connection(): Promise<string> {
+    const { adminPassword, log, onConnect, signal, store, url } = this.#options
+    const channel = new URL('/channel', url)
+    channel.protocol = channel.protocol === 'https:' ? 'wss:' : 'ws:'
+    const socket = new WebSocket(channel, {
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE,
+      handshakeTimeout: 10_000,
+      ...(adminPassword === undefined ? {} : { auth: `admin:${adminPassword}` }),
+    })
+
+    const queue: string[] = []
+    let storing = Promise.resolve()
+    let busy = false
+    let reason = ''
+    let heard = Date.now()
+
+    const drain = async () => {
+      busy = true
+      while (queue.length > 0) {
+        const batch = queue.splice(0, MAX_BATCH)
+        if (socket.isPaused && queue.length <= RESUME_AT) socket.resume()
+        try {
+          const ids = await store(batch)
+          // On a socket that has closed meanwhile this does nothing: tap sends those again.
+          if (socket.readyState === WebSocket.OPEN)
+            for (const id of ids) socket.send(`{"type":"ack","id":${id}}`)
+        } catch (error) {
+          // Nothing of it is acked, so nothing is lost: a new connection has it sent again.
+          reason = `could not store: ${reasonOf(error)}`
+          queue.length = 0
+          socket.terminate()
+        }
+      }
+      busy = false
+    }
+
+    socket.on('message', (data) => {
+      heard = Date.now()
+      if (signal.aborted) return
+      queue.push(data.toString())
+      if (queue.length >= PAUSE_AT) socket.pause()
+      if (!busy) storing = drain()
+    })
+    socket.on('open', () => {
+      this.connected = true
+      log.info('tap is connected', { url })
+      onConnect()
+    })
+    socket.on('pong', () => (heard = Date.now()))
+    socket.on('error', (error) => (reason ||= error.message))
+
+    const heartbeat = setInterval(() => {
+      if (socket.readyState !== WebSocket.OPEN || socket.isPaused) return
+      if (Date.now() - heard > HEARTBEAT) {
+        reason = `silent for ${HEARTBEAT} ms`
+        socket.terminate()
+      } else {
+        socket.ping()
+      }
+    }, HEARTBEAT / 3)
+    const stop = async () => {
+      await storing
+      socket.close(1000)
+    }
+    signal.addEventListener('abort', stop, { once: true })
+
+    return new Promise((resolve) => {
+      socket.on('close', async (code) => {
+        this.connected = false
+        clearInterval(heartbeat)
+        signal.removeEventListener('abort', stop)
+        await storing
+        resolve(reason || `closed with ${code}`)
+      })
+    })
+  }
+}

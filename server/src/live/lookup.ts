@@ -1,0 +1,150 @@
+/** Finding a poll by any of its names: in memory, in the database, else on its author's PDS. */
+import { familyOfPoll, familyOfVote } from '@pollz/shared/families'
+import type { PollView } from '@pollz/shared/wire'
+import { isDid, parseAtUri, readRecord, type Change } from '../ingest/events.ts'
+import type { RepoError, RepoRead, Repos } from '../ingest/repos.ts'
+import type { Applied } from '../store/counting.ts'
+import type { Polls } from './polls.ts'
+
+export type LookupError = 'InvalidRequest' | 'PollNotFound' | 'VoteRefused' | RepoError
+
+/** `uri`: the poll's at-uri with the author's DID, also where there is no poll (yet). */
+export type Found =
+  | { ok: true; uri: string; poll: PollView }
+  | { ok: false; uri: string | undefined; error: LookupError; message: string }
+
+/** How long an answer of a PDS that there is no such poll is believed, in ms. */
+const KEEP_MISSES = 10_000
+const MAX_MISSES = 10_000
+
+export class Lookup {
+  #polls: Polls
+  #repos: Repos
+  #store: (changes: Change[]) => Promise<Applied>
+  #track: (dids: string[]) => void
+  #underway = new Map<string, Promise<Found>>()
+  #misses = new Map<string, { found: Found; until: number }>()
+
+  /**
+   * @param store resolves with what changed once it is committed
+   * @param track has tap track the author of a poll that somebody asked for
+   */
+  constructor(
+    polls: Polls,
+    repos: Repos,
+    store: (changes: Change[]) => Promise<Applied>,
+    track: (dids: string[]) => void,
+  ) {
+    this.#polls = polls
+    this.#repos = repos
+    this.#store = store
+    this.#track = track
+  }
+
+  /** @param uri at-uri of a poll, by DID or handle */
+  async find(uri: string): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfPoll)
+    if (!named.ok) return named
+    const state = await this.#polls.find(named.uri)
+    switch (state.state) {
+      case 'there':
+        return { ok: true, uri: named.uri, poll: state.poll }
+      case 'gone':
+        return missing(named.uri)
+      case 'inactive':
+        return {
+          ok: false,
+          uri: named.uri,
+          error: 'RepoInactive',
+          message: `the account of ${named.uri} is ${state.status}`,
+        }
+      case 'unknown':
+        return this.#once(named.uri, () => this.fetchPoll(named.uri))
+      default:
+        return state satisfies never
+    }
+  }
+
+  /** Reads a poll from its PDS, whatever is known of it. @param uri at-uri of a poll, by DID or handle */
+  async fetchPoll(uri: string): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfPoll)
+    if (!named.ok) return named
+    const read = await this.#fetch(named.uri)
+    if (!read.ok) return { ...read, uri: named.uri }
+    this.#track([named.repo])
+    const state = await this.#polls.find(named.uri)
+    return state.state === 'there'
+      ? { ok: true, uri: named.uri, poll: state.poll }
+      : missing(named.uri)
+  }
+
+  /**
+   * Reads a vote, or its absence, from its PDS and counts it. The answer is the poll it is for; for a vote that is no
+   * longer there, the poll it was for, as far as this changed its tally.
+   *
+   * @param uri at-uri of a vote record, by DID
+   */
+  async fetchVote(uri: string): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfVote)
+    if (!named.ok) return named
+    const read = await this.#fetch(named.uri)
+    if (!read.ok) return { ...read, uri: undefined }
+    const { change, applied } = read.value
+    if (change.type === 'vote' && change.vote) {
+      if (applied.unknownAuthors.size > 0) this.#track([...applied.unknownAuthors])
+      return this.find(change.vote.subject)
+    }
+    const poll = applied.tallies.keys().next().value
+    return poll === undefined
+      ? { ok: false, uri: undefined, error: 'PollNotFound', message: `${uri} names no poll` }
+      : this.find(poll)
+  }
+
+  async #fetch(
+    uri: string,
+  ): Promise<RepoRead<{ change: Change; applied: Applied }>> {
+    const { repo, collection, rkey } = parseAtUri(uri)!
+    const read = await this.#repos.readRecord(repo, collection, rkey)
+    if (!read.ok) return read
+    const { change } = readRecord(read.value, read.value.record)
+    return { ok: true, value: { change, applied: await this.#store([change]) } }
+  }
+
+  async #canonical(
+    uri: string,
+    families: ReadonlyMap<string, unknown>,
+  ): Promise<{ ok: true; uri: string; repo: string } | (Found & { ok: false })> {
+    const parts = parseAtUri(uri)
+    if (!parts || !families.has(parts.collection)) {
+      const expected = [...families.keys()].map((nsid) => `at://REPO/${nsid}/RKEY`).join(' or ')
+      return { ok: false, uri: undefined, error: 'InvalidRequest', message: `uri: expected ${expected}` }
+    }
+    if (isDid(parts.repo)) return { ok: true, uri, repo: parts.repo }
+    const repo = await this.#repos.resolveRepo(parts.repo)
+    if (!repo.ok) return { ...repo, uri: undefined }
+    return { ok: true, uri: `at://${repo.value}/${parts.collection}/${parts.rkey}`, repo: repo.value }
+  }
+
+  /** One request to a PDS however many ask, and none for what it said a moment ago it has not. */
+  #once(uri: string, fetch: () => Promise<Found>): Promise<Found> {
+    const miss = this.#misses.get(uri)
+    if (miss && miss.until > Date.now()) return Promise.resolve(miss.found)
+    let underway = this.#underway.get(uri)
+    if (!underway) {
+      underway = fetch().then((found) => {
+        if (!found.ok) {
+          if (this.#misses.size >= MAX_MISSES) this.#misses.clear()
+          this.#misses.set(uri, { found, until: Date.now() + KEEP_MISSES })
+        }
+        return found
+      })
+      this.#underway.set(uri, underway)
+      void underway.finally(() => this.#underway.delete(uri)).catch(() => {})
+    }
+    return underway
+  }
+}
+
+function missing(uri: string): Found & { ok: false } {
+  return { ok: false, uri, error: 'PollNotFound', message: `there is no poll ${uri}` }
+}

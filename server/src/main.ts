@@ -1,0 +1,17 @@
+/** `npm start`: the server alone, configured by the environment. */
+import { ConfigError, readConfig } from './config.ts'
+import { createLog, reasonOf } from './log.ts'
+import { startServer } from './server.ts'
+
+const stop = new AbortController()
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+
+try {
+  const config = readConfig(process.env)
+  const { done } = await startServer(config, createLog(config.logLevel), stop.signal)
+  await done
+  process.exit(0)
+} catch (error) {
+  process.stderr.write(`${reasonOf(error)}\n`)
+  process.exit(error instanceof ConfigError ? 2 : 1)
+}

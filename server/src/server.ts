@@ -1,0 +1,121 @@
+/** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
+import type { Config } from './config.ts'
+import { listen, type Readiness } from './http/server.ts'
+import { createRepos } from './ingest/repos.ts'
+import { TapConsumer } from './ingest/tap.ts'
+import { Hub } from './live/hub.ts'
+import { Lookup } from './live/lookup.ts'
+import { Polls } from './live/polls.ts'
+import { reasonOf, type Log } from './log.ts'
+import { findPoll, newestPolls, pollAuthors, votesOf } from './store/queries.ts'
+import { Store, type Stored } from './store/store.ts'
+
+/** DIDs in one request to tap. */
+const TRACK_AT_ONCE = 500
+
+/**
+ * Starts everything. It is stopped by the signal: no more events are taken, what was taken is committed and acked,
+ * the sockets are closed; then `done` resolves.
+ *
+ * @throws Error naming the variable that is wrong
+ */
+export async function startServer(
+  config: Config,
+  log: Log,
+  signal: AbortSignal,
+): Promise<{ port: number; done: Promise<void> }> {
+  const store = await Store.open(
+    { url: config.databaseUrl, authToken: config.databaseAuthToken },
+    (applied) => {
+      polls.apply(applied)
+      hub.apply(applied)
+    },
+  )
+  const polls = new Polls((uri) => findPoll(store.reader, uri))
+
+  const track = (dids: string[]) => {
+    for (const tap of taps)
+      tap.track(dids).catch((error: unknown) =>
+        // At the next connection all authors are told again.
+        log.warn('tap could not be told whom to track', { url: tap.url, reason: reasonOf(error) }),
+      )
+  }
+  const trackAuthors = async (tap: TapConsumer) => {
+    for (let after = 0; ;) {
+      const { dids, last } = await pollAuthors(store.reader, after, TRACK_AT_ONCE)
+      if (dids.length === 0) return
+      await tap.track(dids)
+      after = last
+    }
+  }
+  const logSetAside = ({ setAside }: Stored) => {
+    for (const { uri, reason } of setAside) log.warn('an event was set aside', { uri, reason })
+  }
+
+  const lookup = new Lookup(
+    polls,
+    createRepos(config),
+    async (changes) => (await store.storeChanges(changes)).applied,
+    track,
+  )
+  const hub = new Hub((uri) => lookup.find(uri), signal)
+
+  const taps = config.tapUrls.map((url) => {
+    const tap: TapConsumer = new TapConsumer({
+      url,
+      adminPassword: config.tapAdminPassword,
+      store: async (messages) => {
+        const stored = await store.storeMessages(messages)
+        logSetAside(stored)
+        if (stored.applied.unknownAuthors.size > 0) track([...stored.applied.unknownAuthors])
+        return stored.ids
+      },
+      onConnect: () =>
+        void trackAuthors(tap).catch((error: unknown) =>
+          log.warn('tap could not be told whom to track', { url, reason: reasonOf(error) }),
+        ),
+      log,
+      signal,
+    })
+    return tap
+  })
+
+  const readiness = (): Readiness => {
+    const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)
+    const tap =
+      taps.length === 0
+        ? 'TAP_URL names none'
+        : missing.length === 0
+          ? 'ok'
+          : `not connected: ${missing.join(', ')}`
+    const database = store.failure ?? 'ok'
+    return { ready: tap === 'ok' && database === 'ok', database, tap }
+  }
+
+  const { server, port } = await listen(
+    {
+      publicUrl: config.publicUrl,
+      lookup,
+      hub,
+      newestPolls: (...args) => newestPolls(store.reader, ...args),
+      votesOf: (...args) => votesOf(store.reader, ...args),
+      readiness,
+      log,
+    },
+    config.port,
+    config.host,
+  )
+  log.info('listening', { port, publicUrl: config.publicUrl, taps: config.tapUrls })
+
+  const done = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', async () => {
+      const closed = new Promise<void>((end) => server.close(() => end()))
+      await Promise.all(taps.map((tap) => tap.done))
+      server.closeAllConnections()
+      await closed
+      await store.close()
+      resolve()
+    })
+  })
+  return { port, done }
+}

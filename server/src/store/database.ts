@@ -1,0 +1,36 @@
+/** Opens the database: one connection for the writer, one for everybody who reads. */
+import { createClient, type Client } from '@libsql/client'
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+export type DatabaseOptions = { url: string; authToken: string | undefined }
+
+/**
+ * For a file the settings hold for this one connection: `synchronous=FULL` is what makes C9 true after
+ * power loss as well.
+ *
+ * @throws Error naming DATABASE_URL where it can't be opened
+ */
+export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
+  try {
+    const path = filePath(url)
+    if (path) mkdirSync(dirname(path), { recursive: true })
+    const client = createClient(authToken === undefined ? { url } : { url, authToken })
+    if (path) {
+      await client.execute('PRAGMA journal_mode = WAL')
+      await client.execute('PRAGMA synchronous = FULL')
+      await client.execute('PRAGMA busy_timeout = 5000')
+      await client.execute('PRAGMA wal_autocheckpoint = 16384')
+      await client.execute('PRAGMA cache_size = -262144')
+    } else {
+      await client.execute('SELECT 1')
+    }
+    return client
+  } catch (cause) {
+    throw new Error(`DATABASE_URL: can't open ${url}`, { cause })
+  }
+}
+
+function filePath(url: string): string | undefined {
+  return url.startsWith('file:') ? url.slice('file:'.length).replace(/^\/\/(?=\/)/, '').split('?')[0] : undefined
+}

@@ -1,0 +1,122 @@
+/** What is read from the database, named by what it is for. */
+import type { Client, InValue, Row } from '@libsql/client'
+import { families } from '@pollz/shared/families'
+import type { PollView, VoteView } from '@pollz/shared/wire'
+import type { AccountStatus } from '../ingest/events.ts'
+import { CHOICES, POLL_IS_THERE } from './counting.ts'
+
+/** What is known of a poll. `unknown`: no version of it was ever seen. */
+export type PollState =
+  | { state: 'there'; poll: PollView }
+  | { state: 'gone' }
+  | { state: 'inactive'; status: AccountStatus }
+  | { state: 'unknown' }
+
+export type Page<T> = { items: T[]; cursor: string | undefined }
+
+const POLL_COLUMNS = `p.id, p.uri, p.rev, p.text, p.options, p.created_at, p.made, a.handle, a.status,
+  coalesce(p.first_vote < p.options_changed, 0) AS edited,
+  max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
+  (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
+
+function pollView(row: Row): PollView {
+  const uri = String(row['uri'])
+  const [, , repo, , rkey] = uri.split('/') as [string, string, string, string, string]
+  const counts = new Map<number, number>(JSON.parse(String(row['counts'])))
+  // C1: only an option of the poll counts.
+  const options = (JSON.parse(String(row['options'])) as string[]).map((text, i) => ({
+    text,
+    count: counts.get(i) ?? 0,
+  }))
+  return {
+    uri,
+    repo,
+    rkey,
+    text: JSON.parse(String(row['text'])) as string,
+    options,
+    createdAt: String(row['created_at']),
+    ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
+    total: options.reduce((sum, { count }) => sum + count, 0),
+    edited: Boolean(row['edited']),
+    version: Number(row['version']),
+  }
+}
+
+/** @param uri at-uri with a DID */
+export async function findPoll(client: Client, uri: string): Promise<PollState> {
+  const { rows } = await client.execute({
+    sql: `SELECT ${POLL_COLUMNS} FROM polls p JOIN accounts a ON a.id = p.author WHERE p.uri = ?`,
+    args: [uri],
+  })
+  const row = rows[0]
+  if (!row) return { state: 'unknown' }
+  const status = String(row['status']) as AccountStatus
+  if (status !== 'active') return { state: 'inactive', status }
+  if (row['options'] !== null) return { state: 'there', poll: pollView(row) }
+  return row['rev'] === '' ? { state: 'unknown' } : { state: 'gone' }
+}
+
+/** Polls of active accounts, the newest first. */
+export async function newestPolls(
+  client: Client,
+  limit: number,
+  cursor: string | undefined,
+): Promise<Page<PollView>> {
+  const [made, id] = cursor === undefined ? [] : cursor.split('.').map(Number)
+  const { rows } = await client.execute({
+    sql: `SELECT ${POLL_COLUMNS} FROM polls p JOIN accounts a ON a.id = p.author
+      WHERE ${POLL_IS_THERE} AND a.status = 'active' AND (p.made, p.id) < (?, ?)
+      ORDER BY p.made DESC, p.id DESC LIMIT ?`,
+    args: [made ?? Number.MAX_SAFE_INTEGER, id ?? Number.MAX_SAFE_INTEGER, limit + 1],
+  })
+  const page = rows.slice(0, limit)
+  const last = rows.length > limit ? page.at(-1) : undefined
+  return { items: page.map(pollView), cursor: last && `${last['made']}.${last['id']}` }
+}
+
+/** The votes that count for a poll (C1, C2, C5), in the order in which the voters were first seen. */
+export async function votesOf(
+  client: Client,
+  poll: string,
+  limit: number,
+  cursor: string | undefined,
+  voter: string | undefined,
+): Promise<Page<VoteView>> {
+  const args: InValue[] = [poll, cursor === undefined ? 0 : Number(cursor)]
+  if (voter !== undefined) args.push(voter)
+  const { rows } = await client.execute({
+    sql: `SELECT c.voter AS id, a.did, a.handle, c.family, c.option, c.made,
+        CASE c.rkey WHEN '' THEN p.vote_rkey ELSE c.rkey END AS rkey
+      FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id JOIN accounts a ON a.id = c.voter
+      WHERE p.uri = ? AND ${POLL_IS_THERE} AND c.option < json_array_length(p.options) AND c.voter > ?
+        ${voter === undefined ? '' : 'AND c.voter = (SELECT id FROM accounts WHERE did = ?)'}
+      ORDER BY c.voter LIMIT ?`,
+    args: [...args, limit + 1],
+  })
+  const page = rows.slice(0, limit)
+  const items = page.map((row) => {
+    const family = families.find(({ id }) => id === Number(row['family']))!
+    return {
+      voter: String(row['did']),
+      option: Number(row['option']),
+      uri: `at://${row['did']}/${family.vote}/${row['rkey']}`,
+      createdAt: new Date(Math.floor(Number(row['made']) / 1000)).toISOString(),
+      ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
+    }
+  })
+  return { items, cursor: rows.length > limit ? String(page.at(-1)!['id']) : undefined }
+}
+
+/** DIDs of everybody whose polls are named or known, in pages by `after` (an account's number, from 0). */
+export async function pollAuthors(
+  client: Client,
+  after: number,
+  limit: number,
+): Promise<{ dids: string[]; last: number }> {
+  const { rows } = await client.execute({
+    sql: `SELECT id, did FROM accounts WHERE id > ? AND status <> 'deleted'
+      AND EXISTS (SELECT 1 FROM polls WHERE author = accounts.id) ORDER BY id LIMIT ?`,
+    args: [after, limit],
+  })
+  return { dids: rows.map((row) => String(row['did'])), last: Number(rows.at(-1)?.['id'] ?? after) }
+}

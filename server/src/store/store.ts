@@ -1,0 +1,92 @@
+/** The store, as the rest of the server sees it: writes go to the writer's thread, reads are answered here. */
+import type { Client } from '@libsql/client'
+import { Worker } from 'node:worker_threads'
+import type { Change, SetAside } from '../ingest/events.ts'
+import type { Applied } from './counting.ts'
+import { openDatabase, type DatabaseOptions } from './database.ts'
+import type { WriterReply, WriterRequest } from './writer.ts'
+
+export type Stored = { applied: Applied; ids: number[]; setAside: SetAside[] }
+
+export class Store {
+  #worker: Worker
+  #waiting = new Map<number, { resolve: (stored: Stored) => void; reject: (error: Error) => void }>()
+  #next = 1
+  /** Connection for reading only. */
+  readonly reader: Client
+  /** Why nothing can be written, or undefined. */
+  failure: string | undefined
+  #onApplied: (applied: Applied) => void
+
+  private constructor(worker: Worker, reader: Client, onApplied: (applied: Applied) => void) {
+    this.#worker = worker
+    this.reader = reader
+    this.#onApplied = onApplied
+    worker.on('message', (reply: WriterReply) => this.#settle(reply))
+    worker.on('error', (error) => this.#fail(error.message))
+    worker.on('exit', () => this.#fail('the writer has ended'))
+  }
+
+  /**
+   * @param onApplied called after each commit, before the write is answered
+   * @throws Error naming DATABASE_URL where the database can't be opened
+   */
+  static async open(
+    options: DatabaseOptions,
+    onApplied: (applied: Applied) => void,
+  ): Promise<Store> {
+    const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: options })
+    const first = await new Promise<WriterReply>((resolve, reject) => {
+      worker.once('message', resolve)
+      worker.once('error', reject)
+    })
+    if ('failed' in first) {
+      await worker.terminate()
+      throw new Error(first.failed)
+    }
+    return new Store(worker, await openDatabase(options), onApplied)
+  }
+
+  /** Reads, checks and stores tap's messages. Resolves once they are committed. */
+  storeMessages(messages: string[]): Promise<Stored> {
+    return this.#request({ messages })
+  }
+
+  /** Stores changes that were checked already. Resolves once they are committed. */
+  storeChanges(changes: Change[]): Promise<Stored> {
+    return this.#request({ changes })
+  }
+
+  /** Call it when nothing is being stored any more. */
+  async close(): Promise<void> {
+    await this.#worker.terminate()
+    this.reader.close()
+  }
+
+  #request(request: Omit<WriterRequest, 'n'>): Promise<Stored> {
+    const n = this.#next++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(n, { resolve, reject })
+      this.#worker.postMessage({ n, ...request })
+    })
+  }
+
+  #settle(reply: WriterReply): void {
+    const waiting = this.#waiting.get(reply.n)
+    this.#waiting.delete(reply.n)
+    if ('applied' in reply) {
+      this.failure = undefined
+      this.#onApplied(reply.applied)
+      waiting?.resolve(reply)
+    } else if ('failed' in reply) {
+      this.failure = reply.failed
+      waiting?.reject(new Error(reply.failed))
+    }
+  }
+
+  #fail(reason: string): void {
+    this.failure = reason
+    for (const { reject } of this.#waiting.values()) reject(new Error(reason))
+    this.#waiting.clear()
+  }
+}

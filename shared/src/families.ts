@@ -1,0 +1,92 @@
+/**
+ * The poll lexicons in use on the network. A family is one row: adding a lexicon means adding a row,
+ * never an `if` elsewhere.
+ */
+import type { LexMap } from '@atproto/lex'
+import { tech } from './lexicons/index.ts'
+
+/** What every family's poll record is read as. */
+export type PollContent = {
+  text: string
+  options: string[]
+  /** RFC 3339, as its author wrote it. */
+  createdAt: string
+}
+
+/** What every family's vote record is read as. */
+export type VoteContent = {
+  /** at-uri of the poll, as the voter wrote it: not checked further than the lexicon does. */
+  subject: string
+  /** Index of the chosen option: not checked against the poll. */
+  option: number
+  createdAt: string
+}
+
+export type Read<T> = { ok: true; value: T } | { ok: false; reason: string }
+
+export type Family = {
+  /** Number of this family in stored votes: never changes, never used again. */
+  id: number
+  /** Collection (NSID) of the poll records. */
+  poll: string
+  /** Collection (NSID) of the vote records. */
+  vote: string
+  /** Hosts whose `/poll/REPO/RKEY` links mean a poll of this family. */
+  hosts: string[]
+  readPoll(record: unknown): Read<PollContent>
+  readVote(record: unknown): Read<VoteContent>
+  /** The record that `putRecord` writes. */
+  writeVote(vote: VoteContent): LexMap
+}
+
+type Schema<T> = {
+  safeParse(input: unknown): { success: true; value: T } | { success: false; reason: Error }
+}
+
+/** A reader for records that already have the shape that a family is read as. */
+function reader<T extends object>(schema: Schema<T>): (record: unknown) => Read<T> {
+  return (record) => {
+    const parsed = schema.safeParse(record)
+    return parsed.success
+      ? { ok: true, value: parsed.value }
+      : { ok: false, reason: parsed.reason.message }
+  }
+}
+
+export const families: readonly Family[] = [
+  {
+    id: 0,
+    poll: tech.waow.poll.$nsid,
+    vote: tech.waow.vote.$nsid,
+    hosts: [],
+    readPoll: reader(tech.waow.poll.main),
+    readVote: reader(tech.waow.vote.main),
+    writeVote: (vote) => ({ $type: tech.waow.vote.$nsid, ...vote }),
+  },
+  {
+    id: 1,
+    poll: tech.waow.pollz.poll.$nsid,
+    vote: tech.waow.pollz.vote.$nsid,
+    hosts: ['pollz.waow.tech'],
+    readPoll: reader(tech.waow.pollz.poll.main),
+    readVote: reader(tech.waow.pollz.vote.main),
+    writeVote: (vote) => ({ $type: tech.waow.pollz.vote.$nsid, ...vote }),
+  },
+]
+
+/** The family that new polls are written in, and that links to a companion server mean. */
+export const home: Family = families[0]!
+
+export const familyOfPoll: ReadonlyMap<string, Family> = new Map(families.map((f) => [f.poll, f]))
+export const familyOfVote: ReadonlyMap<string, Family> = new Map(families.map((f) => [f.vote, f]))
+
+/** Every collection of every family: what tap's filter lists. */
+export const collections: readonly string[] = families.flatMap((f) => [f.poll, f.vote])
+
+/** Which poll collection a link on a host means, for `parsePollLink`. `servers` are companion servers. */
+export function pollHosts(...servers: string[]): Record<string, string> {
+  return Object.fromEntries([
+    ...families.flatMap((family) => family.hosts.map((host) => [host, family.poll])),
+    ...servers.map((server) => [new URL(server).host, home.poll]),
+  ])
+}

@@ -1,0 +1,90 @@
+/** Every message between the server and its clients: one schema each, for both sides (design section 5). */
+import { l } from '@atproto/lex'
+
+/** How many polls one message or one request may name. */
+export const MAX_URIS = 50
+
+/** How many polls one connection may watch. */
+export const MAX_WATCHED = 500
+
+/** The server sends something at least this often, in ms: Chrome ends a worker that hears nothing for 30 s. */
+export const PING_INTERVAL = 20_000
+
+const atUri = l.string({ maxLength: 1024 })
+const count = l.integer({ minimum: 0 })
+
+/** A poll and its tally, as `GET /api/polls/:uri` answers it: a superset of pollz's shape. */
+export const pollView = l.object({
+  /** at-uri, with the author's DID */
+  uri: atUri,
+  /** DID of the author */
+  repo: l.string(),
+  rkey: l.string(),
+  text: l.string(),
+  options: l.array(l.object({ text: l.string(), count })),
+  /** RFC 3339, as the author wrote it */
+  createdAt: l.string(),
+  /** the author's handle, where it is known and resolves */
+  handle: l.optional(l.string()),
+  total: count,
+  /** C7: the options changed after the first vote */
+  edited: l.boolean(),
+  /** grows with every change of the poll or its tally; an answer with a lower one is older */
+  version: count,
+})
+export type PollView = l.Infer<typeof pollView>
+
+/** A vote that counts, as `GET /api/polls/:uri/votes` lists them. */
+export const voteView = l.object({
+  /** DID of the voter */
+  voter: l.string(),
+  option: count,
+  /** at-uri of the vote record */
+  uri: atUri,
+  /** RFC 3339; C2: never later than the record's `rev` */
+  createdAt: l.string(),
+  handle: l.optional(l.string()),
+})
+export type VoteView = l.Infer<typeof voteView>
+
+export const apiError = l.object({ error: l.string(), message: l.string() })
+export type ApiError = l.Infer<typeof apiError>
+
+const uris = l.array(atUri, { minLength: 1, maxLength: MAX_URIS })
+
+export const clientMessage = l.discriminatedUnion('type', [
+  l.object({ type: l.literal('watch'), uris }),
+  l.object({ type: l.literal('unwatch'), uris }),
+])
+export type ClientMessage = l.Infer<typeof clientMessage>
+
+export const serverMessage = l.discriminatedUnion('type', [
+  /** The whole poll: once for each watched uri, and again when the poll itself changes. `uri` is as asked. */
+  l.object({ type: l.literal('snapshot'), uri: atUri, poll: pollView }),
+  /** The tally of a watched poll. `uri` has the author's DID. */
+  l.object({ type: l.literal('tally'), uri: atUri, counts: l.array(count), total: count, version: count }),
+  /** A watched uri that has no poll (any more), or a message that could not be read (no `uri`). */
+  l.object({ type: l.literal('error'), uri: l.optional(atUri), error: l.string(), message: l.string() }),
+  l.object({ type: l.literal('ping') }),
+])
+export type ServerMessage = l.Infer<typeof serverMessage>
+
+export type Parsed<T> = { ok: true; message: T } | { ok: false; reason: string }
+
+type Schema<T> = {
+  safeParse(input: unknown): { success: true; value: T } | { success: false; reason: Error }
+}
+
+/** Reads a JSON text by a schema; a text that doesn't fit is a value that says why. */
+export function parseJson<T>(schema: Schema<T>, text: string): Parsed<T> {
+  let data: unknown
+  try {
+    data = JSON.parse(text)
+  } catch {
+    return { ok: false, reason: 'not JSON' }
+  }
+  const parsed = schema.safeParse(data)
+  return parsed.success
+    ? { ok: true, message: parsed.value }
+    : { ok: false, reason: parsed.reason.message }
+}

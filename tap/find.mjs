@@ -1,0 +1,60 @@
+/**
+ * Finds tap, or installs it: `$TAP_BIN`, `tap` on the PATH, a build of the pinned version in `tap/bin/`, Docker.
+ * Plain JavaScript without packages: it runs before anything is installed.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The version that everything here was tried with. */
+export const TAP_MODULE = 'github.com/bluesky-social/indigo/cmd/tap'
+export const TAP_VERSION = 'v0.0.0-20260605210604-af2fec94f34c'
+export const TAP_IMAGE = 'ghcr.io/bluesky-social/indigo/tap:latest'
+
+const folder = join(import.meta.dirname, 'bin')
+const built = join(folder, process.platform === 'win32' ? 'tap.exe' : 'tap')
+
+/** Other programs are called tap too: this one knows its own settings. */
+function isTap(file) {
+  const { status, stdout } = spawnSync(file, ['run', '--help'], { encoding: 'utf8', timeout: 10_000 })
+  return status === 0 && stdout.includes('TAP_SIGNAL_COLLECTION')
+}
+
+const works = (file, args) => spawnSync(file, args, { stdio: 'ignore', timeout: 20_000 }).status === 0
+
+/**
+ * @param {(message: string) => void} say is told each step that takes time
+ * @returns {{ command: string[] } | { missing: string }} the command that `run` is added to, or why there is none
+ */
+export function findTap(say) {
+  const named = process.env.TAP_BIN
+  if (named) {
+    return isTap(named)
+      ? { command: [named] }
+      : { missing: `TAP_BIN: ${named} is not Bluesky's tap (it has no "run --help" that names its settings)` }
+  }
+  if (existsSync(built)) return { command: [built] }
+  if (isTap('tap')) return { command: ['tap'] }
+
+  const reasons = []
+  if (works('go', ['version'])) {
+    say(`building tap ${TAP_VERSION} with Go into tap/bin (about two minutes, once)`)
+    mkdirSync(folder, { recursive: true })
+    const { status } = spawnSync('go', ['install', `${TAP_MODULE}@${TAP_VERSION}`], {
+      env: { ...process.env, GOBIN: folder },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    if (status === 0 && existsSync(built)) return { command: [built] }
+    reasons.push('go install failed')
+  } else {
+    reasons.push('Go is not installed')
+  }
+  if (works('docker', ['info'])) {
+    say(`using Docker's image ${TAP_IMAGE}`)
+    return { command: ['docker', 'run', '--rm', '--network', 'host', '--env-file', '-', TAP_IMAGE] }
+  }
+  reasons.push('no Docker daemon answers')
+  return {
+    missing: `tap was not found and can't be installed (${reasons.join(', ')}): install Go 1.26 or Docker, or set TAP_BIN`,
+  }
+}
