@@ -31,8 +31,7 @@ async function find() {
   }
   for (const name of ['chromium', 'chromium-browser']) if (version(name)) return name
   const chrome = version('google-chrome')
-  if (chrome && Number(/ (\d+)\./.exec(chrome)?.[1]) <= LAST_CHROME_WITH_EXTENSIONS)
-    return 'google-chrome'
+  if (chrome && Number(/ (\d+)\./.exec(chrome)?.[1]) <= LAST_CHROME_WITH_EXTENSIONS) return 'google-chrome'
   return playwrightsOwn()
 }
 
@@ -70,7 +69,10 @@ export async function findChromium(say) {
   const found = await find()
   if (found) return found
   const ways = isDebian()
-    ? [['apt', installWithApt], ["Playwright's download", installWithPlaywright]]
+    ? [
+        ['apt', installWithApt],
+        ["Playwright's download", installWithPlaywright],
+      ]
     : [["Playwright's download", installWithPlaywright]]
   for (const [name, install] of ways) {
     say(`installing Chromium with ${name} (about a minute, once)`)

@@ -4,12 +4,25 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** The version that everything here was tried with. */
 export const TAP_MODULE = 'github.com/bluesky-social/indigo/cmd/tap'
 export const TAP_VERSION = 'v0.0.0-20260605210604-af2fec94f34c'
 export const TAP_IMAGE = 'ghcr.io/bluesky-social/indigo/tap:latest'
+
+/** What Docker hands on of the environment (settings.ts). */
+const TAP_SETTINGS = [
+  'TAP_RELAY_URL',
+  'TAP_PLC_URL',
+  'TAP_BIND',
+  'TAP_DATABASE_URL',
+  'TAP_SIGNAL_COLLECTION',
+  'TAP_COLLECTION_FILTERS',
+  'TAP_RETRY_TIMEOUT',
+  'TAP_DISABLE_ACKS',
+]
 
 const folder = join(import.meta.dirname, 'bin')
 const built = join(folder, process.platform === 'win32' ? 'tap.exe' : 'tap')
@@ -51,7 +64,9 @@ export function findTap(say) {
   }
   if (works('docker', ['info'])) {
     say(`using Docker's image ${TAP_IMAGE}`)
-    return { command: ['docker', 'run', '--rm', '--network', 'host', '--env-file', '-', TAP_IMAGE] }
+    const host = ['--network', 'host', '-v', `${tmpdir()}:${tmpdir()}`]
+    const settings = TAP_SETTINGS.flatMap((name) => ['-e', name])
+    return { command: ['docker', 'run', '--rm', '-i', ...host, ...settings, TAP_IMAGE, '/tap'] }
   }
   reasons.push('no Docker daemon answers')
   return {

@@ -1,11 +1,5 @@
 /** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
-import {
-  MAX_URIS,
-  parseJson,
-  serverMessage,
-  type ClientMessage,
-  type PollView,
-} from '@pollz/shared/wire'
+import { MAX_URIS, parseJson, serverMessage, type ClientMessage, type PollView } from '@pollz/shared/wire'
 import type { Port, Tabs } from './tabs.ts'
 
 const MAX_BACKOFF = 60_000

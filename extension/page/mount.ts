@@ -52,7 +52,7 @@ export class Mounts {
     )
     signal.addEventListener('abort', () => {
       this.#observer.disconnect()
-      for (const host of [...this.#byHost.keys()]) this.#remove(host)
+      for (const host of this.#byHost.keys()) this.#remove(host)
     })
   }
 

@@ -20,5 +20,4 @@ export const POST_TEXT = '[data-testid="postText"], [data-word-wrap="1"]'
 export const CARD = 'a[role="link"][target="_blank"][tabindex="0"][aria-label]'
 
 /** Where people write: no widget in here, neither in the text nor in the preview of a card. */
-export const COMPOSER =
-  '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'
+export const COMPOSER = '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'

@@ -51,6 +51,7 @@ function Options({ model, poll }: { model: PollModel; poll: PollView }) {
               key={i}
               type="button"
               class="option"
+              dir="auto"
               role="radio"
               aria-checked={chosen === i}
               tabIndex={reachable === i ? 0 : -1}
@@ -59,9 +60,7 @@ function Options({ model, poll }: { model: PollModel; poll: PollView }) {
             >
               <span class="bar" style={{ transform: `scaleX(${share})` }} />
               <span class="mark" aria-hidden="true" />
-              <span class="text" dir="auto">
-                {text}
-              </span>
+              <span class="text">{text}</span>
               <span class="share">
                 {percent.format(share)}
                 <span class="count"> {number.format(count)}</span>

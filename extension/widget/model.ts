@@ -41,11 +41,7 @@ export class PollModel {
   #hosts = new Set<Element>()
 
   /** @param account DID of the page's account */
-  constructor(
-    uri: string,
-    send: (message: ToBackground) => void,
-    account: () => string | undefined,
-  ) {
+  constructor(uri: string, send: (message: ToBackground) => void, account: () => string | undefined) {
     this.uri = uri
     this.#send = send
     this.#account = account

@@ -43,8 +43,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value}"`)
     return parsed
   }
-  const http = (name: string, value: string) =>
-    url(name, value, ['https:', 'http:']).href.replace(/\/$/, '')
+  const http = (name: string, value: string) => url(name, value, ['https:', 'http:']).href.replace(/\/$/, '')
 
   const publicUrl = http('PUBLIC_URL', text('PUBLIC_URL') ?? `http://127.0.0.1:${port}`)
   if (new URL(publicUrl).pathname !== '/')
@@ -61,9 +60,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 
   const logLevel = LOG_LEVELS.find((level) => level === (text('LOG_LEVEL') ?? 'info'))
   if (!logLevel)
-    throw new ConfigError(
-      `LOG_LEVEL: expected one of ${LOG_LEVELS.join(', ')}, got "${env['LOG_LEVEL']}"`,
-    )
+    throw new ConfigError(`LOG_LEVEL: expected one of ${LOG_LEVELS.join(', ')}, got "${env['LOG_LEVEL']}"`)
 
   const plcUrl = http('PLC_URL', text('PLC_URL') ?? 'https://plc.directory')
   const handleResolver = text('HANDLE_RESOLVER_URL')

@@ -47,9 +47,7 @@ type Schema<T> = {
 function reader<T extends object>(schema: Schema<T>): (record: unknown) => Read<T> {
   return (record) => {
     const parsed = schema.safeParse(record)
-    return parsed.success
-      ? { ok: true, value: parsed.value }
-      : { ok: false, reason: parsed.reason.message }
+    return parsed.success ? { ok: true, value: parsed.value } : { ok: false, reason: parsed.reason.message }
   }
 }
 

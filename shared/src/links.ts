@@ -23,8 +23,7 @@ export function parsePollLink(href: string, hosts: PollHosts): string | undefine
   }
   const collection = Object.hasOwn(hosts, url.host) ? hosts[url.host] : undefined
   if (!collection) return undefined
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname)))
-    return undefined
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return undefined
   const parts = url.pathname.split('/')
   if (parts[1] !== 'poll' || (parts.length !== 4 && !(parts.length === 5 && parts[4] === '')))
     return undefined

@@ -84,7 +84,5 @@ export function parseJson<T>(schema: Schema<T>, text: string): Parsed<T> {
     return { ok: false, reason: 'not JSON' }
   }
   const parsed = schema.safeParse(data)
-  return parsed.success
-    ? { ok: true, message: parsed.value }
-    : { ok: false, reason: parsed.reason.message }
+  return parsed.success ? { ok: true, message: parsed.value } : { ok: false, reason: parsed.reason.message }
 }

@@ -19,7 +19,12 @@ export type ApiParts = {
   ) => Promise<Page<VoteView>>
 }
 
-export function failure(c: Context, status: 400 | 404 | 410 | 413 | 500 | 502 | 503, error: string, message: string) {
+export function failure(
+  c: Context,
+  status: 400 | 404 | 410 | 413 | 500 | 502 | 503,
+  error: string,
+  message: string,
+) {
   return c.json({ error, message } satisfies ApiError, status)
 }
 
@@ -122,9 +127,7 @@ export function createApi({ lookup, newestPolls, votesOf }: ApiParts): Hono {
       return failure(c, 400, 'InvalidRequest', `uri: expected 1 to ${MAX_URIS} of them, got ${uris.length}`)
     const found = await Promise.all(uris.map((uri) => lookup.find(uri)))
     return c.json(
-      found.map((it, i) =>
-        it.ok ? it.poll : { uri: uris[i], error: it.error, message: it.message },
-      ),
+      found.map((it, i) => (it.ok ? it.poll : { uri: uris[i], error: it.error, message: it.message })),
     )
   })
 

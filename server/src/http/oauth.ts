@@ -1,8 +1,5 @@
 /** What the extension signs in with: the client's metadata, and the page that a PDS sends people back to. */
-import {
-  buildAtprotoLoopbackClientMetadata,
-  type OAuthClientMetadataInput,
-} from '@atproto/oauth-types'
+import { buildAtprotoLoopbackClientMetadata, type OAuthClientMetadataInput } from '@atproto/oauth-types'
 import { isLoopback } from '@pollz/shared/links'
 import { OAUTH_SCOPE } from '@pollz/shared/oauth'
 import { Hono } from 'hono'
@@ -38,26 +35,32 @@ export function createOAuth(publicUrl: string): Hono {
   oauth.get('/callback', (c) => {
     c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'")
     c.header('Referrer-Policy', 'no-referrer')
-    return c.html(html`<!doctype html>
-      <html lang="en">
-        <head>
-          <meta charset="utf-8" />
-          <title>Signing in to pollz</title>
-          <style>
-            body {
-              font: 16px/1.5 system-ui, sans-serif;
-              color-scheme: light dark;
-              max-width: 32em;
-              margin: 20vh auto;
-              padding: 0 16px;
-            }
-          </style>
-        </head>
-        <body>
-          <h1>Signing you in…</h1>
-          <p>This tab closes by itself. If it stays open, the pollz extension is not running in this browser.</p>
-        </body>
-      </html>`)
+    return c.html(
+      html`<!doctype html>
+        <html lang="en">
+          <head>
+            <meta charset="utf-8" />
+            <title>Signing in to pollz</title>
+            <style>
+              body {
+                font:
+                  16px/1.5 system-ui,
+                  sans-serif;
+                color-scheme: light dark;
+                max-width: 32em;
+                margin: 20vh auto;
+                padding: 0 16px;
+              }
+            </style>
+          </head>
+          <body>
+            <h1>Signing you in…</h1>
+            <p>
+              This tab closes by itself. If it stays open, the pollz extension is not running in this browser.
+            </p>
+          </body>
+        </html>`,
+    )
   })
   return oauth
 }

@@ -19,7 +19,14 @@ export function createPages(lookup: Lookup, publicUrl: string): Hono {
       const { status } = notFound(c, found)
       const title = status === 410 ? 'This poll’s account is not active' : 'No such poll'
       c.status(status as 400)
-      return c.html(page(title, found.message, html`<h1>${title}</h1><p>${found.message}</p>`))
+      return c.html(
+        page(
+          title,
+          found.message,
+          html`<h1>${title}</h1>
+            <p>${found.message}</p>`,
+        ),
+      )
     }
     const { poll } = found
     const shares = poll.options.map(({ count }) => Math.round((count / (poll.total || 1)) * 100))
@@ -65,7 +72,9 @@ const page = (title: string, description: string, body: unknown, url?: string) =
         ${url ? html`<meta property="og:url" content="${url}" /><link rel="canonical" href="${url}" />` : ''}
         <style>
           body {
-            font: 16px/1.5 system-ui, sans-serif;
+            font:
+              16px/1.5 system-ui,
+              sans-serif;
             color-scheme: light dark;
             max-width: 36em;
             margin: 10vh auto;

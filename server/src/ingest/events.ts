@@ -36,13 +36,7 @@ export type AccountChange = {
 
 export type Change = VoteChange | PollChange | AccountChange
 
-export const ACCOUNT_STATUSES = [
-  'active',
-  'takendown',
-  'suspended',
-  'deactivated',
-  'deleted',
-] as const
+export const ACCOUNT_STATUSES = ['active', 'takendown', 'suspended', 'deactivated', 'deleted'] as const
 export type AccountStatus = (typeof ACCOUNT_STATUSES)[number]
 
 /** An event that is kept for its operator to look at, because all or part of it can't be used. */
@@ -83,9 +77,7 @@ export function isHandle(value: unknown): value is string {
 }
 
 /** `at://REPO/COLLECTION/RKEY` in its parts; undefined where it is anything else. */
-export function parseAtUri(
-  uri: string,
-): { repo: string; collection: string; rkey: string } | undefined {
+export function parseAtUri(uri: string): { repo: string; collection: string; rkey: string } | undefined {
   const parts = uri.split('/')
   if (parts.length !== 5 || parts[0] !== 'at:' || parts[1] !== '') return undefined
   const [, , repo, collection, rkey] = parts as [string, string, string, string, string]
@@ -131,8 +123,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const isAction = (value: unknown): value is 'create' | 'update' | 'delete' =>
   value === 'create' || value === 'update' || value === 'delete'
-const isStatus = (value: unknown): value is AccountStatus =>
-  ACCOUNT_STATUSES.includes(value as AccountStatus)
+const isStatus = (value: unknown): value is AccountStatus => ACCOUNT_STATUSES.includes(value as AccountStatus)
 
 /**
  * Reads one message of tap's channel. It never throws: what doesn't fit comes back with the reason, to be set

@@ -3,14 +3,7 @@
  * Nothing that a caller says about the record is trusted (design 4.2).
  */
 import { safeFetchWrap } from '@atproto-labs/fetch-node'
-import {
-  DidResolver,
-  HandleResolver,
-  MemoryCache,
-  getKey,
-  getPds,
-  type DidDocument,
-} from '@atproto/identity'
+import { DidResolver, HandleResolver, MemoryCache, getKey, getPds, type DidDocument } from '@atproto/identity'
 import {
   MemoryBlockstore,
   RepoVerificationError,

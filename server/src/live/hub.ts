@@ -1,11 +1,5 @@
 /** Who watches what, and telling them: a snapshot at once, then at most a few tallies a second per poll. */
-import {
-  MAX_WATCHED,
-  PING_INTERVAL,
-  clientMessage,
-  parseJson,
-  type ServerMessage,
-} from '@pollz/shared/wire'
+import { MAX_WATCHED, PING_INTERVAL, clientMessage, parseJson, type ServerMessage } from '@pollz/shared/wire'
 import type { WebSocket } from 'ws'
 import type { Found } from './lookup.ts'
 import type { Applied } from '../store/counting.ts'
@@ -15,7 +9,10 @@ const COALESCE = 250
 /** Bytes a slow client may have waiting; above it, it gets the newest tally later instead of every one. */
 const MAX_BUFFERED = 256 * 1024
 
-type Watcher = { socket: WebSocket; /** uri as asked to uri with DID; null while it is looked up */ asked: Map<string, string | null> }
+type Watcher = {
+  socket: WebSocket
+  /** uri as asked to uri with DID; null while it is looked up */ asked: Map<string, string | null>
+}
 
 export class Hub {
   #watchers = new Set<Watcher>()

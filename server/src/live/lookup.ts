@@ -73,9 +73,7 @@ export class Lookup {
     if (!read.ok) return { ...read, uri: named.uri }
     this.#track([named.repo])
     const state = await this.#polls.find(named.uri)
-    return state.state === 'there'
-      ? { ok: true, uri: named.uri, poll: state.poll }
-      : missing(named.uri)
+    return state.state === 'there' ? { ok: true, uri: named.uri, poll: state.poll } : missing(named.uri)
   }
 
   /**
@@ -100,9 +98,7 @@ export class Lookup {
       : this.find(poll)
   }
 
-  async #fetch(
-    uri: string,
-  ): Promise<RepoRead<{ change: Change; applied: Applied }>> {
+  async #fetch(uri: string): Promise<RepoRead<{ change: Change; applied: Applied }>> {
     const { repo, collection, rkey } = parseAtUri(uri)!
     const read = await this.#repos.readRecord(repo, collection, rkey)
     if (!read.ok) return read

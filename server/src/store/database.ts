@@ -32,5 +32,10 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
 }
 
 function filePath(url: string): string | undefined {
-  return url.startsWith('file:') ? url.slice('file:'.length).replace(/^\/\/(?=\/)/, '').split('?')[0] : undefined
+  return url.startsWith('file:')
+    ? url
+        .slice('file:'.length)
+        .replace(/^\/\/(?=\/)/, '')
+        .split('?')[0]
+    : undefined
 }

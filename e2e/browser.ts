@@ -1,0 +1,71 @@
+/** A real Chromium with the built extension, on the stand-in for bsky.app. */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { chromium, type BrowserContext, type Page } from 'playwright-core'
+import type { Account, Network } from './network.ts'
+import { standInForBsky } from './standin/bsky-standin.ts'
+
+const extension = join(import.meta.dirname, '../extension')
+const built = join(extension, '.output/chrome-mv3')
+
+/** Builds the extension for a local network: its server, its PLC directory, its PDS for handles. */
+export async function buildExtension({ serverUrl, plcUrl, pdsUrl }: Network): Promise<void> {
+  await promisify(execFile)('npm', ['run', 'build:chrome', '--silent'], {
+    cwd: extension,
+    env: {
+      ...process.env,
+      WXT_SERVER_URL: serverUrl,
+      WXT_PLC_URL: plcUrl,
+      WXT_HANDLE_RESOLVER_URL: pdsUrl,
+    },
+  })
+}
+
+/** @param headless without a window; the extension works all the same */
+export async function openBrowser(headless: boolean, accounts: Account[]): Promise<BrowserContext> {
+  const context = await chromium.launchPersistentContext('', {
+    executablePath: await commandPath(process.env['CHROMIUM'] ?? 'chromium'),
+    headless: false,
+    // Playwright's own headless mode has no extensions: Chromium's new one has.
+    args: [
+      ...(headless ? ['--headless=new'] : []),
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      `--disable-extensions-except=${built}`,
+      `--load-extension=${built}`,
+    ],
+    viewport: { width: 800, height: 900 },
+    deviceScaleFactor: headless ? 2 : undefined,
+  })
+  await standInForBsky(context, accounts)
+  return context
+}
+
+async function commandPath(command: string): Promise<string> {
+  if (command.includes('/')) return command
+  const { stdout } = await promisify(execFile)('which', [command])
+  return stdout.trim()
+}
+
+/** Opens the stand-in with an account logged in, or none. */
+export async function openBsky(
+  context: BrowserContext,
+  account: Account | undefined,
+  path = '/',
+): Promise<Page> {
+  const page = context.pages().find((it) => it.url() === 'about:blank') ?? (await context.newPage())
+  await page.goto('https://bsky.app/')
+  if (account) {
+    const current = { did: account.did, handle: account.handle }
+    const session = { session: { accounts: [current], currentAccount: current } }
+    await page.evaluate((text) => localStorage.setItem('BSKY_STORAGE', text), JSON.stringify(session))
+  }
+  await page.goto(`https://bsky.app${path}`)
+  return page
+}

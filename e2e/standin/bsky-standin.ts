@@ -1,0 +1,45 @@
+/** Serves the stand-in as https://bsky.app/ in a browser context, with posts read from the local PDS. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BrowserContext } from 'playwright-core'
+import type { Account } from '../network.ts'
+
+const read = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8')
+
+/** @param accounts whose posts the feed has, and who can be logged in */
+export async function standInForBsky(context: BrowserContext, accounts: Account[]): Promise<void> {
+  await context.route('https://bsky.app/**', async (route) => {
+    const { pathname } = new URL(route.request().url())
+    if (pathname === '/favicon.ico') return route.fulfill({ status: 404 })
+    const data = {
+      accounts: accounts.map(({ did, handle }) => ({ did, handle })),
+      posts: await posts(accounts),
+    }
+    await route.fulfill({
+      contentType: 'text/html; charset=utf-8',
+      body: `<!doctype html><html lang="en"><head><title>Stand-in for bsky.app</title><style>${read('bsky-standin.css')}</style></head>
+<body><div id="standin-bar"></div><div id="root"></div>
+<script id="data" type="application/json">${JSON.stringify(data).replaceAll('<', '\\u003c')}</script>
+<script>${read('bsky-standin.js')}</script></body></html>`,
+    })
+  })
+}
+
+async function posts(accounts: Account[]) {
+  const all = await Promise.all(
+    accounts.map(async ({ agent, did, handle }) => {
+      const { data } = await agent.com.atproto.repo.listRecords({
+        repo: did,
+        collection: 'app.bsky.feed.post',
+        limit: 100,
+      })
+      return data.records.map(({ uri, value }) => ({
+        ...(value as { createdAt: string }),
+        uri,
+        handle,
+        displayName: handle.split('.')[0],
+      }))
+    }),
+  )
+  return all.flat().toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
+}

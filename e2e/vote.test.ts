@@ -1,0 +1,170 @@
+/** The whole path: a click in one browser, a record on the PDS, tap, the server, and the tally in another browser. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BrowserContext, Locator, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, openBrowser, openBsky } from './browser.ts'
+import { PASSWORD, startNetwork, type Account, type Network } from './network.ts'
+import { until } from './processes.ts'
+
+const artifacts = join(import.meta.dirname, 'artifacts')
+/** The README's picture: `UPDATE_PICTURE=1 npm test` makes it anew. */
+const picture = process.env['UPDATE_PICTURE']
+  ? join(import.meta.dirname, '../docs/widget.png')
+  : join(artifacts, 'widget.png')
+const tap = process.env['POLLZ_TAP']
+
+describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
+  const stop = new AbortController()
+  let network: Network
+  let alice: Account
+  let bob: Account
+  let carol: Account
+  let alices: BrowserContext
+  let bobs: BrowserContext
+  let poll: string
+  let hidden: string
+
+  beforeAll(async () => {
+    mkdirSync(artifacts, { recursive: true })
+    network = await startNetwork({
+      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
+      tap: JSON.parse(tap!) as string[],
+      say: () => {},
+      signal: stop.signal,
+    })
+    await buildExtension(network)
+    ;[alice, bob, carol] = (await Promise.all(
+      ['alice', 'bob', 'carol'].map((name) => network.createAccount(`${name}.test`)),
+    )) as [Account, Account, Account]
+    poll = await bob.makePoll('Tabs or spaces?', ['Tabs', 'Spaces', 'Both, in turns'])
+    await bob.post('A question for everybody:', poll, 'card')
+    hidden = await carol.makePoll('<img src=x onerror="document.title=1">', [
+      '\u202eright to left',
+      '🙂'.repeat(25),
+      '<b>bold</b>',
+    ])
+    await carol.post('Only a link:', hidden, 'text')
+    const people = [alice, bob, carol]
+    ;[alices, bobs] = (await Promise.all([openBrowser(true, people), openBrowser(true, people)])) as [
+      BrowserContext,
+      BrowserContext,
+    ]
+  })
+
+  afterAll(async () => {
+    await Promise.all([alices?.close(), bobs?.close()])
+    stop.abort()
+    await network?.done
+  })
+
+  const widget = (page: Page, uri: string) => page.locator(`[data-pollz="${uri}"]`)
+  const option = (page: Page, uri: string, name: string): Locator =>
+    widget(page, uri).getByRole('radio', { name })
+  /** Counts of a widget's options, as shown. */
+  const counts = async (page: Page, uri: string) =>
+    (await widget(page, uri).locator('.count').allTextContents()).map(Number)
+  const showsCounts = (page: Page, uri: string, expected: number[]) =>
+    until(`the counts ${expected}`, async () => {
+      const shown = await counts(page, uri)
+      if (shown.join() === expected.join()) return true
+      throw new Error(`shown: ${shown}`)
+    })
+
+  async function signIn(context: BrowserContext, page: Page, click: () => Promise<void>) {
+    const [authorize] = await Promise.all([context.waitForEvent('page'), click()])
+    await authorize.getByLabel('Password', { exact: true }).fill(PASSWORD)
+    await authorize.getByRole('button', { name: 'Sign in' }).click()
+    await Promise.all([
+      authorize.waitForEvent('close'),
+      authorize.getByRole('button', { name: 'Authorize' }).click(),
+    ])
+    await page.bringToFront()
+  }
+
+  test('a voter who never made a poll votes, and another browser sees it without a reload', async () => {
+    const hers = await openBsky(alices, alice)
+    const his = await openBsky(bobs, bob)
+    await showsCounts(his, poll, [0, 0, 0])
+    await showsCounts(hers, poll, [0, 0, 0])
+
+    await signIn(alices, hers, () => option(hers, poll, 'Spaces').click())
+    await showsCounts(hers, poll, [0, 1, 0])
+    await showsCounts(his, poll, [0, 1, 0])
+    expect(await option(hers, poll, 'Spaces').getAttribute('aria-checked')).toBe('true')
+    expect(await alice.voteRecord(poll)).toMatchObject({ subject: poll, option: 1 })
+    await hers.screenshot({ path: join(artifacts, 'voted-light.png') })
+  })
+
+  test('she changes her vote and takes it back, and both see it', async () => {
+    const hers = alices.pages()[0]!
+    const his = bobs.pages()[0]!
+    await option(hers, poll, 'Both').click()
+    await showsCounts(hers, poll, [0, 0, 1])
+    await showsCounts(his, poll, [0, 0, 1])
+    expect(await alice.voteRecord(poll)).toMatchObject({ option: 2 })
+
+    await widget(hers, poll).getByRole('button', { name: 'Remove vote' }).click()
+    await showsCounts(hers, poll, [0, 0, 0])
+    await showsCounts(his, poll, [0, 0, 0])
+    await until('the record is gone', async () => !(await alice.voteRecord(poll)))
+  })
+
+  test('a vote of another client comes through tap alone', async () => {
+    const his = bobs.pages()[0]!
+    await carol.vote(poll, 0)
+    await showsCounts(his, poll, [1, 0, 0])
+    const info = await fetch(`${network.tapUrl}/info/${carol.did}`)
+    expect(await info.json()).toMatchObject({ did: carol.did })
+  })
+
+  test('a poll that is only linked shows below the text, and its text is only text', async () => {
+    const hers = alices.pages()[0]!
+    await widget(hers, hidden).getByText('<img src=x onerror').waitFor()
+    await option(hers, hidden, '<b>bold</b>').waitFor()
+    expect(await hers.title()).not.toBe('1')
+    // It stands after the text's wrapper, inside the post.
+    expect(await widget(hers, hidden).evaluate((host) => host.previousElementSibling?.className)).toBe(
+      'css-text-wrapper',
+    )
+  })
+
+  test('clicks, keys and typing in a widget stay in it', async () => {
+    const hers = alices.pages()[0]!
+    await option(hers, poll, 'Tabs').focus()
+    await hers.keyboard.press('ArrowDown')
+    await hers.keyboard.press('n')
+    // Arrows move, they don't vote; Enter does, and does not open the thread.
+    expect(await counts(hers, poll)).toEqual([1, 0, 0])
+    await hers.keyboard.press('Enter')
+    await showsCounts(hers, poll, [1, 1, 0])
+    await widget(hers, poll).getByText('Tabs or spaces?').click()
+    expect(new URL(hers.url()).pathname).toBe('/')
+    expect(await hers.locator('html[data-composer-opened]').count()).toBe(0)
+  })
+
+  test('it follows the theme, and stands in the opened thread too', async () => {
+    const hers = alices.pages()[0]!
+    for (const theme of ['dim', 'dark', 'light'] as const) {
+      await hers.getByRole('button', { name: theme, exact: true }).click()
+      await until(theme, async () => (await widget(hers, poll).getAttribute('data-theme')) === theme)
+      await hers.screenshot({ path: join(artifacts, `feed-${theme}.png`) })
+    }
+    await widget(hers, poll).screenshot({ path: picture })
+    await hers.getByText('A question for everybody:').first().click()
+    await until('the thread', () => new URL(hers.url()).pathname.startsWith('/profile/'))
+    // Once in the feed, which stays in the document, and once here.
+    await until('a second widget', async () => (await widget(hers, poll).count()) === 2)
+    await widget(hers, poll).locator('visible=true').getByRole('radio').first().waitFor()
+    await hers.goBack()
+    expect(new URL(hers.url()).pathname).toBe('/')
+  })
+
+  test('the server’s page of a poll, by DID and by handle', async () => {
+    for (const repo of [bob.did, bob.handle]) {
+      const url = `${network.serverUrl}/poll/${repo}/${poll.split('/')[4]}`
+      const response = await fetch(url, { headers: { accept: 'application/json' } })
+      expect(await response.json()).toMatchObject({ uri: poll, text: 'Tabs or spaces?' })
+    }
+  })
+})

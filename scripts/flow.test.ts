@@ -1,0 +1,58 @@
+/** Data flows one way: a part imports only what stands before it in the flow, or `shared`. */
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+
+/** Each with what stands before it. The entries wire the parts and may import them all. */
+const flows: Record<string, string[]> = {
+  'server/src': ['ingest', 'store', 'live', 'http'],
+  extension: ['background', 'widget', 'page'],
+}
+
+/** `server/src/config.ts` and the like: what is in no part is there for all of them. */
+const partOf = (flow: string, file: string) =>
+  flows[flow]!.indexOf(relative(join(root, flow), file).split('/')[0]!)
+
+const imports = (file: string) =>
+  [...readFileSync(file, 'utf8').matchAll(/^(?:import|export)[^'"]*?['"]([^'"]+)['"]/gms)].map(
+    ([, from]) => from!,
+  )
+
+const sources = (folder: string) =>
+  globSync('**/*.{ts,tsx}', {
+    cwd: join(root, folder),
+    exclude: ['node_modules', '.output', '.wxt', '**/*.test.ts'],
+  }).map((file) => join(root, folder, file))
+
+test.each(Object.keys(flows))('%s flows one way', (flow) => {
+  const wrong: string[] = []
+  for (const file of sources(flow)) {
+    const part = partOf(flow, file)
+    if (part === -1) continue
+    for (const from of imports(file)) {
+      if (!from.startsWith('.')) continue
+      const imported = partOf(flow, resolve(dirname(file), from))
+      if (imported > part) wrong.push(`${relative(root, file)} imports ${from}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
+test('the extension’s background knows nothing of pages, and pages nothing of the background', () => {
+  const crossing = (from: string, to: string) =>
+    sources(`extension/${from}`).filter((file) => imports(file).some((it) => it.includes(`/${to}/`)))
+  expect([...crossing('background', 'page'), ...crossing('page', 'background')]).toEqual([])
+})
+
+test('server and extension meet in shared alone', () => {
+  const wrong = ['server', 'extension', 'shared'].flatMap((folder) =>
+    sources(folder).filter((file) =>
+      imports(file).some(
+        (from) => /@pollz\/(?!shared\/)/.test(from) || /(\.\.\/)+(server|extension)\//.test(from),
+      ),
+    ),
+  )
+  expect(wrong.map((file) => relative(root, file))).toEqual([])
+})

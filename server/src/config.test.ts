@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { readConfig } from './config.ts'
+
+test('has a default for everything', () => {
+  expect(readConfig({})).toMatchObject({
+    port: 3000,
+    publicUrl: 'http://127.0.0.1:3000',
+    databaseUrl: 'file:data/pollz.db',
+    tapUrls: ['http://127.0.0.1:2480'],
+    plcUrl: 'https://plc.directory',
+    local: false,
+  })
+})
+
+test('several taps, or none', () => {
+  expect(readConfig({ TAP_URL: 'http://a:1, https://b/' }).tapUrls).toEqual(['http://a:1', 'https://b'])
+  expect(readConfig({ TAP_URL: '' }).tapUrls).toEqual([])
+})
+
+test('only a PLC directory on loopback makes a network local', () => {
+  expect(readConfig({ PLC_URL: 'http://localhost:2582' }).local).toBe(true)
+  expect(readConfig({ PUBLIC_URL: 'http://127.0.0.1:3000' }).local).toBe(false)
+})
+
+test.each([
+  ['PORT', 'http'],
+  ['PORT', '70000'],
+  ['PUBLIC_URL', 'pollz.example'],
+  ['PUBLIC_URL', 'https://pollz.example/polls'],
+  ['PUBLIC_URL', 'http://localhost:3000'],
+  ['DATABASE_URL', 'pollz.db'],
+  ['DATABASE_URL', 'postgres://db'],
+  ['DATABASE_URL', 'file::memory:'],
+  ['TAP_URL', 'ws://127.0.0.1:2480'],
+  ['PLC_URL', 'plc.directory'],
+  ['HANDLE_RESOLVER_URL', 'x'],
+  ['LOG_LEVEL', 'loud'],
+])('%s=%s is refused by name', (name, value) => {
+  expect(() => readConfig({ [name]: value })).toThrow(name)
+})

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest'
+import { voteRkey } from '@pollz/shared/votes'
+import {
+  T0,
+  identityMessage,
+  iso,
+  pollEvent,
+  pollUri,
+  recordMessage,
+  tid,
+  voteEvent,
+} from '../../test/records.ts'
+import { microseconds, readEvent, timeOfTid } from './events.ts'
+
+const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
+
+describe('readEvent', () => {
+  test('a vote', () => {
+    expect(readEvent(recordMessage(voteEvent('did:plc:bob', poll, 1, T0), 7))).toEqual({
+      id: 7,
+      change: {
+        type: 'vote',
+        did: 'did:plc:bob',
+        family: 0,
+        rkey: voteRkey(poll),
+        rev: tid(T0),
+        vote: { subject: poll, option: 1, createdAt: T0 },
+      },
+    })
+  })
+
+  test('a deleted poll', () => {
+    expect(readEvent(recordMessage(pollEvent(poll, null, T0)))).toMatchObject({
+      change: { type: 'poll', poll: null },
+    })
+  })
+
+  test('an account, by a status of the protocol or one that only says whether it is active', () => {
+    expect(readEvent(identityMessage('did:plc:bob', 'takendown', 'Bob.test'))).toEqual({
+      id: 0,
+      change: { type: 'account', did: 'did:plc:bob', status: 'takendown', handle: 'Bob.test' },
+    })
+    const unheard = { did: 'did:plc:bob', handle: '', is_active: false, status: 'desynchronized' }
+    expect(readEvent(JSON.stringify({ id: 1, type: 'identity', identity: unheard }))).toMatchObject({
+      change: { status: 'deactivated', handle: null },
+    })
+  })
+
+  const vote = voteEvent('did:plc:bob', poll, 1, T0)
+  const record = vote.record as Record<string, unknown>
+
+  test.each([
+    ['no JSON', '{"id":12,"type":"rec', 12, 'not JSON'],
+    ['nothing at all', '', undefined, 'not JSON'],
+    ['another type', '{"id":12,"type":"commit"}', 12, 'type: expected record or identity'],
+    ['no record', '{"id":12,"type":"record"}', 12, 'record: expected an object'],
+    ['no DID', recordMessage({ ...vote, did: 'bob.test' }, 12), 12, 'did: expected a DID'],
+    ['no TID', recordMessage({ ...vote, rev: '1' }, 12), 12, 'rev: expected a TID'],
+    ['no record key', recordMessage({ ...vote, rkey: 'a/b' }, 12), 12, 'rkey: expected a record key'],
+    [
+      'another collection',
+      recordMessage({ ...vote, collection: 'app.bsky.feed.post' }, 12),
+      12,
+      'collection: expected',
+    ],
+    ['no action', recordMessage({ ...vote, action: 'upsert' as 'create' }, 12), 12, 'action: expected'],
+    ['no status', '{"id":12,"type":"identity","identity":{"did":"did:plc:a"}}', 12, 'status: expected'],
+  ])('an event that does not fit is set aside and acked: %s', (_, message, id, reason) => {
+    const read = readEvent(message)
+    expect(read).toMatchObject({ id, setAside: { reason: expect.stringContaining(reason) } })
+    expect(read.change).toBeUndefined()
+  })
+
+  test.each([
+    ['an option that is no integer', { ...record, option: 1.5 }, 'option'],
+    ['no subject', { ...record, subject: undefined }, 'subject'],
+    ['a subject by handle', { ...record, subject: 'at://alice.test/tech.waow.poll/1' }, 'subject'],
+    ['a poll of another family', { ...record, subject: 'at://did:plc:a/tech.waow.pollz.poll/1' }, 'subject'],
+    ['a post', { ...record, subject: 'at://did:plc:a/app.bsky.feed.post/1' }, 'subject'],
+    ['no date', { ...record, createdAt: 'soon' }, 'createdAt'],
+    ['a record that tap could not decode', undefined, 'record'],
+  ])('C1: a record that is invalid is set aside and as good as not there: %s', (_, invalid, field) => {
+    expect(readEvent(recordMessage({ ...vote, record: invalid }))).toMatchObject({
+      change: { type: 'vote', rev: tid(T0), vote: null },
+      setAside: {
+        uri: `at://did:plc:bob/tech.waow.vote/${vote.rkey}`,
+        reason: expect.stringContaining(field),
+      },
+    })
+  })
+})
+
+test('times keep their microseconds', () => {
+  expect(timeOfTid(tid(T0 + 123_457))).toBe(T0 + 123_457)
+  expect(microseconds(iso(T0 + 123_457))).toBe(T0 + 123_457)
+  expect(microseconds('2026-01-01T00:00:00Z')).toBe(T0)
+  expect(microseconds('2026-01-01T01:00:00.5+01:00')).toBe(T0 + 500_000)
+  expect(microseconds('2026-01-01T00:00:00.1234567890Z')).toBe(T0 + 123_456)
+})

@@ -1,0 +1,314 @@
+/** The server whole: a stand-in for tap on one side, real libSQL inside, HTTP and WebSocket clients on the other. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
+import { TapStandIn } from '../test/tap-standin.ts'
+import { readConfig } from './config.ts'
+import { createLog } from './log.ts'
+import { startServer } from './server.ts'
+
+const alice = 'did:plc:alice'
+const tea = pollUri(alice, '3kaaaaaaaaaa2')
+const path = `/api/polls/${encodeURIComponent(tea)}`
+
+let tap: TapStandIn
+let stop: AbortController
+let base: string
+let done: Promise<void>
+let databaseUrl: string
+
+async function start() {
+  stop = new AbortController()
+  const config = readConfig({
+    PORT: '0',
+    HOST: '127.0.0.1',
+    DATABASE_URL: databaseUrl,
+    TAP_URL: tap.url,
+    // Nobody listens there: a PDS can't be found.
+    PLC_URL: 'http://127.0.0.1:9',
+    LOG_LEVEL: 'error',
+  })
+  const server = await startServer(config, createLog('error'), stop.signal)
+  base = `http://127.0.0.1:${server.port}`
+  done = server.done
+  await vi.waitUntil(() => tap.connected, 5000)
+}
+
+beforeEach(async () => {
+  databaseUrl = `file:${join(mkdtempSync(join(tmpdir(), 'pollz-server-')), 'test.db')}`
+  tap = await TapStandIn.listen()
+  await start()
+})
+
+afterEach(async () => {
+  stop.abort()
+  await done
+  await tap.close()
+})
+
+let nextId = 1
+
+/** Sends messages and waits for their acks. */
+async function deliver(...messages: ((id: number) => string)[]): Promise<void> {
+  const ids = messages.map((message) => {
+    const id = nextId++
+    tap.send(message(id), id)
+    return id
+  })
+  await vi.waitUntil(() => ids.every((id) => tap.acked.has(id)), 5000)
+}
+
+const poll =
+  (uri = tea, options = ['yes', 'no'], time = T0) =>
+  (id: number) =>
+    recordMessage(pollEvent(uri, options, time), id)
+const vote =
+  (did: string, option: number | null, time: number, uri = tea) =>
+  (id: number) =>
+    recordMessage(voteEvent(did, uri, option, time), id)
+
+async function get(url: string): Promise<{ status: number; body: unknown; headers: Headers }> {
+  const response = await fetch(`${base}${url}`)
+  return { status: response.status, body: await response.json(), headers: response.headers }
+}
+
+async function live(): Promise<{ socket: WebSocket; messages: ServerMessage[] }> {
+  const socket = new WebSocket(`${base.replace('http', 'ws')}/live`)
+  const messages: ServerMessage[] = []
+  socket.on('message', (data) => {
+    const parsed = parseJson(serverMessage, data.toString())
+    if (!parsed.ok) throw new Error(parsed.reason)
+    if (parsed.message.type !== 'ping') messages.push(parsed.message)
+  })
+  await new Promise((resolve) => socket.once('open', resolve))
+  return { socket, messages }
+}
+
+describe('from tap to the API', () => {
+  test('a poll and its votes, in pollz’s shapes', async () => {
+    await deliver((id) => identityMessage(alice, 'active', 'alice.test', id), poll())
+    await deliver(vote('did:plc:bob', 1, T0 + 1), vote('did:plc:carol', 1, T0 + 2))
+    expect((await get('/api/polls')).body).toMatchObject([
+      {
+        uri: tea,
+        repo: alice,
+        rkey: '3kaaaaaaaaaa2',
+        text: 'A question',
+        options: ['yes', 'no'],
+        voteCount: 2,
+      },
+    ])
+    expect((await get(path)).body).toMatchObject({
+      uri: tea,
+      repo: alice,
+      options: [
+        { text: 'yes', count: 0 },
+        { text: 'no', count: 2 },
+      ],
+      total: 2,
+      handle: 'alice.test',
+      edited: false,
+    })
+    expect((await get(`${path}/votes`)).body).toMatchObject([
+      { voter: 'did:plc:bob', option: 1, uri: expect.stringContaining('at://did:plc:bob/tech.waow.vote/') },
+      { voter: 'did:plc:carol', option: 1 },
+    ])
+    expect((await get(`/api/tallies?uri=${encodeURIComponent(tea)}&uri=nonsense`)).body).toMatchObject([
+      { uri: tea, total: 2 },
+      { uri: 'nonsense', error: 'InvalidRequest' },
+    ])
+  })
+
+  test('lists go on where their Link says', async () => {
+    await deliver(
+      ...Array.from({ length: 3 }, (_, i) => poll(pollUri(alice, `poll${i}`), ['a', 'b'], T0 + i)),
+    )
+    const first = await get('/api/polls?limit=2')
+    const next = /<(.*)>; rel="next"/.exec(first.headers.get('link') ?? '')?.[1]
+    const second = await get(next!)
+    expect([first.body, second.body].flat()).toHaveLength(3)
+    expect(second.headers.get('link')).toBeNull()
+  })
+
+  test('CORS is open, also for a front end that sends credentials', async () => {
+    const response = await fetch(`${base}/api/polls`, { headers: { origin: 'https://pollz.waow.tech' } })
+    expect(response.headers.get('access-control-allow-origin')).toBe('https://pollz.waow.tech')
+    expect(response.headers.get('access-control-allow-credentials')).toBe('true')
+  })
+})
+
+describe('bad input', () => {
+  test.each([
+    ['/api/polls?limit=0', 400, 'limit'],
+    ['/api/polls?limit=many', 400, 'limit'],
+    ['/api/polls?cursor=x', 400, 'cursor'],
+    ['/api/polls/nonsense', 400, 'uri'],
+    [`/api/polls/${encodeURIComponent('at://did:plc:a/app.bsky.feed.post/1')}`, 400, 'uri'],
+    [`${path}/votes?voter=bob`, 400, 'voter'],
+    [`${path}/votes?cursor=x`, 400, 'cursor'],
+    ['/api/tallies', 400, 'uri'],
+    ['/api/nothing', 404, '/api/nothing'],
+    [path, 502, 'did:plc:alice'],
+  ])('%s is %i and names what is wrong', async (url, status, named) => {
+    const answer = await get(url)
+    expect(answer.status).toBe(status)
+    expect(answer.body).toEqual({ error: expect.any(String), message: expect.stringContaining(named) })
+  })
+
+  test.each(['{', '[]', '{"uri":1}', '{"uri":"at://did:plc:a/tech.waow.poll/1"}'])(
+    'POST /api/votes refuses %s',
+    async (body) => {
+      const response = await fetch(`${base}/api/votes`, { method: 'POST', body })
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({ message: expect.stringContaining('uri') })
+    },
+  )
+
+  test('a body that is too large is refused', async () => {
+    const response = await fetch(`${base}/api/polls`, { method: 'POST', body: 'x'.repeat(5000) })
+    expect(response.status).toBe(413)
+  })
+
+  test('an event that does not fit is acked, and the next one is processed', async () => {
+    await deliver(
+      (id) => `{"id":${id},"type":"record","record":{"did":`,
+      (id) => `{"id":${id},"type":"surprise"}`,
+      (id) => recordMessage({ ...voteEvent('did:plc:bob', tea, 1, T0), record: { $type: 'x' } }, id),
+      poll(),
+      vote('did:plc:bob', 1, T0 + 1),
+    )
+    tap.send('what nobody could ack')
+    await deliver(vote('did:plc:carol', 0, T0 + 1))
+    expect((await get(path)).body).toMatchObject({ total: 2 })
+  })
+
+  test('a client that talks nonsense is told so and keeps its connection', async () => {
+    const { socket, messages } = await live()
+    await deliver(poll())
+    socket.send('nonsense')
+    socket.send(JSON.stringify({ type: 'watch', uris: ['nonsense', tea] }))
+    await vi.waitUntil(() => messages.length === 3)
+    expect(messages).toMatchObject([
+      { type: 'error', error: 'InvalidRequest' },
+      { type: 'error', uri: 'nonsense' },
+      { type: 'snapshot', uri: tea },
+    ])
+    socket.close()
+  })
+})
+
+describe('/live', () => {
+  test('a snapshot, then the tally whenever it changes, then what becomes of the poll', async () => {
+    await deliver(poll())
+    const { socket, messages } = await live()
+    socket.send(JSON.stringify({ type: 'watch', uris: [tea] }))
+    await vi.waitUntil(() => messages.length === 1)
+    await deliver(vote('did:plc:bob', 1, T0 + 1))
+    await vi.waitUntil(() => messages.at(-1)?.type === 'tally')
+    expect(messages.at(-1)).toMatchObject({ uri: tea, counts: [0, 1], total: 1 })
+    await deliver(poll(tea, ['yes', 'always'], T0 + 9))
+    await vi.waitUntil(() => messages.at(-1)?.type === 'snapshot')
+    expect(messages.at(-1)).toMatchObject({ poll: { edited: true } })
+    await deliver((id) => recordMessage(pollEvent(tea, null, T0 + 10), id))
+    await vi.waitUntil(() => messages.at(-1)?.type === 'error')
+    expect(messages.at(-1)).toMatchObject({ uri: tea, error: 'PollNotFound' })
+    socket.close()
+  })
+
+  test('a thousand votes are a few messages, the last of them right', async () => {
+    await deliver(poll())
+    const { socket, messages } = await live()
+    socket.send(JSON.stringify({ type: 'watch', uris: [tea] }))
+    await vi.waitUntil(() => messages.length === 1)
+    await deliver(...Array.from({ length: 1000 }, (_, i) => vote(`did:plc:voter${i}`, i % 2, T0 + i)))
+    await vi.waitUntil(() => {
+      const last = messages.at(-1)
+      return last?.type === 'tally' && last.total === 1000
+    })
+    expect(messages.length).toBeLessThan(50)
+    socket.close()
+  })
+
+  test('who stops watching hears nothing more', async () => {
+    await deliver(poll())
+    const { socket, messages } = await live()
+    const other = await live()
+    for (const it of [socket, other.socket]) it.send(JSON.stringify({ type: 'watch', uris: [tea] }))
+    await vi.waitUntil(() => messages.length === 1 && other.messages.length === 1)
+    socket.send(JSON.stringify({ type: 'unwatch', uris: [tea] }))
+    socket.send(JSON.stringify({ type: 'watch', uris: ['nonsense'] }))
+    await vi.waitUntil(() => messages.length === 2)
+    await deliver(vote('did:plc:bob', 1, T0 + 1))
+    await vi.waitUntil(() => other.messages.length === 2)
+    expect(messages).toHaveLength(2)
+    for (const it of [socket, other.socket]) it.close()
+  })
+})
+
+describe('tap', () => {
+  test.each([1000, 1001, 1011, 1012])('after a close with %i it is connected again', async (code) => {
+    const { connections } = tap
+    tap.disconnect(code)
+    await vi.waitUntil(() => tap.connections > connections && tap.connected, 5000)
+    await deliver(poll(), vote('did:plc:bob', 1, T0 + 1))
+    expect((await get(path)).body).toMatchObject({ total: 1 })
+  })
+
+  test('authors of polls that votes name are tracked, and told again after a reconnect', async () => {
+    await deliver(vote('did:plc:bob', 1, T0 + 1))
+    await vi.waitFor(() => expect([...tap.added]).toEqual([alice]))
+    tap.added.clear()
+    tap.disconnect(1000)
+    await vi.waitFor(() => expect([...tap.added]).toEqual([alice]), 5000)
+  })
+
+  test('readiness says what is missing', async () => {
+    expect((await get('/ready')).body).toMatchObject({ ready: true })
+    const { url } = tap
+    await tap.close()
+    await vi.waitUntil(async () => (await get('/ready')).status === 503, 5000)
+    expect((await get('/ready')).body).toMatchObject({ ready: false, tap: expect.stringContaining(url) })
+    expect((await get('/health')).status).toBe(200)
+    tap = await TapStandIn.listen(Number(new URL(url).port))
+    await vi.waitUntil(async () => (await get('/ready')).status === 200, 15_000)
+  })
+
+  test('what was acked is there after a restart', async () => {
+    await deliver(poll(), vote('did:plc:bob', 1, T0 + 1))
+    stop.abort()
+    await done
+    await start()
+    expect((await get(path)).body).toMatchObject({ total: 1 })
+  })
+})
+
+describe('what the extension signs in with', () => {
+  test('a loopback server has atproto’s loopback client', async () => {
+    expect((await get('/oauth/client-metadata.json')).body).toMatchObject({
+      client_id: expect.stringMatching(/^http:\/\/localhost\?/),
+      redirect_uris: [expect.stringContaining('/oauth/callback')],
+    })
+  })
+
+  test('the callback page runs nothing', async () => {
+    const response = await fetch(`${base}/oauth/callback`)
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+    expect(await response.text()).not.toContain('<script')
+  })
+})
+
+test('a poll’s page shows hostile text as text', async () => {
+  const text = '<script>alert(1)</script>'
+  const event = pollEvent(tea, ['<img src=x>', '"\''], T0)
+  await deliver((id) => recordMessage({ ...event, record: { ...(event.record as object), text } }, id))
+  const response = await fetch(`${base}/poll/${alice}/3kaaaaaaaaaa2`)
+  const page = await response.text()
+  expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;')
+  expect(page).not.toContain('<script>alert')
+  expect(page).not.toContain('<img src=x>')
+  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+})

@@ -1,0 +1,74 @@
+/** Records and tap's events about them, for tests and benchmarks. */
+import { home } from '@pollz/shared/families'
+import { voteRkey } from '@pollz/shared/votes'
+
+const ALPHABET = '234567abcdefghijklmnopqrstuvwxyz'
+
+/** @param time microseconds since 1970 */
+export function tid(time: number): string {
+  let text = ''
+  for (let rest = time, i = 0; i < 11; i++, rest = Math.floor(rest / 32)) text = ALPHABET[rest % 32] + text
+  return `${text}22`
+}
+
+/** @param time microseconds since 1970 */
+export const iso = (time: number) =>
+  `${new Date(Math.floor(time / 1000)).toISOString().slice(0, -1)}${String(time % 1000).padStart(3, '0')}Z`
+
+/** Some time in 2026, in microseconds since 1970. */
+export const T0 = Date.UTC(2026, 0, 1) * 1000
+
+export type RecordEvent = {
+  did: string
+  collection: string
+  rkey: string
+  rev: string
+  action: 'create' | 'update' | 'delete'
+  record?: unknown
+  live: boolean
+}
+
+export const pollUri = (did: string, rkey: string) => `at://${did}/${home.poll}/${rkey}`
+
+export const pollRecord = (options: string[], time: number, text = 'A question') => ({
+  $type: home.poll,
+  text,
+  options,
+  createdAt: iso(time),
+})
+
+export const voteRecord = (subject: string, option: number, time: number) => ({
+  $type: home.vote,
+  subject,
+  option,
+  createdAt: iso(time),
+})
+
+/** A version of a poll record as tap sends it; `options: null` deletes it. */
+export function pollEvent(uri: string, options: string[] | null, time: number): RecordEvent {
+  const [, , did, collection, rkey] = uri.split('/') as [string, string, string, string, string]
+  const base = { did, collection, rkey, rev: tid(time), live: true }
+  return options
+    ? { ...base, action: 'create', record: pollRecord(options, time) }
+    : { ...base, action: 'delete' }
+}
+
+/** A version of a vote record as tap sends it; `option: null` deletes it. */
+export function voteEvent(
+  did: string,
+  subject: string,
+  option: number | null,
+  time: number,
+  { rkey = voteRkey(subject), createdAt = time } = {},
+): RecordEvent {
+  const base = { did, collection: home.vote, rkey, rev: tid(time), live: true }
+  return option === null
+    ? { ...base, action: 'delete' }
+    : { ...base, action: 'create', record: voteRecord(subject, option, createdAt) }
+}
+
+export const recordMessage = (event: RecordEvent, id = 0) =>
+  JSON.stringify({ id, type: 'record', record: event })
+
+export const identityMessage = (did: string, status: string, handle = 'handle.invalid', id = 0) =>
+  JSON.stringify({ id, type: 'identity', identity: { did, handle, is_active: status === 'active', status } })
