@@ -143,6 +143,26 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     expect(await hers.locator('html[data-composer-opened]').count()).toBe(0)
   })
 
+  test('where nobody is logged in, a handle is asked for; a sign-in that is given up is said', async () => {
+    const his = bobs.pages()[0]!
+    await his.getByRole('button', { name: 'logged out' }).click()
+    await showsCounts(his, poll, [1, 1, 0])
+    await option(his, poll, 'Both').click()
+    const shown = widget(his, poll)
+    await shown.getByLabel('Vote as').fill('@bob.test')
+    const start = () => shown.getByRole('button', { name: 'Sign in' }).click()
+    const [authorize] = await Promise.all([bobs.waitForEvent('page'), start()])
+    await authorize.close()
+    await shown.getByText('Not voted: the sign-in was not finished').waitFor()
+    await showsCounts(his, poll, [1, 1, 0])
+
+    await shown.getByRole('button', { name: 'Try again' }).click()
+    await shown.getByLabel('Vote as').fill('bob.test')
+    await signIn(bobs, his, start)
+    await showsCounts(his, poll, [1, 1, 1])
+    expect(await bob.voteRecord(poll)).toMatchObject({ option: 2 })
+  })
+
   test('it follows the theme, and stands in the opened thread too', async () => {
     const hers = alices.pages()[0]!
     for (const theme of ['dim', 'dark', 'light'] as const) {

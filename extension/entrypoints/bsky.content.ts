@@ -50,6 +50,7 @@ export default defineContentScript({
       () => {
         for (const known of models.values()) known.reconnected()
       },
+      () => ctx.notifyInvalidated(),
       signal,
     )
   },

@@ -9,15 +9,18 @@ export type Background = { send: (message: ToBackground) => void }
 /**
  * @param onMessage gets every message
  * @param onConnect called on each new connection: the background has forgotten everything
+ * @param onInvalidated the extension was updated or removed: this script is a remainder of it
  */
 export function connectBackground(
   onMessage: (message: ToContent) => void,
   onConnect: () => void,
+  onInvalidated: () => void,
   signal: AbortSignal,
 ): Background {
   let port: Browser.runtime.Port | undefined
   const connect = () => {
     if (signal.aborted) return
+    if (!browser.runtime?.id) return onInvalidated()
     port = browser.runtime.connect({ name: PORT })
     port.onMessage.addListener(onMessage)
     port.onDisconnect.addListener(() => {

@@ -4,11 +4,14 @@ import { createLog, reasonOf } from './log.ts'
 import { startServer } from './server.ts'
 
 const stop = new AbortController()
-for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+let started = false
+for (const name of ['SIGTERM', 'SIGINT'] as const)
+  process.once(name, () => (started ? stop.abort() : process.exit(0)))
 
 try {
   const config = readConfig(process.env)
   const { done } = await startServer(config, createLog(config.logLevel), stop.signal)
+  started = true
   await done
   process.exit(0)
 } catch (error) {

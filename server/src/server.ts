@@ -84,10 +84,10 @@ export async function startServer(
     const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)
     const tap =
       taps.length === 0
-        ? 'TAP_URL names none'
+        ? 'TAP_URL: names none'
         : missing.length === 0
           ? 'ok'
-          : `not connected: ${missing.join(', ')}`
+          : `TAP_URL: not connected: ${missing.join(', ')}`
     const database = store.failure ?? 'ok'
     return { ready: tap === 'ok' && database === 'ok', database, tap }
   }

@@ -59,7 +59,7 @@ export class TapConsumer {
       if (signal.aborted) return
       if (Date.now() - started > MAX_BACKOFF) failures = 0
       const wait = Math.min(100 * 2 ** failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
-      log.warn('tap is not connected', { url, reason, retryInMs: Math.round(wait) })
+      log.warn('tap is not connected (TAP_URL)', { url, reason, retryInMs: Math.round(wait) })
       await setTimeout(wait, undefined, { signal }).catch(() => {})
     }
   }

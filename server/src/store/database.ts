@@ -1,6 +1,6 @@
 /** Opens the database: one connection for the writer, one for everybody who reads. */
 import { createClient, type Client } from '@libsql/client'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 export type DatabaseOptions = { url: string; authToken: string | undefined }
@@ -14,7 +14,7 @@ export type DatabaseOptions = { url: string; authToken: string | undefined }
 export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
   try {
     const path = filePath(url)
-    if (path) mkdirSync(dirname(path), { recursive: true })
+    if (path && !existsSync(dirname(path))) mkdirSync(dirname(path))
     const client = createClient(authToken === undefined ? { url } : { url, authToken })
     if (path) {
       await client.execute('PRAGMA journal_mode = WAL')
