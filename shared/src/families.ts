@@ -11,6 +11,8 @@ export type PollContent = {
   options: string[]
   /** RFC 3339, as its author wrote it. */
   createdAt: string
+  /** RFC 3339; only where the family has an end (C8). */
+  endsAt?: string
 }
 
 /** What every family's vote record is read as. */
@@ -31,6 +33,8 @@ export type Family = {
   poll: string
   /** Collection (NSID) of the vote records. */
   vote: string
+  /** Whether its polls can have an end: then the time of a vote is kept more exactly (C8). */
+  ends: boolean
   /** Hosts whose `/poll/REPO/RKEY` links mean a poll of this family. */
   hosts: string[]
   readPoll(record: unknown): Read<PollContent>
@@ -56,6 +60,7 @@ export const families: readonly Family[] = [
     id: 0,
     poll: tech.waow.poll.$nsid,
     vote: tech.waow.vote.$nsid,
+    ends: false,
     hosts: [],
     readPoll: reader(tech.waow.poll.main),
     readVote: reader(tech.waow.vote.main),
@@ -65,6 +70,7 @@ export const families: readonly Family[] = [
     id: 1,
     poll: tech.waow.pollz.poll.$nsid,
     vote: tech.waow.pollz.vote.$nsid,
+    ends: false,
     hosts: ['pollz.waow.tech'],
     readPoll: reader(tech.waow.pollz.poll.main),
     readVote: reader(tech.waow.pollz.vote.main),

@@ -26,6 +26,8 @@ export const pollView = l.object({
   createdAt: l.string(),
   /** the author's handle, where it is known and resolves */
   handle: l.optional(l.string()),
+  /** C8, RFC 3339; absent: it has no end */
+  endsAt: l.optional(l.string()),
   total: count,
   /** C7: the options changed after the first vote */
   edited: l.boolean(),

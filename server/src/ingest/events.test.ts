@@ -24,7 +24,7 @@ describe('readEvent', () => {
         family: 0,
         rkey: voteRkey(poll),
         rev: tid(T0),
-        vote: { subject: poll, option: 1, createdAt: T0 },
+        vote: { subject: poll, option: 1, createdAt: T0, seenLive: false },
       },
     })
   })

@@ -13,7 +13,14 @@ export type VoteChange = {
   rkey: string
   /** TID of the commit, which C3 compares */
   rev: string
-  vote: { subject: string; option: number; /** microseconds since 1970 */ createdAt: number } | null
+  vote: {
+    subject: string
+    option: number
+    /** microseconds since 1970 */
+    createdAt: number
+    /** C8: time of this version's commit where it was seen live and its family has ends; else createdAt says when */
+    seenLive: boolean
+  } | null
 }
 
 /** The newest version of a poll record; `poll: null` is a record that is deleted or invalid. */
@@ -190,6 +197,7 @@ function readRecordEvent(
   const { change, reason } = readRecord(
     { did, collection, rkey, rev },
     action === 'delete' ? null : (event['record'] ?? undefined),
+    event['live'] === true,
   )
   return reason === undefined
     ? { change }
@@ -200,10 +208,12 @@ function readRecordEvent(
  * A record's version as a change, wherever it was read.
  *
  * @param record null: it was deleted; undefined: it is there but could not be decoded
+ * @param live whether this version was seen when it was made
  */
 export function readRecord(
   at: { did: string; collection: string; rkey: string; rev: string },
   record: unknown,
+  live: boolean,
 ): { change: VoteChange | PollChange; reason?: string } {
   const { did, rkey, rev } = at
   const ofPoll = familyOfPoll.get(at.collection)
@@ -212,10 +222,12 @@ export function readRecord(
     if (record === null) return { change: { ...base, poll: null } }
     const read = ofPoll.readPoll(record)
     if (!read.ok) return { change: { ...base, poll: null }, reason: `record: ${read.reason}` }
-    const { text, options, createdAt } = read.value
-    if (Number.isNaN(microseconds(createdAt)))
-      return { change: { ...base, poll: null }, reason: `createdAt: no date: ${show(createdAt)}` }
-    return { change: { ...base, poll: { text, options, createdAt } } }
+    const { text, options, createdAt, endsAt } = read.value
+    for (const [name, time] of Object.entries({ createdAt, endsAt }))
+      if (time !== undefined && Number.isNaN(microseconds(time)))
+        return { change: { ...base, poll: null }, reason: `${name}: no date: ${show(time)}` }
+    const poll = { text, options, createdAt, ...(endsAt === undefined ? {} : { endsAt }) }
+    return { change: { ...base, poll } }
   }
   const ofVote = familyOfVote.get(at.collection)
   if (!ofVote) throw new Error(`no family has the collection ${at.collection}`)
@@ -233,7 +245,7 @@ export function readRecord(
       change: { ...base, vote: null },
       reason: `subject: expected the at-uri of a ${ofVote.poll} by DID, got ${show(subject)}`,
     }
-  return { change: { ...base, vote: { subject, option, createdAt: made } } }
+  return { change: { ...base, vote: { subject, option, createdAt: made, seenLive: live && ofVote.ends } } }
 }
 
 /** at-uri of the record that a change is about. */

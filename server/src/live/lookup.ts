@@ -102,7 +102,7 @@ export class Lookup {
     const { repo, collection, rkey } = parseAtUri(uri)!
     const read = await this.#repos.readRecord(repo, collection, rkey)
     if (!read.ok) return read
-    const { change } = readRecord(read.value, read.value.record)
+    const { change } = readRecord(read.value, read.value.record, false)
     return { ok: true, value: { change, applied: await this.#store([change]) } }
   }
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   T0,
   identityMessage,
+  iso,
   pollEvent,
   pollUri,
   recordMessage,
@@ -248,6 +249,62 @@ describe('C7 edits', () => {
     await deliver(pollEvent(tea, null, T0 + 7))
     await deliver(pollEvent(tea, ['no', 'yes'], T0 + 8))
     expect(await edited()).toBe(true)
+  })
+})
+
+describe('C8 ended', () => {
+  const END = T0 + 10
+  const poll = (rev: number, endsAt: number | null) => {
+    const { change } = readEvent(recordMessage(pollEvent(tea, ['yes', 'no'], rev)))
+    if (change?.type !== 'poll' || !change.poll) throw new Error('no poll')
+    return { ...change, poll: { ...change.poll, ...(endsAt === null ? {} : { endsAt: iso(endsAt) }) } }
+  }
+  const vote = (
+    did: string,
+    option: number,
+    rev: number,
+    createdAt: number,
+    seenLive: boolean,
+    rkey?: string,
+  ) => {
+    const { change } = readEvent(
+      recordMessage(voteEvent(did, tea, option, rev, { createdAt, ...(rkey ? { rkey } : {}) })),
+    )
+    if (change?.type !== 'vote' || !change.vote) throw new Error('no vote')
+    return { ...change, vote: { ...change.vote, seenLive } }
+  }
+
+  test('a vote counts if it was made before the end: by its commit if seen live, else by C2’s time', async () => {
+    await apply(client, [poll(T0, END)], [], ++version)
+    await apply(
+      client,
+      [vote('did:plc:early', 0, END - 1, END - 1, true), vote('did:plc:late', 0, END, END, true)],
+      [],
+      ++version,
+    )
+    expect(await counts()).toEqual([1, 0])
+    // backdated, but seen when it was made
+    await apply(client, [vote('did:plc:liar', 1, END + 5, T0, true)], [], ++version)
+    // from history, where the commit is younger than the vote
+    await apply(client, [vote('did:plc:old', 1, END + 5, END - 2, false)], [], ++version)
+    expect(await counts()).toEqual([1, 1])
+  })
+
+  test('a late vote does not take the place of an early one, and an end that moves counts anew', async () => {
+    await apply(
+      client,
+      [vote(bob, 0, T0 + 1, T0 + 1, true, 'a'), vote(bob, 1, END + 1, END + 1, true, 'b')],
+      [],
+      ++version,
+    )
+    await apply(client, [poll(T0, END)], [], ++version)
+    expect(await counts()).toEqual([1, 0])
+    await apply(client, [poll(T0 + 1, END + 2)], [], ++version)
+    expect(await counts()).toEqual([0, 1])
+    await apply(client, [poll(T0 + 2, T0)], [], ++version)
+    expect(await counts()).toEqual([0, 0])
+    await apply(client, [poll(T0 + 3, null)], [], ++version)
+    expect(await counts()).toEqual([0, 1])
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * The counting rules, C1 to C7 of the design, in SQL. A vote record is one row of `votes`, wherever its poll is: a
+ * The counting rules, C1 to C8 of the design, in SQL. A vote record is one row of `votes`, wherever its poll is: a
  * deleted or invalid one names poll 0. `choices` says which rows count; the tallies are kept by taking the
  * choices of the touched voters out, changing the rows, and putting their choices back in.
  */
@@ -35,19 +35,28 @@ const NO_OPTION = 255
 const rkeyOf = (vote: string) =>
   `CASE ${vote}.rkey WHEN '' THEN (SELECT vote_rkey FROM polls WHERE id = ${vote}.poll) ELSE ${vote}.rkey END`
 
+/** C8: whether a row was made before its poll's end. */
+const inTime = (vote: string) =>
+  `NOT EXISTS (SELECT 1 FROM polls e
+    WHERE e.id = ${vote}.poll AND e.ends_at IS NOT NULL AND e.ends_at <= coalesce(${vote}.cast_at, ${vote}.made))`
+
 /**
- * C2, C4, C5: one row per voter and poll, the one that counts if its option is one of the poll's.
- * C6 holds because this looks at rows alone. Recounting is `SELECT poll, option, count(*) FROM` this.
+ * C2, C4, C5, C8: one row per voter and poll, the one that counts if its option is one of the poll's.
+ * C6 holds because this looks at rows alone.
  */
 export const CHOICES = `(
   SELECT v.poll, v.voter, v.family, v.rkey, v.option, v.made, v.rev
   FROM votes v JOIN accounts a ON a.id = v.voter
   WHERE v.poll <> 0                                                   -- C1, C4: it names a poll
     AND a.status = 'active'                                           -- C5
+    AND ${inTime('v')}                                                -- C8
     AND NOT EXISTS (                                                  -- C2: no later vote by the same voter
-      SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter
+      SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter AND ${inTime('o')}
         AND (o.made > v.made OR (o.made = v.made AND ${rkeyOf('o')} > ${rkeyOf('v')})))
 )`
+
+/** What `tallies` has to be: the rules from the rows alone. */
+export const RECOUNT = `SELECT poll, option, count(*) AS n FROM ${CHOICES} GROUP BY poll, option`
 
 /** C1: a poll that is there; with it `option < json_array_length(options)`. C5: its author is active. */
 export const POLL_IS_THERE = `p.options IS NOT NULL`
@@ -89,8 +98,12 @@ function accountStatements(changes: AccountChange[], version: number): InStateme
     {
       sql: `INSERT OR IGNORE INTO touched SELECT v.poll, v.voter
         FROM json_each(?) e JOIN accounts a ON a.did = e.value ->> 0 JOIN votes v ON v.voter = a.id
-        WHERE (a.status = 'active') <> (e.value ->> 1 = 'active') AND v.poll <> 0`,
-      args: [json],
+        WHERE (a.status = 'active') <> (e.value ->> 1 = 'active') AND v.poll <> 0
+        UNION ALL SELECT v.poll, v.voter                              -- C8: erased polls have no end
+        FROM json_each(?) e JOIN accounts a ON a.did = e.value ->> 0 JOIN polls p ON p.author = a.id
+        JOIN votes v ON v.poll = p.id
+        WHERE e.value ->> 1 = 'deleted' AND p.ends_at IS NOT NULL`,
+      args: [json, json],
     },
     addTouchedToTallies('-', version),
     {
@@ -103,7 +116,7 @@ function accountStatements(changes: AccountChange[], version: number): InStateme
     // Others' votes still name an erased account's polls: what stays is that name.
     {
       sql: `UPDATE polls SET text = NULL, options = NULL, created_at = NULL, made = NULL, options_hash = NULL,
-          options_changed = NULL, first_vote = NULL, rev = '', version = ? WHERE author IN (${erased})`,
+          ends_at = NULL, options_changed = NULL, first_vote = NULL, rev = '', version = ? WHERE author IN (${erased})`,
       args: [version, json],
     },
     {
@@ -139,14 +152,26 @@ function pollStatements(changes: PollChange[], version: number): InStatement[] {
       change.poll && Math.min(microseconds(change.poll.createdAt), rev),
       options && createHash('sha256').update(options).digest('base64url').slice(0, 22),
       rev,
+      change.poll?.endsAt === undefined ? null : microseconds(change.poll.endsAt),
     ]
   })
+  const json = JSON.stringify(rows)
+  const endsMove: InStatement = {
+    // C8: another end is another tally. Where no poll has or had an end this touches nothing.
+    sql: `INSERT OR IGNORE INTO touched SELECT v.poll, v.voter
+      FROM json_each(?) e JOIN polls p ON p.uri = e.value ->> 0 JOIN votes v ON v.poll = p.id
+      WHERE p.ends_at IS NOT e.value ->> 10 AND p.rev < e.value ->> 3`,
+    args: [json],
+  }
   return [
     dids(changes.map(({ did }) => did)),
+    endsMove,
+    addTouchedToTallies('-', version),
     {
-      sql: `INSERT INTO polls (uri, vote_rkey, author, rev, text, options, created_at, made, options_hash, version)
+      sql: `INSERT INTO polls (uri, vote_rkey, author, rev, text, options, created_at, made, options_hash, ends_at,
+          version)
         SELECT e.value ->> 0, e.value ->> 1, a.id, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6,
-          e.value ->> 7, e.value ->> 8, ?2
+          e.value ->> 7, e.value ->> 8, e.value ->> 10, ?2
         FROM json_each(?1) e JOIN accounts a ON a.did = e.value ->> 2
         WHERE a.status <> 'deleted'                                   -- C5: erased
         ON CONFLICT (uri) DO UPDATE SET
@@ -155,10 +180,13 @@ function pollStatements(changes: PollChange[], version: number): InStatement[] {
             ELSE polls.options_changed END,
           options_hash = coalesce(excluded.options_hash, polls.options_hash),
           rev = excluded.rev, text = excluded.text, options = excluded.options, created_at = excluded.created_at,
-          made = excluded.made, version = excluded.version
+          made = excluded.made, ends_at = excluded.ends_at, version = excluded.version
         WHERE excluded.rev > polls.rev                                -- C3`,
-      args: [JSON.stringify(rows), version],
+      args: [json, version],
     },
+    addTouchedToTallies('+', version),
+    talliesOfTouched,
+    'DELETE FROM touched',
   ]
 }
 
@@ -176,6 +204,7 @@ function voteStatements(changes: VoteChange[], version: number): InStatement[] {
       vote ? Math.min(vote.option, NO_OPTION) : 0,
       vote ? vote.createdAt : 0,
       timeOfTid(rev),
+      vote?.seenLive ? timeOfTid(rev) : null,
     ]
   })
   return [
@@ -186,7 +215,7 @@ function voteStatements(changes: VoteChange[], version: number): InStatement[] {
       sql: `INSERT INTO incoming
         SELECT coalesce(p.id, 0), a.id, e.value ->> 1, e.value ->> 3, e.value ->> 6,
           min(e.value ->> 7, e.value ->> 8),                          -- C2: no date in the future
-          e.value ->> 4, coalesce(r.poll, k.poll), coalesce(r.rkey, k.rkey)
+          e.value ->> 4, e.value ->> 9, coalesce(r.poll, k.poll), coalesce(r.rkey, k.rkey)
         FROM json_each(?) e
         JOIN accounts a ON a.did = e.value ->> 0 AND a.status <> 'deleted'  -- C5: erased
         LEFT JOIN polls p ON p.uri = e.value ->> 5
@@ -203,7 +232,7 @@ function voteStatements(changes: VoteChange[], version: number): InStatement[] {
     // C4: where it was, it is no longer.
     `DELETE FROM votes WHERE (poll, voter, family, rkey) IN
       (SELECT was_poll, voter, family, was_rkey FROM incoming WHERE was_poll IS NOT NULL)`,
-    `INSERT INTO votes SELECT poll, voter, family, rkey, option, made, rev FROM incoming`,
+    `INSERT INTO votes SELECT poll, voter, family, rkey, option, made, rev, cast_at FROM incoming`,
     addTouchedToTallies('+', version),
     `UPDATE polls SET first_vote = i.made FROM (SELECT poll, min(made) AS made FROM incoming GROUP BY poll) i
       WHERE polls.id = i.poll AND (first_vote IS NULL OR first_vote > i.made)`,

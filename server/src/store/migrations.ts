@@ -21,12 +21,14 @@ const migrations: string[][] = [
       options TEXT,                        -- JSON array of strings
       created_at TEXT,
       made INTEGER,                        -- created_at, not later than rev, in microseconds
+      ends_at INTEGER,                     -- C8: in microseconds; NULL: never
       options_hash TEXT,                   -- of the last options it had: kept when it is deleted
       options_changed INTEGER,             -- time of the rev that changed the options last
       first_vote INTEGER,                  -- made of the earliest vote
       version INTEGER NOT NULL DEFAULT 0   -- of the batch that changed the poll last
     ) STRICT`,
     `CREATE INDEX polls_newest ON polls (made, id) WHERE options IS NOT NULL`,
+    `CREATE INDEX polls_that_end ON polls (id, ends_at) WHERE ends_at IS NOT NULL`,
     `CREATE INDEX polls_of_author ON polls (author)`,
 
     // One row per vote record that was ever seen. Its b-tree is what voting costs: hence integers,
@@ -39,6 +41,7 @@ const migrations: string[][] = [
       option INTEGER NOT NULL,
       made INTEGER NOT NULL,               -- C2's time, in microseconds
       rev TEXT NOT NULL,
+      cast_at INTEGER,                     -- C8's time where it is not made
       PRIMARY KEY (poll, voter, family, rkey)
     ) WITHOUT ROWID, STRICT`,
     `CREATE INDEX votes_of_voter ON votes (voter, family, rkey)`,
@@ -69,6 +72,7 @@ const migrations: string[][] = [
       option INTEGER NOT NULL,
       made INTEGER NOT NULL,
       rev TEXT NOT NULL,
+      cast_at INTEGER,
       was_poll INTEGER,
       was_rkey TEXT
     ) STRICT`,

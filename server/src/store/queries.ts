@@ -1,5 +1,5 @@
 /** What is read from the database, named by what it is for. */
-import type { Client, InValue, Row } from '@libsql/client'
+import type { Client, InValue, Row, Value } from '@libsql/client'
 import { families } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import type { AccountStatus } from '../ingest/events.ts'
@@ -14,10 +14,13 @@ export type PollState =
 
 export type Page<T> = { items: T[]; cursor: string | undefined }
 
-const POLL_COLUMNS = `p.id, p.uri, p.rev, p.text, p.options, p.created_at, p.made, a.handle, a.status,
+const POLL_COLUMNS = `p.id, p.uri, p.rev, p.text, p.options, p.created_at, p.made, p.ends_at, a.handle, a.status,
   coalesce(p.first_vote < p.options_changed, 0) AS edited,
   max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
   (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
+
+/** @param time microseconds since 1970 */
+const isoOf = (time: Value | undefined) => new Date(Math.floor(Number(time) / 1000)).toISOString()
 
 function pollView(row: Row): PollView {
   const uri = String(row['uri'])
@@ -36,6 +39,7 @@ function pollView(row: Row): PollView {
     options,
     createdAt: String(row['created_at']),
     ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
+    ...(row['ends_at'] === null ? {} : { endsAt: isoOf(row['ends_at']) }),
     total: options.reduce((sum, { count }) => sum + count, 0),
     edited: Boolean(row['edited']),
     version: Number(row['version']),
@@ -45,15 +49,15 @@ function pollView(row: Row): PollView {
 /** @param uri at-uri with a DID */
 export async function findPoll(client: Client, uri: string): Promise<PollState> {
   const { rows } = await client.execute({
-    sql: `SELECT ${POLL_COLUMNS} FROM polls p JOIN accounts a ON a.id = p.author WHERE p.uri = ?`,
-    args: [uri],
+    sql: `SELECT ${POLL_COLUMNS} FROM accounts a LEFT JOIN polls p ON p.uri = ? WHERE a.did = ?`,
+    args: [uri, uri.split('/')[2]!],
   })
   const row = rows[0]
   if (!row) return { state: 'unknown' }
   const status = String(row['status']) as AccountStatus
   if (status !== 'active') return { state: 'inactive', status }
   if (row['options'] !== null) return { state: 'there', poll: pollView(row) }
-  return row['rev'] === '' ? { state: 'unknown' } : { state: 'gone' }
+  return row['rev'] === null || row['rev'] === '' ? { state: 'unknown' } : { state: 'gone' }
 }
 
 /** Polls of active accounts, the newest first. */
@@ -100,7 +104,7 @@ export async function votesOf(
       voter: String(row['did']),
       option: Number(row['option']),
       uri: `at://${row['did']}/${family.vote}/${row['rkey']}`,
-      createdAt: new Date(Math.floor(Number(row['made']) / 1000)).toISOString(),
+      createdAt: isoOf(row['made']),
       ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
     }
   })

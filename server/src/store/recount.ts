@@ -1,0 +1,22 @@
+/** Compares the tallies with a recount from the votes by the plain definition, in one snapshot of a live database. */
+import type { Client } from '@libsql/client'
+import { RECOUNT } from './counting.ts'
+
+export type Difference = { poll: string; option: number; tally: number; recount: number }
+
+/** @returns where the two differ: nothing, if all is well */
+export async function recount(client: Client): Promise<Difference[]> {
+  const { rows } = await client.execute(`
+    SELECT coalesce(p.uri, d.poll) AS poll, d.option, sum(d.tally) AS tally, sum(d.n) AS recount
+    FROM (
+      SELECT poll, option, n AS tally, 0 AS n FROM tallies
+      UNION ALL SELECT poll, option, 0, n FROM (${RECOUNT})
+    ) d LEFT JOIN polls p ON p.id = d.poll
+    GROUP BY d.poll, d.option HAVING sum(d.tally) <> sum(d.n)`)
+  return rows.map((row) => ({
+    poll: String(row['poll']),
+    option: Number(row['option']),
+    tally: Number(row['tally']),
+    recount: Number(row['recount']),
+  }))
+}
