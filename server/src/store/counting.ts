@@ -269,14 +269,22 @@ export async function apply(
 }
 
 /**
- * Within a transaction accounts come first, then polls, then votes: by C6 the order is free. But what an account's
- * erasure takes with it must not take what it wrote after it came back: so an erasure ends its group.
+ * Within a transaction accounts come first, then polls, then votes: by C6 the order is free. Only an account's erasure
+ * is not: what came before it goes, what comes while it lasts is dropped, what comes after stays. So an erasure ends
+ * its group, and no account changes in a group that has records of it already.
  */
 function groupsOf(changes: Change[]): Change[][] {
   const groups: Change[][] = [[]]
+  const dids = new Set<string>()
+  const next = () => {
+    groups.push([])
+    dids.clear()
+  }
   for (const change of changes) {
+    if (change.type === 'account' && dids.has(change.did)) next()
+    if (change.type !== 'account') dids.add(change.did)
     groups.at(-1)!.push(change)
-    if (change.type === 'account' && change.status === 'deleted') groups.push([])
+    if (change.type === 'account' && change.status === 'deleted') next()
   }
   return groups
 }

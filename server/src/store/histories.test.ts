@@ -57,21 +57,21 @@ const event = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       type: fc.constant('account' as const),
       // authors are accounts as well
       account: fc.constantFrom(0, 1, 2, 'author'),
-      status: fc.constantFrom(...ACCOUNT_STATUSES, 'active', 'active'),
+      status: fc.constantFrom(...ACCOUNT_STATUSES, 'deleted', 'active', 'active'),
     }),
   },
 )
 
 /** Events in the order of delivery, each with the batch it ends, if it ends one. */
-const history = fc.array(event, { minLength: 1, maxLength: 25 }).chain((events) =>
+const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).chain((events) =>
   fc.record({
     // late, twice or not at all, on top of the random revs
-    delivered: fc.array(fc.nat(events.length - 1), { minLength: 1, maxLength: 30 }),
+    delivered: fc.array(fc.nat(events.length - 1), { minLength: 1, maxLength: 30, size: 'max' }),
     cuts: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
     events: fc.constant(events),
   }),
