@@ -286,6 +286,14 @@ describe('tap', () => {
   })
 })
 
+test('metrics count what was stored and what was set aside', async () => {
+  await deliver(poll(), vote('did:plc:bob', 1, T0 + 1), (id) => `{"id":${id}}`)
+  const metrics = await (await fetch(`${base}/metrics`)).text()
+  expect(metrics).toMatch(/^pollz_events_total 3$/m)
+  expect(metrics).toMatch(/^pollz_set_aside_total 1$/m)
+  expect(metrics).toMatch(/^pollz_ready 1$/m)
+})
+
 describe('what the extension signs in with', () => {
   test('a loopback server has atproto’s loopback client', async () => {
     expect((await get('/oauth/client-metadata.json')).body).toMatchObject({

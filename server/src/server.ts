@@ -7,6 +7,7 @@ import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
 import { reasonOf, type Log } from './log.ts'
+import { createMetrics } from './metrics.ts'
 import { findPoll, newestPolls, pollAuthors, votesOf } from './store/queries.ts'
 import { Store, type Stored } from './store/store.ts'
 
@@ -48,7 +49,8 @@ export async function startServer(
       after = last
     }
   }
-  const logSetAside = ({ setAside }: Stored) => {
+  const reportSetAside = ({ setAside }: Stored) => {
+    metrics.setAside.inc(setAside.length)
     for (const { uri, reason } of setAside) log.warn('an event was set aside', { uri, reason })
   }
 
@@ -65,8 +67,11 @@ export async function startServer(
       url,
       adminPassword: config.tapAdminPassword,
       store: async (messages) => {
+        const measured = metrics.storeSeconds.startTimer()
         const stored = await store.storeMessages(messages)
-        logSetAside(stored)
+        measured()
+        metrics.events.inc(stored.ids.length)
+        reportSetAside(stored)
         if (stored.applied.unknownAuthors.size > 0) track([...stored.applied.unknownAuthors])
         return stored.ids
       },
@@ -92,8 +97,15 @@ export async function startServer(
     return { ready: tap === 'ok' && database === 'ok', database, tap }
   }
 
+  const metrics = createMetrics({
+    watchers: () => hub.watchers,
+    queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
+    ready: () => readiness().ready,
+  })
+
   const { server, port } = await listen(
     {
+      metrics: metrics.registry,
       publicUrl: config.publicUrl,
       lookup,
       hub,

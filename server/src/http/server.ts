@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
+import type { Registry } from 'prom-client'
 import { WebSocketServer } from 'ws'
 import type { Hub } from '../live/hub.ts'
 import { reasonOf, type Log } from '../log.ts'
@@ -16,10 +17,11 @@ export type HttpParts = ApiParts & {
   publicUrl: string
   hub: Hub
   readiness: () => Readiness
+  metrics: Registry
   log: Log
 }
 
-export function createApp({ publicUrl, readiness, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
+export function createApp({ publicUrl, readiness, metrics, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     await next()
@@ -38,6 +40,9 @@ export function createApp({ publicUrl, readiness, log, ...parts }: Omit<HttpPart
     const ready = readiness()
     return c.json(ready, ready.ready ? 200 : 503)
   })
+  app.get('/metrics', async (c) =>
+    c.text(await metrics.metrics(), 200, { 'content-type': metrics.contentType }),
+  )
   return app
 }
 

@@ -32,6 +32,8 @@ export type TapOptions = {
 export class TapConsumer {
   readonly url: string
   connected = false
+  /** Events that wait to be stored. */
+  queued = 0
   /** Ends when the signal is aborted and what was taken is committed and acked. */
   readonly done: Promise<void>
   #options: TapOptions
@@ -86,6 +88,7 @@ export class TapConsumer {
       busy = true
       while (queue.length > 0) {
         const batch = queue.splice(0, MAX_BATCH)
+        this.queued = queue.length
         if (socket.isPaused && queue.length <= RESUME_AT) socket.resume()
         try {
           const ids = await store(batch)
@@ -106,6 +109,7 @@ export class TapConsumer {
       heard = Date.now()
       if (signal.aborted) return
       queue.push(data.toString())
+      this.queued = queue.length
       if (queue.length >= PAUSE_AT) socket.pause()
       if (!busy) storing = drain()
     })

@@ -31,6 +31,9 @@ export type Applied = {
 /** No poll has more options: a greater index is stored as this one, which never counts. */
 const NO_OPTION = 255
 
+/** Set-aside events that are kept: the newest ones. */
+const MAX_SET_ASIDE = 100_000
+
 /** The record key of a row: most have their poll's. */
 const rkeyOf = (vote: string) =>
   `CASE ${vote}.rkey WHEN '' THEN (SELECT vote_rkey FROM polls WHERE id = ${vote}.poll) ELSE ${vote}.rkey END`
@@ -90,11 +93,11 @@ const namedPolls = (uris: Iterable<string>): InStatement => ({
 /** C5. An account's rows are touched only if it starts or stops counting. */
 function accountStatements(changes: AccountChange[], version: number): InStatement[] {
   // Identity events have no rev: the one delivered last stands.
-  const last = new Map(changes.map((change) => [change.did, change]))
-  const json = JSON.stringify([...last.values()].map((c) => [c.did, c.status, c.handle]))
-  const erased = `SELECT id FROM accounts WHERE status = 'deleted' AND did IN (SELECT value ->> 0 FROM json_each(?))`
+  const last = [...new Map(changes.map((change) => [change.did, change])).values()]
+  const json = JSON.stringify(last.map((c) => [c.did, c.status, c.handle]))
+  const deleted = last.filter(({ status }) => status === 'deleted')
   return [
-    dids(last.keys()),
+    dids(last.map(({ did }) => did)),
     {
       sql: `INSERT OR IGNORE INTO touched SELECT v.poll, v.voter
         FROM json_each(?) e JOIN accounts a ON a.did = e.value ->> 0 JOIN votes v ON v.voter = a.id
@@ -107,24 +110,11 @@ function accountStatements(changes: AccountChange[], version: number): InStateme
     },
     addTouchedToTallies('-', version),
     {
-      sql: `UPDATE accounts SET status = e.value ->> 1,
-          handle = CASE e.value ->> 1 WHEN 'deleted' THEN NULL ELSE e.value ->> 2 END
+      sql: `UPDATE accounts SET status = e.value ->> 1, handle = e.value ->> 2
         FROM json_each(?) e WHERE accounts.did = e.value ->> 0`,
       args: [json],
     },
-    { sql: `DELETE FROM votes WHERE voter IN (${erased})`, args: [json] },
-    // Others' votes still name an erased account's polls: what stays is that name.
-    {
-      sql: `UPDATE polls SET text = NULL, options = NULL, created_at = NULL, made = NULL, options_hash = NULL,
-          ends_at = NULL, options_changed = NULL, first_vote = NULL, rev = '', version = ? WHERE author IN (${erased})`,
-      args: [version, json],
-    },
-    {
-      sql: `DELETE FROM set_aside WHERE uri IN (SELECT value ->> 0 FROM json_each(?1) WHERE value ->> 1 = 'deleted')
-        OR EXISTS (SELECT 1 FROM json_each(?1) e WHERE e.value ->> 1 = 'deleted'
-          AND set_aside.uri >= 'at://' || (e.value ->> 0) || '/' AND set_aside.uri < 'at://' || (e.value ->> 0) || '0')`,
-      args: [json],
-    },
+    ...(deleted.length > 0 ? erase(deleted, version) : []),
     addTouchedToTallies('+', version),
     talliesOfTouched,
     {
@@ -132,6 +122,30 @@ function accountStatements(changes: AccountChange[], version: number): InStateme
       args: [json],
     },
     'DELETE FROM touched',
+  ]
+}
+
+/** C5: what stays of a deleted account is its DID, so that nothing that comes late brings it back. */
+function erase(deleted: AccountChange[], version: number): InStatement[] {
+  const json = JSON.stringify(deleted.map(({ did }) => did))
+  const accounts = `SELECT a.id FROM json_each(?) e JOIN accounts a ON a.did = e.value`
+  return [
+    { sql: `UPDATE accounts SET handle = NULL WHERE id IN (${accounts})`, args: [json] },
+    { sql: `DELETE FROM votes WHERE voter IN (${accounts})`, args: [json] },
+    // Others' votes still name its polls: what stays of them is that name.
+    {
+      sql: `UPDATE polls SET text = NULL, options = NULL, created_at = NULL, made = NULL, ends_at = NULL,
+          options_hash = NULL, options_changed = NULL, first_vote = NULL, rev = '', version = ?
+        WHERE author IN (${accounts})`,
+      args: [version, json],
+    },
+    {
+      sql: `DELETE FROM set_aside WHERE uri IN (
+        SELECT s.uri FROM json_each(?1) e JOIN set_aside s ON s.uri = e.value
+        UNION ALL SELECT s.uri FROM json_each(?1) e
+          JOIN set_aside s ON s.uri >= 'at://' || e.value || '/' AND s.uri < 'at://' || e.value || '0')`,
+      args: [json],
+    },
   ]
 }
 
@@ -337,6 +351,9 @@ async function applyGroup(
         SELECT value ->> 0, value ->> 1, value ->> 2, ?2 FROM json_each(?1)`,
       args: [JSON.stringify(setAside.map((it) => [it.uri, it.reason, it.event].map(storable))), now],
     })
+    statements.push(
+      `DELETE FROM set_aside WHERE rowid <= (SELECT max(rowid) FROM set_aside) - ${MAX_SET_ASIDE}`,
+    )
   }
   if (statements.length === 0) return
   const results = await client.batch(statements, 'write')

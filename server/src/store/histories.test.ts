@@ -6,7 +6,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@libsql/client'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Oracle } from '../../test/oracle.ts'
 import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
@@ -178,7 +178,7 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
         for (const poll of names.polls) {
           const found = await findPoll(client, poll)
           const counts = found.state === 'there' ? found.poll.options.map(({ count }) => count) : found.state
-          expect(counts, poll).toEqual(oracle.counts(poll))
+          expect({ poll, counts }).toEqual({ poll, counts: oracle.counts(poll) })
           if (found.state !== 'there') continue
           const listed = (await votesOf(client, poll, 100, undefined, undefined)).items
           const expected = [...oracle.choices(poll).values()].filter(({ option }) => option < counts.length)

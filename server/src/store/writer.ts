@@ -1,6 +1,7 @@
 /** The thread that owns the one writing connection, so that storing at full speed leaves reads alone. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { readEvent, type Change, type SetAside } from '../ingest/events.ts'
+import { LibsqlError } from '@libsql/client'
+import { readEvent, uriOf, type Change, type SetAside } from '../ingest/events.ts'
 import { reasonOf } from '../log.ts'
 import { apply, type Applied } from './counting.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
@@ -23,6 +24,27 @@ try {
 
   // Wall time in ms, so that versions go on growing over restarts.
   let version = 0
+  const next = () => (version = Math.max(Date.now(), version + 1))
+
+  /** A change that the database refuses is set aside: it must not block the others, now or when it is sent again. */
+  const store = async (changes: Change[], setAside: SetAside[]): Promise<Applied> => {
+    try {
+      return await apply(client, changes, setAside, next())
+    } catch (error) {
+      if (!isAboutData(error)) throw error
+      if (changes.length === 1) {
+        setAside.push({
+          uri: changes[0]!.type === 'account' ? changes[0]!.did : uriOf(changes[0]!),
+          reason: `refused by the database: ${reasonOf(error)}`,
+          event: JSON.stringify(changes[0]),
+        })
+        return apply(client, [], setAside, next())
+      }
+      const half = Math.ceil(changes.length / 2)
+      const first = await store(changes.slice(0, half), setAside)
+      return merge(first, await store(changes.slice(half), setAside))
+    }
+  }
   port.on('message', async ({ n, messages = [], changes = [] }: WriterRequest) => {
     try {
       const ids: number[] = []
@@ -33,8 +55,7 @@ try {
         if (event.change) all.push(event.change)
         if (event.setAside) setAside.push(event.setAside)
       }
-      version = Math.max(Date.now(), version + 1)
-      const applied = await apply(client, all, setAside, version)
+      const applied = await store(all, setAside)
       reply({ n, applied, ids, setAside })
     } catch (error) {
       reply({ n, failed: reasonOf(error) })
@@ -43,4 +64,20 @@ try {
   reply({ n: 0, ready: true })
 } catch (error) {
   reply({ n: 0, failed: reasonOf(error) })
+}
+
+/** Refused for what it says, not because the database is busy, full, broken or away. */
+function isAboutData(error: unknown): boolean {
+  return error instanceof LibsqlError
+    ? /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code)
+    : error instanceof TypeError || error instanceof RangeError
+}
+
+function merge(first: Applied, second: Applied): Applied {
+  return {
+    tallies: new Map([...first.tallies, ...second.tallies]),
+    polls: first.polls.union(second.polls),
+    unknownAuthors: first.unknownAuthors.union(second.unknownAuthors),
+    version: second.version,
+  }
 }

@@ -1,0 +1,46 @@
+/** What an operator watches, in Prometheus' words. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+export function createMetrics(read: { watchers: () => number; queued: () => number; ready: () => boolean }) {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value())
+      },
+    })
+  gauge('pollz_watchers', 'open connections to /live', read.watchers)
+  gauge('pollz_queued_events', "tap's events that wait to be stored", read.queued)
+  gauge('pollz_ready', '1 if the database is writable and every tap connected', () => Number(read.ready()))
+  return {
+    registry,
+    events: new Counter({
+      name: 'pollz_events_total',
+      help: "tap's events that were stored and acked",
+      registers,
+    }),
+    setAside: new Counter({
+      name: 'pollz_set_aside_total',
+      help: 'events that could not be used, in whole or in part',
+      registers,
+    }),
+    reconciled: new Counter({
+      name: 'pollz_reconciled_total',
+      help: 'records that differed from their PDS and were read anew',
+      registers,
+    }),
+    storeSeconds: new Histogram({
+      name: 'pollz_store_seconds',
+      help: 'from taking a batch to its commit',
+      buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+      registers,
+    }),
+  }
+}

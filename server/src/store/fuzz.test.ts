@@ -1,0 +1,74 @@
+/** A hundred thousand messages that nobody should send: each is stored or set aside, none is in the way. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
+import { readEvent } from '../ingest/events.ts'
+import { recount } from './recount.ts'
+import { Store } from './store.ts'
+
+const MESSAGES = 100_000
+
+const tea = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
+const valid = [
+  recordMessage(voteEvent('did:plc:bob', tea, 1, T0), 12),
+  recordMessage(voteEvent('did:plc:bob', tea, null, T0), 12),
+  recordMessage(pollEvent(tea, ['yes', 'no'], T0), 12),
+  identityMessage('did:plc:bob', 'deleted', 'bob.test', 12),
+]
+
+/** Bytes of a real event with some of them replaced, taken out or doubled. */
+const mangledBytes = fc
+  .tuple(
+    fc.constantFrom(...valid),
+    fc.array(fc.tuple(fc.nat(400), fc.nat(3), fc.uint8Array({ maxLength: 4 })), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+  )
+  .map(([message, edits]) => {
+    let bytes = Buffer.from(message)
+    for (const [at, cut, put] of edits) {
+      const from = at % (bytes.length + 1)
+      bytes = Buffer.concat([bytes.subarray(0, from), put, bytes.subarray(from + cut)])
+    }
+    return bytes.toString()
+  })
+
+/** A real event with some value in it replaced by any other. */
+const mangledValues = fc
+  .tuple(fc.constantFrom(...valid), fc.nat(30), fc.jsonValue({ maxDepth: 3 }))
+  .map(([message, which, value]) => {
+    let n = 0
+    return JSON.stringify(JSON.parse(message, (_, old: unknown) => (n++ === which ? value : old)) as unknown)
+  })
+
+const messages = fc.oneof(
+  { weight: 5, arbitrary: mangledBytes },
+  { weight: 5, arbitrary: mangledValues },
+  { weight: 1, arbitrary: fc.json() },
+  { weight: 1, arbitrary: fc.string() },
+)
+
+test(`${MESSAGES} mangled messages`, { timeout: 300_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pollz-fuzz-'))
+  const store = await Store.open({ url: `file:${join(folder, 'test.db')}`, authToken: undefined }, () => {})
+  const all = fc.sample(messages, MESSAGES)
+  let changes = 0
+  for (let i = 0; i < all.length; i += 500) {
+    const batch = all.slice(i, i + 500)
+    const read = batch.map(readEvent)
+    // Each is a change, or set aside, or both: nothing is lost without a word.
+    expect(read.every(({ change, setAside }) => change ?? setAside)).toBe(true)
+    changes += read.filter(({ change }) => change).length
+    const { ids } = await store.storeMessages(batch)
+    expect(ids).toEqual(read.flatMap(({ id }) => (id === undefined ? [] : [id])))
+  }
+  // The mangling is neither too mild nor too wild to try both.
+  expect(changes).toBeGreaterThan(MESSAGES / 50)
+  expect(changes).toBeLessThan((MESSAGES * 9) / 10)
+  expect(await recount(store.reader)).toEqual([])
+  await store.close()
+})
