@@ -35,6 +35,7 @@ test.each([
   ['PLC_URL', 'plc.directory'],
   ['HANDLE_RESOLVER_URL', 'x'],
   ['LOG_LEVEL', 'loud'],
+  ['RECONCILE_PAUSE', 'never'],
 ])('%s=%s is refused by name', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(name)
 })

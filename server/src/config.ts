@@ -15,6 +15,8 @@ export type Config = {
   /** XRPC service that is asked for handles; undefined: DNS and .well-known, as the spec says. */
   handleResolverUrl: string | undefined
   logLevel: LogLevel
+  /** Pause between two accounts that are compared with their PDS (C10), in ms; 0: none is. */
+  reconcilePause: number
   /**
    * A local network: PDSes on http and private addresses may be read. True only where `PLC_URL` is on
    * loopback, so that no server on the internet can be made to read its own network.
@@ -62,6 +64,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   if (!logLevel)
     throw new ConfigError(`LOG_LEVEL: expected one of ${LOG_LEVELS.join(', ')}, got "${env['LOG_LEVEL']}"`)
 
+  const reconcilePause = Number(text('RECONCILE_PAUSE') ?? '1000')
+  if (!Number.isInteger(reconcilePause) || reconcilePause < 0)
+    throw new ConfigError(
+      `RECONCILE_PAUSE: expected milliseconds, 0 or more, got "${env['RECONCILE_PAUSE']}"`,
+    )
+
   const plcUrl = http('PLC_URL', text('PLC_URL') ?? 'https://plc.directory')
   const handleResolver = text('HANDLE_RESOLVER_URL')
   return {
@@ -79,6 +87,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     plcUrl,
     handleResolverUrl: handleResolver && http('HANDLE_RESOLVER_URL', handleResolver),
     logLevel,
+    reconcilePause,
     local: isLoopback(new URL(plcUrl).hostname),
   }
 }

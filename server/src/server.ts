@@ -1,6 +1,7 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
 import type { Config } from './config.ts'
 import { listen, type Readiness } from './http/server.ts'
+import type { Change } from './ingest/events.ts'
 import { createRepos } from './ingest/repos.ts'
 import { TapConsumer } from './ingest/tap.ts'
 import { Hub } from './live/hub.ts'
@@ -8,7 +9,8 @@ import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
 import { reasonOf, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { findPoll, newestPolls, pollAuthors, votesOf } from './store/queries.ts'
+import { findPoll, newestPolls, pollAuthors, voteRecordsOf, votesOf } from './store/queries.ts'
+import { reconcileForever } from './store/reconcile.ts'
 import { Store, type Stored } from './store/store.ts'
 
 /** DIDs in one request to tap. */
@@ -54,11 +56,10 @@ export async function startServer(
     for (const { uri, reason } of setAside) log.warn('an event was set aside', { uri, reason })
   }
 
-  const lookup = new Lookup(
-    polls,
-    createRepos(config),
-    async (changes) => (await store.storeChanges(changes)).applied,
-    track,
+  const repos = createRepos(config)
+  const storeChanges = async (changes: Change[]) => (await store.storeChanges(changes)).applied
+  const lookup = new Lookup(polls, repos, storeChanges, track, (poll, limit) =>
+    voteRecordsOf(store.reader, poll, limit),
   )
   const hub = new Hub((uri) => lookup.find(uri), signal)
 
@@ -117,6 +118,14 @@ export async function startServer(
     config.port,
     config.host,
   )
+  if (config.reconcilePause > 0)
+    void reconcileForever(
+      { client: store.reader, repos, store: storeChanges },
+      config.reconcilePause,
+      (records) => metrics.reconciled.inc(records),
+      log,
+      signal,
+    )
   log.info('listening', { port, publicUrl: config.publicUrl, taps: config.tapUrls })
 
   const done = new Promise<void>((resolve) => {

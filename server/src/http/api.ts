@@ -36,6 +36,7 @@ const STATUS = {
   RepoInactive: 410,
   UpstreamFailure: 502,
   InvalidProof: 502,
+  Busy: 503,
 } as const
 
 export function notFound(c: Context, found: Found & { ok: false }) {
@@ -102,8 +103,10 @@ export function createApi({ lookup, newestPolls, votesOf }: ApiParts): Hono {
   })
 
   api.get('/polls/:uri', async (c) => {
-    const found = await lookup.find(c.req.param('uri'))
-    return found.ok ? c.json(found.poll) : notFound(c, found)
+    const uri = c.req.param('uri')
+    const verified = c.req.query('verify') === 'true' ? await lookup.verify(uri) : undefined
+    const found = await lookup.find(uri)
+    return found.ok ? c.json({ ...found.poll, ...(verified ? { verified } : {}) }) : notFound(c, found)
   })
 
   api.get('/polls/:uri/votes', async (c) => {

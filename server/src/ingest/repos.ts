@@ -12,6 +12,8 @@ import {
   verifyProofs,
   verifyRecords,
 } from '@atproto/repo'
+import { l } from '@atproto/lex'
+import pLimit from 'p-limit'
 import { reasonOf } from '../log.ts'
 import { isDid, isHandle, isTid } from './events.ts'
 
@@ -34,12 +36,17 @@ export type RepoError =
   | 'UpstreamFailure'
   /** the answer doesn't prove what it says */
   | 'InvalidProof'
+  /** too many reads are waiting already */
+  | 'Busy'
 
 export type RepoRead<T> = { ok: true; value: T } | { ok: false; error: RepoError; message: string }
 
 /** A proof is a path of a tree and one record: a thousandth of this is usual. */
 const MAX_PROOF = 1024 * 1024
 const TIMEOUT = 10_000
+/** Reads from PDSes under way at once, and waiting, whoever asked for them. */
+const MAX_UNDERWAY = 32
+const MAX_WAITING = 1000
 
 /** DID documents kept in memory: some kilobytes each. */
 const MAX_DOCUMENTS = 10_000
@@ -55,7 +62,11 @@ export type Repos = {
   /** The DID of a DID or handle; a handle counts only if the DID's document names it too. */
   resolveRepo(repo: string): Promise<RepoRead<string>>
   readRecord(did: string, collection: string, rkey: string): Promise<RepoRead<ProvenRecord>>
+  /** One page of a collection, the greatest record keys first: what the PDS says, without a proof. */
+  listRecords(did: string, collection: string, cursor: string | undefined): Promise<RepoRead<RecordPage>>
 }
+
+export type RecordPage = { records: { rkey: string; value: unknown }[]; cursor: string | undefined }
 
 export function createRepos(options: {
   plcUrl: string
@@ -81,6 +92,31 @@ export function createRepos(options: {
     fetch,
   })
   const handles = new HandleResolver({ timeout: TIMEOUT, fetch })
+  const limit = pLimit(MAX_UNDERWAY)
+
+  async function limited<T>(read: () => Promise<RepoRead<T>>): Promise<RepoRead<T>> {
+    if (limit.pendingCount >= MAX_WAITING)
+      return { ok: false, error: 'Busy', message: 'too many records are being read: try again later' }
+    return limit(read)
+  }
+
+  /** GET on the PDS that a DID's document names. */
+  async function get(
+    document: DidDocument,
+    nsid: string,
+    params: Record<string, string>,
+  ): Promise<RepoRead<Response>> {
+    const pds = getPds(document)
+    if (!pds) return { ok: false, error: 'RepoNotFound', message: `${document.id} names no PDS` }
+    const url = new URL(`/xrpc/${nsid}`, pds)
+    url.search = new URLSearchParams(params).toString()
+    try {
+      const response = await fetch(url, { redirect: 'error' })
+      return response.ok ? { ok: true, value: response } : await refusal(pds, response)
+    } catch (error) {
+      return { ok: false, error: 'UpstreamFailure', message: `${pds}: ${reasonOf(error)}` }
+    }
+  }
 
   async function resolveHandle(handle: string): Promise<string | undefined> {
     if (!options.handleResolverUrl) return handles.resolve(handle)
@@ -125,41 +161,55 @@ export function createRepos(options: {
       }
     },
 
-    async readRecord(did, collection, rkey) {
-      // A key that was rotated, or a repo that has moved, shows as a proof that fails: then the cached
-      // document is the first suspect.
-      const first = await readWith(false)
-      return !first.ok && (first.error === 'InvalidProof' || first.error === 'UpstreamFailure')
-        ? readWith(true)
-        : first
+    readRecord: (did, collection, rkey) =>
+      limited(async () => {
+        // A key that was rotated, or a repo that has moved, shows as a proof that fails: then the cached
+        // document is the first suspect.
+        const first = await readWith(false)
+        return !first.ok && (first.error === 'InvalidProof' || first.error === 'UpstreamFailure')
+          ? readWith(true)
+          : first
 
-      async function readWith(fresh: boolean): Promise<RepoRead<ProvenRecord>> {
-        const document = await resolveDid(did, fresh)
+        async function readWith(fresh: boolean): Promise<RepoRead<ProvenRecord>> {
+          const document = await resolveDid(did, fresh)
+          if (!document.ok) return document
+          const key = getKey(document.value)
+          if (!key) return { ok: false, error: 'RepoNotFound', message: `${did} names no signing key` }
+          const response = await get(document.value, 'com.atproto.sync.getRecord', { did, collection, rkey })
+          if (!response.ok) return response
+          try {
+            const car = new Uint8Array(await response.value.arrayBuffer())
+            return { ok: true, value: await verify(car, { did, collection, rkey }, key) }
+          } catch (error) {
+            return { ok: false, error: 'InvalidProof', message: `${response.value.url}: ${reasonOf(error)}` }
+          }
+        }
+      }),
+
+    listRecords: (did, collection, cursor) =>
+      limited(async () => {
+        const document = await resolveDid(did)
         if (!document.ok) return document
-        const key = getKey(document.value)
-        const pds = getPds(document.value)
-        if (!key || !pds)
-          return { ok: false, error: 'RepoNotFound', message: `${did} names no PDS or no signing key` }
-
-        const url = new URL('/xrpc/com.atproto.sync.getRecord', pds)
-        url.search = new URLSearchParams({ did, collection, rkey }).toString()
-        let car: Uint8Array
-        try {
-          const response = await fetch(url, { redirect: 'error' })
-          if (!response.ok) return refusal(pds, response)
-          car = new Uint8Array(await response.arrayBuffer())
-        } catch (error) {
-          return { ok: false, error: 'UpstreamFailure', message: `${pds}: ${reasonOf(error)}` }
-        }
-        try {
-          return { ok: true, value: await verify(car, { did, collection, rkey }, key) }
-        } catch (error) {
-          return { ok: false, error: 'InvalidProof', message: `${pds}: ${reasonOf(error)}` }
-        }
-      }
-    },
+        const response = await get(document.value, 'com.atproto.repo.listRecords', {
+          repo: did,
+          collection,
+          limit: '100',
+          ...(cursor === undefined ? {} : { cursor }),
+        })
+        if (!response.ok) return response
+        const body = recordPage.safeParse(await response.value.json().catch(() => undefined))
+        if (!body.success)
+          return { ok: false, error: 'UpstreamFailure', message: `${did}: ${body.reason.message}` }
+        const records = body.value.records.map(({ uri, value }) => ({ rkey: uri.split('/')[4] ?? '', value }))
+        return { ok: true, value: { records, cursor: body.value.cursor } }
+      }),
   }
 }
+
+const recordPage = l.object({
+  records: l.array(l.object({ uri: l.string(), value: l.unknown() })),
+  cursor: l.optional(l.string()),
+})
 
 async function refusal(pds: string, response: Response): Promise<RepoRead<never>> {
   const body: unknown = await response.json().catch(() => undefined)

@@ -17,28 +17,62 @@ export type Found =
 const KEEP_MISSES = 10_000
 const MAX_MISSES = 10_000
 
+/** Votes that one `?verify=true` reads from their PDSes, and for how long its result is good enough, in ms. */
+const MAX_VERIFIED = 200
+const KEEP_VERIFIED = 60_000
+
+/** How many of a poll's vote records were read anew with their proof, of how many that were held. */
+export type Verified = { read: number; failed: number; complete: boolean }
+
 export class Lookup {
   #polls: Polls
   #repos: Repos
   #store: (changes: Change[]) => Promise<Applied>
   #track: (dids: string[]) => void
+  #votesOf: (poll: string, limit: number) => Promise<string[]>
+  #verified = new Map<string, { result: Promise<Verified>; until: number }>()
   #underway = new Map<string, Promise<Found>>()
   #misses = new Map<string, { found: Found; until: number }>()
 
   /**
    * @param store resolves with what changed once it is committed
    * @param track has tap track the author of a poll that somebody asked for
+   * @param votesOf at-uris of the votes that are held for a poll
    */
   constructor(
     polls: Polls,
     repos: Repos,
     store: (changes: Change[]) => Promise<Applied>,
     track: (dids: string[]) => void,
+    votesOf: (poll: string, limit: number) => Promise<string[]>,
   ) {
     this.#polls = polls
     this.#repos = repos
     this.#store = store
     this.#track = track
+    this.#votesOf = votesOf
+  }
+
+  /** C10 for one poll: reads it and its votes anew, within a bound, and not more often than once a minute. */
+  async verify(uri: string): Promise<Verified | undefined> {
+    const named = await this.#canonical(uri, familyOfPoll)
+    if (!named.ok) return undefined
+    const recent = this.#verified.get(named.uri)
+    if (recent && recent.until > Date.now()) return recent.result
+    if (this.#verified.size >= MAX_MISSES) this.#verified.clear()
+    const result = this.#verify(named.uri)
+    this.#verified.set(named.uri, { result, until: Date.now() + KEEP_VERIFIED })
+    return result
+  }
+
+  async #verify(poll: string): Promise<Verified> {
+    const votes = await this.#votesOf(poll, MAX_VERIFIED + 1)
+    const complete = votes.length <= MAX_VERIFIED
+    const reads = await Promise.all(
+      [poll, ...votes.slice(0, MAX_VERIFIED)].map((record) => this.#fetch(record)),
+    )
+    const failed = reads.filter(({ ok }) => !ok).length
+    return { read: reads.length - failed, failed, complete: complete && failed === 0 }
   }
 
   /** @param uri at-uri of a poll, by DID or handle */

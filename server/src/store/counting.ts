@@ -29,7 +29,7 @@ export type Applied = {
 }
 
 /** No poll has more options: a greater index is stored as this one, which never counts. */
-const NO_OPTION = 255
+export const NO_OPTION = 255
 
 /** Set-aside events that are kept: the newest ones. */
 const MAX_SET_ASIDE = 100_000

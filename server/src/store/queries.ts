@@ -3,7 +3,7 @@ import type { Client, InValue, Row, Value } from '@libsql/client'
 import { families } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import type { AccountStatus } from '../ingest/events.ts'
-import { CHOICES, POLL_IS_THERE } from './counting.ts'
+import { CHOICES, NO_OPTION, POLL_IS_THERE } from './counting.ts'
 
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
@@ -123,4 +123,78 @@ export async function pollAuthors(
     args: [after, limit],
   })
   return { dids: rows.map((row) => String(row['did'])), last: Number(rows.at(-1)?.['id'] ?? after) }
+}
+
+/** A record as the database has it. `held`: its content, as `sameVote` and `samePoll` say it; null: it is not there. */
+export type HeldRecord = { collection: string; rkey: string; held: string | null }
+
+/** What two versions of a vote, or of a poll, have in common when they count alike; null: nothing is there. */
+export const sameVote = (subject: string, option: number) => `${subject} ${Math.min(option, NO_OPTION)}`
+export const samePoll = (text: string, options: string[]) => JSON.stringify([text, options])
+
+/** Every record of an account that is held, the deleted ones too. */
+export async function recordsOf(client: Client, did: string): Promise<HeldRecord[]> {
+  const [votes, polls] = await Promise.all([
+    client.execute({
+      sql: `SELECT v.family, p.uri, v.option, CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END AS rkey
+        FROM accounts a JOIN votes v ON v.voter = a.id LEFT JOIN polls p ON p.id = v.poll WHERE a.did = ?`,
+      args: [did],
+    }),
+    client.execute({
+      sql: `SELECT p.uri, p.text, p.options FROM accounts a JOIN polls p ON p.author = a.id WHERE a.did = ?`,
+      args: [did],
+    }),
+  ])
+  return [
+    ...votes.rows.map((row) => ({
+      collection: families.find(({ id }) => id === Number(row['family']))!.vote,
+      rkey: String(row['rkey']),
+      held: row['uri'] === null ? null : sameVote(String(row['uri']), Number(row['option'])),
+    })),
+    ...polls.rows.map((row) => {
+      const [, , , collection, rkey] = String(row['uri']).split('/') as [
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+      const held =
+        row['options'] === null
+          ? null
+          : samePoll(
+              JSON.parse(String(row['text'])) as string,
+              JSON.parse(String(row['options'])) as string[],
+            )
+      return { collection, rkey, held }
+    }),
+  ]
+}
+
+/** at-uris of the votes for a poll, those of active accounts first seen first, whether they count or not. */
+export async function voteRecordsOf(client: Client, poll: string, limit: number): Promise<string[]> {
+  const { rows } = await client.execute({
+    sql: `SELECT a.did, v.family, CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END AS rkey
+      FROM polls p JOIN votes v ON v.poll = p.id JOIN accounts a ON a.id = v.voter
+      WHERE p.uri = ? AND a.status = 'active' ORDER BY v.voter LIMIT ?`,
+    args: [poll, limit],
+  })
+  return rows.map((row) => {
+    const family = families.find(({ id }) => id === Number(row['family']))!
+    return `at://${row['did']}/${family.vote}/${row['rkey']}`
+  })
+}
+
+/** The next active account after `after` (0: from the beginning) that something is held of. */
+export async function nextAccount(
+  client: Client,
+  after: number,
+): Promise<{ id: number; did: string } | undefined> {
+  const { rows } = await client.execute({
+    sql: `SELECT id, did FROM accounts WHERE id > ? AND status = 'active'
+      AND (EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id) OR EXISTS (SELECT 1 FROM polls WHERE author = accounts.id))
+      ORDER BY id LIMIT 1`,
+    args: [after],
+  })
+  return rows[0] && { id: Number(rows[0]['id']), did: String(rows[0]['did']) }
 }
