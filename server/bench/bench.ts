@@ -1,0 +1,300 @@
+/**
+ * `npm run bench -w server`: how fast votes are stored and read, each figure beside what it is compared with, measured
+ * in the same run. Prints a table and writes it to bench-results.json. Takes some minutes; loopback only.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { Worker } from 'node:worker_threads'
+import { createClient } from '@libsql/client'
+import { voteRkey } from '@pollz/shared/votes'
+import { T0, recordMessage, tid, voteEvent } from '../test/records.ts'
+import { TapStandIn } from '../test/tap-standin.ts'
+import { openDatabase } from '../src/store/database.ts'
+import { recount } from '../src/store/recount.ts'
+import { POLLS, bytesPerVote, fill, pollNumber, somePoll, voterNumber, votersOf } from './database.ts'
+
+type Result = {
+  name: string
+  unit: string
+  ours: number
+  reference: number
+  referenceName: string
+  ratio: number
+}
+
+const MILLION = 1_000_000
+const FIVE_MILLION = 5_000_000
+const EVENTS = 150_000
+/** Events under way at once: tap has thousands. */
+const WINDOW = 5000
+
+const folder = mkdtempSync(join(tmpdir(), 'pollz-bench-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const results: Result[] = []
+const say = (message: string) => process.stderr.write(`▸ ${message}\n`)
+
+function report(name: string, unit: string, ours: number, reference: number, referenceName: string): void {
+  results.push({ name, unit, ours, reference, referenceName, ratio: ours / reference })
+}
+
+const seconds = async (run: () => unknown): Promise<number> => {
+  const started = performance.now()
+  await run()
+  return (performance.now() - started) / 1000
+}
+
+const random = (below: number) => Math.floor(Math.random() * below)
+
+/** What votes are about, 94 % of them new, 5 % changed, 1 % deleted. */
+type Vote = { voter: number; poll: number; option: number | null; time: number }
+
+function someVotes(count: number, voters: number, from: number): Vote[] {
+  const made: Vote[] = []
+  return Array.from({ length: count }, (_, i) => {
+    const time = from + i * 1000
+    const kind = Math.random()
+    const old = kind < 0.06 && made.length > 0 ? made[random(made.length)]! : undefined
+    const vote = old
+      ? { ...old, option: kind < 0.01 ? null : random(3), time }
+      : { voter: random(voters * 2), poll: somePoll(), option: random(3), time }
+    made.push(vote)
+    return vote
+  })
+}
+
+const polls = Array.from({ length: POLLS }, (_, i) => pollNumber(i))
+
+const toMessage = (vote: Vote, id: number) =>
+  recordMessage(voteEvent(voterNumber(vote.voter), polls[vote.poll]!, vote.option, vote.time), id)
+
+/** A fresh copy of the database with a million votes. */
+let copies = 0
+function copy(of: string): string {
+  const path = join(folder, `copy${copies++}.db`)
+  copyFileSync(of, path)
+  return path
+}
+
+type Running = { tap: TapStandIn; url: string; child: ChildProcess; stop: () => Promise<void> }
+
+let port = 38_000 + random(1000)
+
+async function startServer(path: string): Promise<Running> {
+  const tap = await TapStandIn.listen()
+  const url = `http://127.0.0.1:${++port}`
+  const child = spawn('node', [join(import.meta.dirname, '../src/main.ts')], {
+    env: {
+      ...process.env,
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      DATABASE_URL: `file:${path}`,
+      TAP_URL: tap.url,
+      RECONCILE_PAUSE: '0',
+      LOG_LEVEL: 'error',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  while (!tap.connected) await new Promise((resolve) => setTimeout(resolve, 20))
+  return {
+    tap,
+    url,
+    child,
+    stop: async () => {
+      child.kill('SIGTERM')
+      await new Promise((resolve) => child.once('exit', resolve))
+      await tap.close()
+    },
+  }
+}
+
+/** Sends messages, thousands under way at once, until all are acked. */
+function storeAll(tap: TapStandIn, messages: string[], from: number): Promise<void> {
+  return new Promise((resolve) => {
+    let sent = 0
+    let acked = 0
+    const next = () => {
+      if (sent < messages.length) tap.send(messages[sent]!, from + sent++)
+    }
+    tap.onAck = () => {
+      if (++acked === messages.length) resolve()
+      else next()
+    }
+    for (let i = 0; i < WINDOW; i++) next()
+  })
+}
+
+const megabytes = (child: ChildProcess, field: string) =>
+  Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) /
+  1024
+
+const percentile = (sorted: number[], share: number) => sorted[Math.floor(sorted.length * share)]!
+
+/** (a): text keys, a statement per event, each its own transaction. */
+async function originalsWay(votes: Vote[]): Promise<number> {
+  const client = createClient({ url: `file:${join(folder, 'original.db')}` })
+  await client.execute(
+    'CREATE TABLE votes (uri TEXT PRIMARY KEY, subject TEXT NOT NULL, option INTEGER NOT NULL, voter TEXT NOT NULL, created_at TEXT)',
+  )
+  await client.execute('CREATE INDEX idx_votes_subject ON votes (subject)')
+  await client.execute('CREATE UNIQUE INDEX idx_votes_subject_voter ON votes (subject, voter)')
+  await client.execute(`
+    WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${MILLION - 1})
+    INSERT OR IGNORE INTO votes SELECT 'at://did:plc:voter' || i || '/tech.waow.vote/' || abs(random()),
+      'at://did:plc:author' || abs(random() % ${POLLS}) || '/tech.waow.poll/3kaaaaaaaaaa2', 1, 'did:plc:voter' || i,
+      '2026-01-01T00:00:00Z' FROM n`)
+  const took = await seconds(async () => {
+    for (const { voter, poll, option } of votes)
+      await client.execute({
+        sql: `INSERT INTO votes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET option = excluded.option`,
+        args: [
+          `at://${voterNumber(voter)}/tech.waow.vote/${voteRkey(polls[poll]!)}`,
+          polls[poll]!,
+          option ?? 0,
+          voterNumber(voter),
+          '2026-01-01T00:00:00Z',
+        ],
+      })
+  })
+  client.close()
+  return votes.length / took
+}
+
+/** (b): the same rows into the same table, prepared, in one transaction, without tallies, rules or a network. */
+async function ceiling(path: string, votes: Vote[]): Promise<number> {
+  const db = new DatabaseSync(path)
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -262144')
+  const upsert = db.prepare(
+    `INSERT INTO votes (poll, voter, family, rkey, option, made, rev) VALUES (?, ?, 0, '', ?, ?, ?)
+     ON CONFLICT DO UPDATE SET option = excluded.option, made = excluded.made, rev = excluded.rev`,
+  )
+  const took = await seconds(() => {
+    db.exec('BEGIN')
+    for (const { poll, voter, option, time } of votes)
+      upsert.run(poll + 1, POLLS + voter + 1, option ?? 0, time, tid(time))
+    db.exec('COMMIT')
+  })
+  db.close()
+  return votes.length / took
+}
+
+/** Requests for the tallies of twenty polls, from a thread of its own. @returns requests/s */
+async function readRate(url: string, ms: number): Promise<number> {
+  const worker = new Worker(new URL('./readers.ts', import.meta.url), {
+    workerData: { url, ms, uris: polls.slice(0, 20) },
+  })
+  const requests = await new Promise<number>((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+  })
+  return (requests / ms) * 1000
+}
+
+say('a database of ten thousand votes, then a hundred thousand, a million, five million')
+const growing = join(folder, 'growing.db')
+const base = join(folder, 'million.db')
+const rates: { votes: number; rate: number }[] = []
+for (const votes of [10_000, 100_000, MILLION, FIVE_MILLION]) {
+  await fill(growing, votes)
+  if (votes === MILLION) copyFileSync(growing, base)
+  const path = copy(growing)
+  const server = await startServer(path)
+  const messages = someVotes(50_000, votersOf(votes), T0 * 1.01).map(toMessage)
+  rates.push({ votes, rate: messages.length / (await seconds(() => storeAll(server.tap, messages, 0))) })
+  await server.stop()
+  rmSync(path)
+}
+const [smallest] = rates
+for (const { votes, rate } of rates.slice(1))
+  report(`stored at ${votes} votes`, 'events/s', rate, smallest!.rate, `at ${smallest!.votes} votes`)
+
+const size = bytesPerVote(base)
+report('bytes per vote', 'bytes', size.own, 90, 'at most')
+report('bytes per vote, whole file', 'bytes', size.file, bytesPerVote(growing).file, 'at five million')
+
+say('a recount of a million')
+{
+  const client = await openDatabase({ url: `file:${base}`, authToken: undefined })
+  const took = await seconds(async () => {
+    const differences = await recount(client)
+    if (differences.length > 0) throw new Error(`${differences.length} differences`)
+  })
+  report('recount of a million votes', 's', took, 1, 'at most')
+  client.close()
+}
+
+say('storing, end to end, beside the original’s way and the ceiling')
+{
+  const votes = someVotes(EVENTS, votersOf(MILLION), T0 * 1.01)
+  const server = await startServer(copy(base))
+  const messages = votes.map(toMessage)
+  const rate = messages.length / (await seconds(() => storeAll(server.tap, messages, 0)))
+  const rss = megabytes(server.child, 'VmHWM')
+  await server.stop()
+  report(
+    'events stored, end to end',
+    'events/s',
+    rate,
+    await originalsWay(votes.slice(0, 3000)),
+    'the original’s way (a)',
+  )
+  report('events stored, end to end', 'events/s', rate, await ceiling(copy(base), votes), 'bare upserts (b)')
+  report('events stored, end to end', 'events/s', rate, 30_000, 'what tap claims')
+  report('memory at full speed', 'MB', rss, WINDOW, 'events under way')
+}
+
+say('ack latency at 1,000 events/s')
+{
+  const server = await startServer(copy(base))
+  const messages = someVotes(10_000, votersOf(MILLION), T0 * 1.01).map(toMessage)
+  const sentAt = new Map<number, number>()
+  const latencies: number[] = []
+  await new Promise<void>((resolve) => {
+    server.tap.onAck = (id) => {
+      latencies.push(performance.now() - sentAt.get(id)!)
+      if (latencies.length === messages.length) resolve()
+    }
+    const started = performance.now()
+    let sent = 0
+    const timer = setInterval(() => {
+      const due = Math.min(messages.length, Math.floor(performance.now() - started))
+      for (; sent < due; sent++) {
+        sentAt.set(sent, performance.now())
+        server.tap.send(messages[sent]!, sent)
+      }
+      if (sent === messages.length) clearInterval(timer)
+    }, 2)
+  })
+  const sorted = latencies.toSorted((a, b) => a - b)
+  report('ack latency, p50', 'ms', percentile(sorted, 0.5), percentile(sorted, 0.99), 'p99')
+  report('ack latency, p99', 'ms', percentile(sorted, 0.99), 50, 'at most')
+  await server.stop()
+}
+
+say('cached reads, idle and while storing at full speed')
+{
+  const server = await startServer(copy(base))
+  await readRate(server.url, 1000)
+  const idle = await readRate(server.url, 5000)
+  const messages = someVotes(400_000, votersOf(MILLION), T0 * 1.01).map(toMessage)
+  const storing = storeAll(server.tap, messages, 0)
+  const busy = await readRate(server.url, 5000)
+  report('reads of 20 tallies while storing', 'requests/s', busy, idle, 'idle')
+  server.child.kill('SIGKILL')
+  void storing
+  await server.tap.close()
+}
+
+const digits = (n: number) => (n >= 100 ? Math.round(n).toLocaleString('en') : n.toPrecision(3))
+console.table(
+  results.map(({ name, unit, ours, reference, referenceName, ratio }) => ({
+    measured: name,
+    ours: `${digits(ours)} ${unit}`,
+    reference: `${digits(reference)} ${referenceName}`,
+    ratio: ratio.toFixed(2),
+  })),
+)
+writeFileSync(join(import.meta.dirname, '../../bench-results.json'), `${JSON.stringify(results, null, 2)}\n`)
+process.exit(0)
