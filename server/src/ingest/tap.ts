@@ -7,11 +7,11 @@ import { Tap } from '@atproto/tap'
 import { WebSocket } from 'ws'
 import { reasonOf, type Log } from '../log.ts'
 
-/** Events in one transaction: more make it no faster. */
-const MAX_BATCH = 500
+/** Events in one transaction: under a backlog the more there are, the more of them share a page. */
+const MAX_BATCH = 4000
 /** Queued events at which the socket is paused, and at which it is read again: tap itself has no limit. */
-const PAUSE_AT = 5_000
-const RESUME_AT = 1_000
+const PAUSE_AT = 8_000
+const RESUME_AT = 4_000
 /** Silence after which the connection is taken for dead, in ms; tap answers a ping. */
 const HEARTBEAT = 30_000
 const MAX_BACKOFF = 10_000

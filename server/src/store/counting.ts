@@ -58,8 +58,26 @@ export const CHOICES = `(
         AND (o.made > v.made OR (o.made = v.made AND ${rkeyOf('o')} > ${rkeyOf('v')})))
 )`
 
-/** What `tallies` has to be: the rules from the rows alone. */
-export const RECOUNT = `SELECT poll, option, count(*) AS n FROM ${CHOICES} GROUP BY poll, option`
+/**
+ * What `tallies` has to be, from the rows alone: as `CHOICES` says it, but read in one go. Most voters have one record
+ * for a poll; which one counts is asked only of the others.
+ */
+export const RECOUNT = `
+  WITH alone AS (
+    SELECT poll, option, count(*) AS records FROM votes v
+    WHERE poll <> 0                                                   -- C1, C4
+      AND voter NOT IN (SELECT id FROM accounts WHERE status <> 'active')       -- C5
+      AND (poll NOT IN (SELECT id FROM polls WHERE ends_at IS NOT NULL) OR ${inTime('v')})  -- C8
+    GROUP BY poll, voter HAVING records = 1
+  ), others AS (
+    SELECT poll, voter FROM votes WHERE poll <> 0 GROUP BY poll, voter HAVING count(*) > 1
+  )
+  SELECT poll, option, count(*) AS n FROM (
+    SELECT poll, option FROM alone
+    UNION ALL
+    SELECT c.poll, c.option FROM others t CROSS JOIN ${CHOICES} c ON c.poll = t.poll AND c.voter = t.voter  -- C2
+      WHERE (SELECT count(*) FROM votes v WHERE v.poll = t.poll AND v.voter = t.voter AND ${inTime('v')}) > 1
+  ) GROUP BY poll, option`
 
 /** C1: a poll that is there; with it `option < json_array_length(options)`. C5: its author is active. */
 export const POLL_IS_THERE = `p.options IS NOT NULL`
@@ -234,8 +252,8 @@ function voteStatements(changes: VoteChange[], version: number): InStatement[] {
         JOIN accounts a ON a.did = e.value ->> 0 AND a.status <> 'deleted'  -- C5: erased
         LEFT JOIN polls p ON p.uri = e.value ->> 5
         LEFT JOIN votes r ON r.voter = a.id AND r.family = e.value ->> 1 AND r.rkey = e.value ->> 2
-        LEFT JOIN polls q ON q.vote_rkey = e.value ->> 2
-        LEFT JOIN votes k ON k.poll = q.id AND k.voter = a.id AND k.family = e.value ->> 1 AND k.rkey = ''
+        LEFT JOIN polls q ON e.value ->> 3 <> '' AND q.vote_rkey = e.value ->> 2
+        LEFT JOIN votes k ON k.poll = CASE e.value ->> 3 WHEN '' THEN p.id ELSE q.id END AND k.voter = a.id AND k.family = e.value ->> 1 AND k.rkey = ''
         WHERE coalesce(r.rev, k.rev, '') < e.value ->> 4              -- C3`,
       args: [JSON.stringify(rows)],
     },

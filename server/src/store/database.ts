@@ -20,6 +20,7 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
       await client.execute('PRAGMA journal_mode = WAL')
       await client.execute('PRAGMA synchronous = FULL')
       await client.execute('PRAGMA busy_timeout = 5000')
+      // A checkpoint at full speed is long and seldom; the writer makes short ones while there is little to do.
       await client.execute('PRAGMA wal_autocheckpoint = 16384')
       await client.execute('PRAGMA cache_size = -262144')
     } else {

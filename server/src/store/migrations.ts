@@ -9,6 +9,7 @@ const migrations: string[][] = [
       handle TEXT,
       status TEXT NOT NULL DEFAULT 'active'
     ) STRICT`,
+    `CREATE INDEX accounts_not_active ON accounts (id) WHERE status <> 'active'`,
 
     // A row without options is a poll that votes name but that is not there: not seen yet, deleted, or invalid.
     `CREATE TABLE polls (

@@ -1,4 +1,7 @@
 /** The thread that owns the one writing connection, so that storing at full speed leaves reads alone. */
+import { readlinkSync } from 'node:fs'
+import { constants, platform, setPriority } from 'node:os'
+import { basename } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { LibsqlError } from '@libsql/client'
 import { readEvent, uriOf, type Change, type SetAside } from '../ingest/events.ts'
@@ -15,12 +18,20 @@ export type WriterReply =
   | { n: number; applied: Applied; /** ids to ack */ ids: number[]; setAside: SetAside[] }
   | { n: number; failed: string }
 
+/** A batch this small means that there is time for a checkpoint, due after so many events. */
+const FEW = 500
+const CHECKPOINT_AFTER = 500
+
 const port = parentPort!
 const reply = (message: WriterReply) => port.postMessage(message)
 
 try {
-  const client = await openDatabase(workerData as DatabaseOptions)
+  const options = workerData as DatabaseOptions
+  const local = options.url.startsWith('file:')
+  const client = await openDatabase(options)
   await migrate(client)
+  stepBack()
+  let unchecked = 0
 
   // Wall time in ms, so that versions go on growing over restarts.
   let version = 0
@@ -57,6 +68,11 @@ try {
       }
       const applied = await store(all, setAside)
       reply({ n, applied, ids, setAside })
+      unchecked += all.length
+      if (local && all.length < FEW && unchecked >= CHECKPOINT_AFTER) {
+        unchecked = 0
+        await client.execute('PRAGMA wal_checkpoint(PASSIVE)')
+      }
     } catch (error) {
       reply({ n, failed: reasonOf(error) })
     }
@@ -64,6 +80,13 @@ try {
   reply({ n: 0, ready: true })
 } catch (error) {
   reply({ n: 0, failed: reasonOf(error) })
+}
+
+/** Where cores are few, whoever reads comes first: what waits to be stored waits safely in tap. */
+function stepBack(): void {
+  if (platform() !== 'linux') return
+  // On Linux a thread has a priority of its own, by its own number.
+  setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_BELOW_NORMAL)
 }
 
 /** Refused for what it says, not because the database is busy, full, broken or away. */
