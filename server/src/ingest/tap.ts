@@ -2,6 +2,7 @@
  * The consumer of one tap: messages in, batches to the store, acks after the commit. It speaks `ws` itself because
  * @atproto/tap's channel stops for good on an ordinary close and never acks what it can't parse.
  */
+import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { Tap } from '@atproto/tap'
 import { WebSocket } from 'ws'
@@ -79,6 +80,7 @@ export class TapConsumer {
     })
 
     const queue: string[] = []
+    let connection: Socket | undefined
     let storing = Promise.resolve()
     let busy = false
     let reason = ''
@@ -93,8 +95,12 @@ export class TapConsumer {
         try {
           const ids = await store(batch)
           // On a socket that has closed meanwhile this does nothing: tap sends those again.
-          if (socket.readyState === WebSocket.OPEN)
+          if (socket.readyState === WebSocket.OPEN) {
+            // A write for each of thousands of acks costs more than storing the events.
+            connection?.cork()
             for (const id of ids) socket.send(`{"type":"ack","id":${id}}`)
+            connection?.uncork()
+          }
         } catch (error) {
           // Nothing of it is acked, so nothing is lost: a new connection has it sent again.
           reason = `could not store: ${reasonOf(error)}`
@@ -113,6 +119,7 @@ export class TapConsumer {
       if (queue.length >= PAUSE_AT) socket.pause()
       if (!busy) storing = drain()
     })
+    socket.on('upgrade', (response) => (connection = response.socket))
     socket.on('open', () => {
       this.connected = true
       log.info('tap is connected', { url })

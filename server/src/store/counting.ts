@@ -70,7 +70,7 @@ export const RECOUNT = `
       AND (poll NOT IN (SELECT id FROM polls WHERE ends_at IS NOT NULL) OR ${inTime('v')})  -- C8
     GROUP BY poll, voter HAVING records = 1
   ), others AS (
-    SELECT poll, voter FROM votes WHERE poll <> 0 GROUP BY poll, voter HAVING count(*) > 1
+    SELECT DISTINCT poll, voter FROM votes WHERE poll <> 0 AND rkey <> ''  -- of two, one has a key of its own
   )
   SELECT poll, option, count(*) AS n FROM (
     SELECT poll, option FROM alone

@@ -22,7 +22,8 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
       await client.execute('PRAGMA busy_timeout = 5000')
       // A checkpoint at full speed is long and seldom; the writer makes short ones while there is little to do.
       await client.execute('PRAGMA wal_autocheckpoint = 16384')
-      await client.execute('PRAGMA cache_size = -262144')
+      // In KiB: a small machine has to hold two of them.
+      await client.execute('PRAGMA cache_size = -65536')
     } else {
       await client.execute('SELECT 1')
     }
