@@ -40,6 +40,9 @@ export async function openBrowser(headless: boolean, accounts: Account[]): Promi
       `--disable-extensions-except=${built}`,
       `--load-extension=${built}`,
     ],
+    // Whoever starts it ends it, in order, with everything else.
+    handleSIGINT: false,
+    handleSIGTERM: false,
     viewport: { width: 800, height: 900 },
     deviceScaleFactor: headless ? 2 : undefined,
   })

@@ -114,7 +114,7 @@ test(`nothing acked is missing after ${KILLS} kills in ${EVENTS} events`, { time
     await checkAcked()
   }
   server = startServer(databaseUrl, tap.url)
-  await vi.waitUntil(() => tap.acked.size === EVENTS, { timeout: 60_000, interval: 5 })
+  await vi.waitUntil(() => tap.connected && tap.acked.size === EVENTS, { timeout: 60_000, interval: 5 })
 
   const ended = new Promise((resolve) => server!.once('exit', resolve))
   server.kill('SIGTERM')

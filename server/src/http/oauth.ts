@@ -5,6 +5,7 @@ import { OAUTH_SCOPE } from '@pollz/shared/oauth'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { html } from 'hono/html'
+import { PAGE_POLICY, page } from './page.ts'
 
 export function clientMetadata(publicUrl: string): OAuthClientMetadataInput {
   const redirect = `${publicUrl}/oauth/callback`
@@ -33,33 +34,17 @@ export function createOAuth(publicUrl: string): Hono {
   oauth.get('/client-metadata.json', cors(), (c) => c.json(clientMetadata(publicUrl)))
   // The answer is in the fragment, which the extension reads from the tab's address and no server ever sees.
   oauth.get('/callback', (c) => {
-    c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'")
+    c.header('Content-Security-Policy', PAGE_POLICY)
     c.header('Referrer-Policy', 'no-referrer')
     return c.html(
-      html`<!doctype html>
-        <html lang="en">
-          <head>
-            <meta charset="utf-8" />
-            <title>Signing in to pollz</title>
-            <style>
-              body {
-                font:
-                  16px/1.5 system-ui,
-                  sans-serif;
-                color-scheme: light dark;
-                max-width: 32em;
-                margin: 20vh auto;
-                padding: 0 16px;
-              }
-            </style>
-          </head>
-          <body>
-            <h1>Signing you in…</h1>
-            <p>
-              This tab closes by itself. If it stays open, the pollz extension is not running in this browser.
-            </p>
-          </body>
-        </html>`,
+      page(
+        'Signing in to pollz',
+        'The way back from a PDS to the pollz extension.',
+        html`<h1>Signing you in…</h1>
+          <p>
+            This tab closes by itself. If it stays open, the pollz extension is not running in this browser.
+          </p>`,
+      ),
     )
   })
   return oauth

@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { html } from 'hono/html'
 import type { Lookup } from '../live/lookup.ts'
 import { notFound } from './api.ts'
+import { PAGE_POLICY, page } from './page.ts'
 
 export function createPages(lookup: Lookup, publicUrl: string): Hono {
   const pages = new Hono()
@@ -14,7 +15,7 @@ export function createPages(lookup: Lookup, publicUrl: string): Hono {
     const wantsJson = c.req.header('Accept')?.includes('application/json') ?? false
     if (wantsJson) return found.ok ? c.json(found.poll) : notFound(c, found)
 
-    c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'")
+    c.header('Content-Security-Policy', PAGE_POLICY)
     if (!found.ok) {
       const { status } = notFound(c, found)
       const title = status === 410 ? 'This poll’s account is not active' : 'No such poll'
@@ -56,42 +57,3 @@ export function createPages(lookup: Lookup, publicUrl: string): Hono {
   })
   return pages
 }
-
-const page = (title: string, description: string, body: unknown, url?: string) =>
-  html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${title}</title>
-        <meta name="description" content="${description}" />
-        <meta property="og:type" content="website" />
-        <meta property="og:site_name" content="pollz" />
-        <meta property="og:title" content="${title}" />
-        <meta property="og:description" content="${description}" />
-        ${url ? html`<meta property="og:url" content="${url}" /><link rel="canonical" href="${url}" />` : ''}
-        <style>
-          body {
-            font:
-              16px/1.5 system-ui,
-              sans-serif;
-            color-scheme: light dark;
-            max-width: 36em;
-            margin: 10vh auto;
-            padding: 0 16px;
-            overflow-wrap: anywhere;
-          }
-          ul {
-            list-style: none;
-            padding: 0;
-          }
-          meter {
-            display: block;
-            width: 100%;
-          }
-        </style>
-      </head>
-      <body>
-        ${body}
-      </body>
-    </html>`
