@@ -8,7 +8,7 @@ import { TestNetworkNoAppView } from '@atproto/dev-env'
 import { home } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import { tapEnvironment } from '@pollz/tap/settings'
-import { answers, start, until } from './processes.ts'
+import { answers, start, until, type Started } from './processes.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -23,6 +23,9 @@ export type Network = {
   /** Logs of tap and the server, and their databases. */
   folder: string
   createAccount(handle: string): Promise<Account>
+  /** `kill -9` */
+  killServer(): Promise<void>
+  startServer(): Promise<void>
   /** Resolves when everything has ended. */
   done: Promise<void>
 }
@@ -71,22 +74,26 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   await until(`tap at ${tapUrl} (log: ${folder}/tap.log)`, () => answers(`${tapUrl}/health`))
 
   say('starting the server')
-  const server = start(
-    ['node', join(root, 'server/src/main.ts')],
-    {
-      PORT: String(serverPort),
-      HOST: '127.0.0.1',
-      PUBLIC_URL: serverUrl,
-      DATABASE_URL: `file:${join(folder, 'pollz.db')}`,
-      TAP_URL: tapUrl,
-      PLC_URL: plcUrl,
-      HANDLE_RESOLVER_URL: pdsUrl,
-      LOG_LEVEL: 'info',
-    },
-    join(folder, 'server.log'),
-    signal,
-  )
-  await until(`the server at ${serverUrl} (log: ${folder}/server.log)`, () => answers(`${serverUrl}/ready`))
+  let server: Started
+  const startServer = async () => {
+    server = start(
+      ['node', join(root, 'server/src/main.ts')],
+      {
+        PORT: String(serverPort),
+        HOST: '127.0.0.1',
+        PUBLIC_URL: serverUrl,
+        DATABASE_URL: `file:${join(folder, 'pollz.db')}`,
+        TAP_URL: tapUrl,
+        PLC_URL: plcUrl,
+        HANDLE_RESOLVER_URL: pdsUrl,
+        LOG_LEVEL: 'info',
+      },
+      join(folder, 'server.log'),
+      signal,
+    )
+    await until(`the server at ${serverUrl} (log: ${folder}/server.log)`, () => answers(`${serverUrl}/ready`))
+  }
+  await startServer()
 
   const done = new Promise<void>((resolve) => {
     signal.addEventListener('abort', async () => {
@@ -105,6 +112,11 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     serverUrl,
     folder,
     done,
+    startServer,
+    killServer: async () => {
+      server.child.kill('SIGKILL')
+      await server.ended
+    },
     createAccount: (handle) => Account.create(pdsUrl, serverUrl, handle),
   }
 }

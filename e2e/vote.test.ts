@@ -71,6 +71,12 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
       throw new Error(`shown: ${shown}`)
     })
 
+  const hasVoted = (voter: Account, chosen: number) =>
+    until('the vote on the PDS', async () => {
+      const record = (await voter.voteRecord(poll)) as { option: number } | undefined
+      return record?.option === chosen
+    })
+
   async function signIn(context: BrowserContext, page: Page, click: () => Promise<void>) {
     const [authorize] = await Promise.all([context.waitForEvent('page'), click()])
     await authorize.getByLabel('Password', { exact: true }).fill(PASSWORD)
@@ -178,6 +184,47 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await widget(hers, poll).locator('visible=true').getByRole('radio').first().waitFor()
     await hers.goBack()
     expect(new URL(hers.url()).pathname).toBe('/')
+  })
+
+  test('a background that the browser has ended comes back, and the page goes on', async () => {
+    const hers = alices.pages()[0]!
+    await hers.goto('https://bsky.app/')
+    await showsCounts(hers, poll, [1, 1, 1])
+    const [worker] = alices.serviceWorkers()
+    const inside = await alices.newPage()
+    await inside.goto(new URL('/manifest.json', worker!.url()).href)
+    const cdp = await alices.newCDPSession(inside)
+    const ended = new Promise<void>((resolve) => {
+      cdp.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
+        for (const { versionId, runningStatus } of versions) {
+          if (runningStatus === 'running') void cdp.send('ServiceWorker.stopWorker', { versionId })
+          if (runningStatus === 'stopped') resolve()
+        }
+      })
+    })
+    await cdp.send('ServiceWorker.enable')
+    await ended
+    await cdp.send('ServiceWorker.disable')
+    await inside.close()
+    await carol.vote(poll, 1)
+    await showsCounts(hers, poll, [0, 2, 1])
+    await option(hers, poll, 'Tabs').click()
+    await showsCounts(hers, poll, [1, 1, 1])
+    await hasVoted(alice, 0)
+    expect(await counts(hers, poll)).toEqual([1, 1, 1])
+  })
+
+  test('without its server the widget says so, a vote is written all the same, and counted later', async () => {
+    const hers = alices.pages()[0]!
+    await hers.goto('https://bsky.app/')
+    await showsCounts(hers, poll, [1, 1, 1])
+    await network.killServer()
+    await widget(hers, poll).getByText('not live').waitFor()
+    await option(hers, poll, 'Both').click()
+    await hasVoted(alice, 2)
+    await network.startServer()
+    await showsCounts(hers, poll, [0, 1, 2])
+    expect(await widget(hers, poll).getByText('not live').count()).toBe(0)
   })
 
   test('the server’s page of a poll, by DID and by handle', async () => {

@@ -7,7 +7,8 @@ const MAX_BACKOFF = 60_000
 const LINGER = 5_000
 
 export class Live {
-  online = false
+  /** undefined: the first connection is under way */
+  online: boolean | undefined
   #server: string
   #tabs: Tabs
   #socket: WebSocket | undefined

@@ -24,7 +24,7 @@ export default defineBackground(() => {
     if (port.name !== PORT) return
     tabs.add(port)
     port.postMessage({ type: 'hosts', hosts: pollHosts(server) })
-    port.postMessage({ type: 'connection', online: live.online })
+    if (live.online !== undefined) port.postMessage({ type: 'connection', online: live.online })
     port.onMessage.addListener((message: ToBackground) => {
       switch (message.type) {
         case 'watch':

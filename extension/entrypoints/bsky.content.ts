@@ -18,10 +18,12 @@ export default defineContentScript({
       const known = models.get(uri)
       if (known) return known
       const created = new PollModel(uri, (message) => background.send(message), currentAccount)
+      created.online.value = online
       models.set(uri, created)
       return created
     }
     let searching = false
+    let online = true
 
     const mounts = new Mounts(
       (root, uri) => {
@@ -38,7 +40,8 @@ export default defineContentScript({
     const background = connectBackground(
       (message) => {
         if (message.type === 'connection') {
-          for (const { online } of models.values()) online.value = message.online
+          online = message.online
+          for (const known of models.values()) known.online.value = online
         } else if (message.type !== 'hosts') {
           models.get(message.uri)?.receive(message)
         } else if (!searching) {

@@ -11,7 +11,7 @@ export function Poll({ model }: { model: PollModel }) {
   const poll = model.shown.value
   const missing = model.missing.value
   if (missing && !poll) return <Missing error={missing.error} />
-  if (!poll) return <Skeleton />
+  if (!poll) return model.online.value ? <Skeleton /> : <Missing error="Offline" />
   return (
     <section class="poll" aria-busy={model.phase.value.name === 'voting'}>
       <Options model={model} poll={poll} />

@@ -77,6 +77,8 @@ export class Lookup {
 
   /** @param uri at-uri of a poll, by DID or handle */
   async find(uri: string): Promise<Found> {
+    const kept = this.#polls.kept(uri)
+    if (kept) return { ok: true, uri, poll: kept }
     const named = await this.#canonical(uri, familyOfPoll)
     if (!named.ok) return named
     const state = await this.#polls.find(named.uri)

@@ -20,12 +20,8 @@ export class Polls {
 
   /** @param uri at-uri with a DID */
   async find(uri: string): Promise<PollState> {
-    const kept = this.#kept.get(uri)
-    if (kept) {
-      this.#kept.delete(uri)
-      this.#kept.set(uri, kept)
-      return { state: 'there', poll: kept }
-    }
+    const kept = this.kept(uri)
+    if (kept) return { state: 'there', poll: kept }
     const before = this.#version
     const found = await this.#read(uri)
     // What was read while a batch was being applied may be older than that batch.
@@ -34,6 +30,16 @@ export class Polls {
       if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
     }
     return found
+  }
+
+  /** What is known without looking. */
+  kept(uri: string): PollView | undefined {
+    const kept = this.#kept.get(uri)
+    if (kept) {
+      this.#kept.delete(uri)
+      this.#kept.set(uri, kept)
+    }
+    return kept
   }
 
   apply({ tallies, polls, version }: Applied): void {
