@@ -123,6 +123,16 @@ describe('from tap to the API', () => {
     ])
   })
 
+  test('a deleted poll is 404, one of an account that is not active 410, until it is', async () => {
+    await deliver(poll(), vote('did:plc:bob', 1, T0 + 1))
+    await deliver((id) => identityMessage(alice, 'deactivated', '', id))
+    expect(await get(path)).toMatchObject({ status: 410, body: { error: 'RepoInactive' } })
+    await deliver((id) => identityMessage(alice, 'active', '', id))
+    expect(await get(path)).toMatchObject({ status: 200, body: { total: 1 } })
+    await deliver((id) => recordMessage(pollEvent(tea, null, T0 + 2), id))
+    expect(await get(path)).toMatchObject({ status: 404, body: { error: 'PollNotFound' } })
+  })
+
   test('lists go on where their Link says', async () => {
     await deliver(
       ...Array.from({ length: 3 }, (_, i) => poll(pollUri(alice, `poll${i}`), ['a', 'b'], T0 + i)),

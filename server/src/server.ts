@@ -18,7 +18,7 @@ const TRACK_AT_ONCE = 500
 
 /**
  * Starts everything. It is stopped by the signal: no more events are taken, what was taken is committed and acked,
- * the sockets are closed; then `done` resolves.
+ * the sockets are closed; then `done` resolves. It rejects when the server can't go on and has to be started anew.
  *
  * @throws Error naming the variable that is wrong
  */
@@ -128,7 +128,8 @@ export async function startServer(
     )
   log.info('listening', { port, publicUrl: config.publicUrl, taps: config.tapUrls })
 
-  const done = new Promise<void>((resolve) => {
+  const done = new Promise<void>((resolve, reject) => {
+    void store.died.then(reject)
     signal.addEventListener('abort', async () => {
       const closed = new Promise<void>((end) => server.close(() => end()))
       await Promise.all(taps.map((tap) => tap.done))

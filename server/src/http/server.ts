@@ -67,7 +67,7 @@ export async function listen(
     sockets.handleUpgrade(request, socket, head, (ws) => hub.add(ws))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (cause) => reject(new Error(`PORT: can't listen on ${host}:${port}`, { cause })))
     server.listen(port, host, resolve)
   })
   return { server, port: (server.address() as AddressInfo).port }

@@ -1,5 +1,6 @@
 /** The store, as the rest of the server sees it: writes go to the writer's thread, reads are answered here. */
 import type { Client } from '@libsql/client'
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { Change, SetAside } from '../ingest/events.ts'
 import type { Applied } from './counting.ts'
@@ -12,10 +13,13 @@ export class Store {
   #worker: Worker
   #waiting = new Map<number, { resolve: (stored: Stored) => void; reject: (error: Error) => void }>()
   #next = 1
+  #closing = false
   /** Connection for reading only. */
   readonly reader: Client
   /** Why nothing can be written, or undefined. */
   failure: string | undefined
+  /** Resolves if the writer ends without having been told to: then nothing can be stored any more. */
+  readonly died: Promise<Error>
   #onApplied: (applied: Applied) => void
 
   private constructor(worker: Worker, reader: Client, onApplied: (applied: Applied) => void) {
@@ -23,8 +27,13 @@ export class Store {
     this.reader = reader
     this.#onApplied = onApplied
     worker.on('message', (reply: WriterReply) => this.#settle(reply))
-    worker.on('error', (error) => this.#fail(error.message))
-    worker.on('exit', () => this.#fail('the writer has ended'))
+    this.died = new Promise((resolve) => {
+      worker.on('error', (error) => resolve(this.#fail(error.message)))
+      worker.on('exit', () => {
+        const error = this.#fail('the writer has ended')
+        if (!this.#closing) resolve(error)
+      })
+    })
   }
 
   /**
@@ -37,10 +46,7 @@ export class Store {
       worker.once('message', resolve)
       worker.once('error', reject)
     })
-    if ('failed' in first) {
-      await worker.terminate()
-      throw new Error(first.failed)
-    }
+    if ('failed' in first) throw new Error(first.failed)
     return new Store(worker, await openDatabase(options), onApplied)
   }
 
@@ -54,9 +60,12 @@ export class Store {
     return this.#request({ changes })
   }
 
-  /** Call it when nothing is being stored any more. */
+  /** Ends the writer after what it was given: a thread that is stopped inside the database takes the process along. */
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    this.#closing = true
+    const ended = once(this.#worker, 'exit')
+    this.#worker.postMessage({ n: 0, close: true } satisfies WriterRequest)
+    await ended
     this.reader.close()
   }
 
@@ -81,9 +90,11 @@ export class Store {
     }
   }
 
-  #fail(reason: string): void {
+  #fail(reason: string): Error {
+    const error = new Error(reason)
     this.failure = reason
-    for (const { reject } of this.#waiting.values()) reject(new Error(reason))
+    for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
+    return error
   }
 }

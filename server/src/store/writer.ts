@@ -10,8 +10,8 @@ import { apply, type Applied } from './counting.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { migrate } from './migrations.ts'
 
-/** `messages`: as tap sent them. `changes`: checked already. */
-export type WriterRequest = { n: number; messages?: string[]; changes?: Change[] }
+/** `messages`: as tap sent them. `changes`: checked already. `close`: end, once all before it is done. */
+export type WriterRequest = { n: number; messages?: string[]; changes?: Change[]; close?: true }
 
 export type WriterReply =
   | { n: 0; ready: true }
@@ -56,7 +56,12 @@ try {
       return merge(first, await store(changes.slice(half), setAside))
     }
   }
-  port.on('message', async ({ n, messages = [], changes = [] }: WriterRequest) => {
+  const handle = async ({ n, messages = [], changes = [], close }: WriterRequest): Promise<void> => {
+    if (close) {
+      client.close()
+      port.close()
+      return
+    }
     try {
       const ids: number[] = []
       const setAside: SetAside[] = []
@@ -76,7 +81,10 @@ try {
     } catch (error) {
       reply({ n, failed: reasonOf(error) })
     }
-  })
+  }
+  // One after the other: each batch is the only writer.
+  let last = Promise.resolve()
+  port.on('message', (request: WriterRequest) => (last = last.then(() => handle(request))))
   reply({ n: 0, ready: true })
 } catch (error) {
   reply({ n: 0, failed: reasonOf(error) })
