@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AtpAgent } from '@atproto/api'
 import { TestNetworkNoAppView } from '@atproto/dev-env'
-import { home } from '@pollz/shared/families'
+import { home, pollHosts } from '@pollz/shared/families'
+import { pollLink } from '@pollz/shared/links'
 import { voteRkey } from '@pollz/shared/votes'
 import { tapEnvironment } from '@pollz/tap/settings'
 import { answers, start, until, type Started } from './processes.ts'
@@ -156,8 +157,7 @@ export class Account {
   }
 
   linkTo(poll: string): string {
-    const [, , repo, , rkey] = poll.split('/')
-    return `${this.#serverUrl}/poll/${repo}/${rkey}`
+    return pollLink(poll, pollHosts(this.#serverUrl), this.#serverUrl)
   }
 
   /** A post with the poll's link as a card, or only in its text, as bsky.app writes them. */

@@ -227,6 +227,15 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     expect(await widget(hers, poll).getByText('not live').count()).toBe(0)
   })
 
+  test('a poll that is deleted says so where it stands', async () => {
+    const hers = alices.pages()[0]!
+    await option(hers, hidden, '<b>bold</b>').waitFor()
+    const [, , repo, collection, rkey] = hidden.split('/') as [string, string, string, string, string]
+    await carol.agent.com.atproto.repo.deleteRecord({ repo, collection, rkey })
+    await widget(hers, hidden).getByText('This poll does not exist any more.').waitFor()
+    expect(await widget(hers, hidden).getByRole('radio').count()).toBe(0)
+  })
+
   test('the server’s page of a poll, by DID and by handle', async () => {
     for (const repo of [bob.did, bob.handle]) {
       const url = `${network.serverUrl}/poll/${repo}/${poll.split('/')[4]}`

@@ -10,7 +10,7 @@ const plural = new Intl.PluralRules('en')
 export function Poll({ model }: { model: PollModel }) {
   const poll = model.shown.value
   const missing = model.missing.value
-  if (missing && !poll) return <Missing error={missing.error} />
+  if (missing && (!poll || isGone(missing.error))) return <Missing error={missing.error} />
   if (!poll) return model.online.value ? <Skeleton /> : <Missing error="Offline" />
   return (
     <section class="poll" aria-busy={model.phase.value.name === 'voting'}>
@@ -156,12 +156,15 @@ function Notice({ model }: { model: PollModel }) {
   }
 }
 
+/** There is no such poll, and not only no answer. */
+const isGone = (error: string) => ['PollNotFound', 'RepoNotFound', 'RepoInactive'].includes(error)
+
 function Missing({ error }: { error: string }) {
   const text =
-    error === 'PollNotFound' || error === 'RepoNotFound'
-      ? 'This poll does not exist any more.'
-      : error === 'RepoInactive'
-        ? 'The account that made this poll is not active.'
+    error === 'RepoInactive'
+      ? 'The account that made this poll is not active.'
+      : isGone(error)
+        ? 'This poll does not exist any more.'
         : 'This poll can’t be loaded right now.'
   return (
     <section class="poll">

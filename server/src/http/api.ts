@@ -30,7 +30,6 @@ export function failure(
 
 const STATUS = {
   InvalidRequest: 400,
-  VoteRefused: 400,
   PollNotFound: 404,
   RepoNotFound: 404,
   RepoInactive: 410,
