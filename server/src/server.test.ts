@@ -1,5 +1,6 @@
 /** The server whole: a stand-in for tap on one side, real libSQL inside, HTTP and WebSocket clients on the other. */
 import { mkdtempSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
@@ -194,6 +195,26 @@ describe('bad input', () => {
     tap.send('what nobody could ack')
     await deliver(vote('did:plc:carol', 0, T0 + 1))
     expect((await get(path)).body).toMatchObject({ total: 2 })
+  })
+
+  test.each([
+    'GET // HTTP/1.1\r\nHost: x\r\nConnection: close',
+    'GET /%ff HTTP/1.1\r\nHost: x\r\nConnection: close',
+    'GET /api/polls/%ff HTTP/1.1\r\nHost: x\r\nConnection: close',
+    'GET /poll/%ff/%00 HTTP/1.1\r\nHost: \r\nConnection: close',
+    'GET http://[ HTTP/1.1\r\nHost: x\r\nConnection: close',
+    'GET // HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket',
+    'GET http://[ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket',
+    'GET /live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket',
+    'nonsense',
+  ])('a request that is none is answered, and the server goes on: %j', async (head) => {
+    const socket = connect(Number(new URL(base).port), '127.0.0.1')
+    const chunks: string[] = []
+    socket.on('data', (chunk) => chunks.push(chunk.toString()))
+    socket.write(`${head}\r\n\r\n`)
+    await new Promise((resolve) => socket.once('close', resolve))
+    expect(chunks.join('')).toMatch(/^HTTP\/1\.1 4/)
+    expect((await get('/health')).status).toBe(200)
   })
 
   test('a client that talks nonsense is told so and keeps its connection', async () => {

@@ -61,7 +61,15 @@ export async function startServer(
   const lookup = new Lookup(polls, repos, storeChanges, track, (poll, limit) =>
     voteRecordsOf(store.reader, poll, limit),
   )
-  const hub = new Hub((uri) => lookup.find(uri), signal)
+  const hub = new Hub(async (uri) => {
+    try {
+      return await lookup.find(uri)
+    } catch (error) {
+      log.error('a poll could not be looked up', { uri, reason: reasonOf(error) })
+      const message = 'something went wrong here; it has been logged'
+      return { ok: false, uri: undefined, error: 'InternalServerError', message }
+    }
+  }, signal)
 
   const taps = config.tapUrls.map((url) => {
     const tap: TapConsumer = new TapConsumer({

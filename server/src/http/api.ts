@@ -36,6 +36,7 @@ const STATUS = {
   UpstreamFailure: 502,
   InvalidProof: 502,
   Busy: 503,
+  InternalServerError: 500,
 } as const
 
 export function notFound(c: Context, found: Found & { ok: false }) {

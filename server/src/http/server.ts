@@ -60,7 +60,9 @@ export async function listen(
     maxPayload: 64 * 1024,
   })
   server.on('upgrade', (request, socket, head) => {
-    if (new URL(request.url ?? '', 'http://localhost').pathname !== '/live') {
+    // Not parsed as a URL: what a stranger sends here may be none.
+    if (request.url?.split('?')[0] !== '/live') {
+      socket.on('error', () => socket.destroy())
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }

@@ -23,6 +23,7 @@ export class Hub {
   #lastFlush = 0
   #find: (uri: string) => Promise<Found>
 
+  /** @param find never rejects */
   constructor(find: (uri: string) => Promise<Found>, signal: AbortSignal) {
     this.#find = find
     const ping = setInterval(() => this.#ping(), PING_INTERVAL * 0.9)

@@ -6,7 +6,7 @@ import type { RepoError, RepoRead, Repos } from '../ingest/repos.ts'
 import type { Applied } from '../store/counting.ts'
 import type { Polls } from './polls.ts'
 
-export type LookupError = 'InvalidRequest' | 'PollNotFound' | RepoError
+export type LookupError = 'InvalidRequest' | 'PollNotFound' | 'InternalServerError' | RepoError
 
 /** `uri`: the poll's at-uri with the author's DID, also where there is no poll (yet). */
 export type Found =
