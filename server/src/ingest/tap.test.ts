@@ -50,6 +50,18 @@ test('under a backlog it stops reading, and goes on where it was', async () => {
   await vi.waitUntil(() => tap.acked.size === 100_000, 20_000)
 })
 
+test('messages of a megabyte are few at a time, and all of them come through', async () => {
+  let most = 0
+  consume(async (messages) => {
+    most = Math.max(most, messages.length)
+    return idsOf(messages)
+  })
+  await vi.waitUntil(() => tap.connected, 5000)
+  for (let id = 0; id < 200; id++) tap.send(JSON.stringify({ id, filler: 'x'.repeat(2 ** 20) }), id)
+  await vi.waitUntil(() => tap.acked.size === 200, 20_000)
+  expect(most).toBeLessThanOrEqual(17)
+})
+
 test('nothing is acked before it is stored, and what could not be stored is sent again', async () => {
   let fail = true
   const stored: number[] = []

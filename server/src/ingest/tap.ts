@@ -13,11 +13,14 @@ const MAX_BATCH = 4000
 /** Queued events at which the socket is paused, and at which it is read again: tap itself has no limit. */
 const PAUSE_AT = 8_000
 const RESUME_AT = 4_000
+/** The same in characters, of a batch and of the queue: a record of a megabyte may be six of them as JSON. */
+const MAX_BATCH_LENGTH = 16 * 1024 * 1024
+const PAUSE_AT_LENGTH = 64 * 1024 * 1024
 /** Silence after which the connection is taken for dead, in ms; tap answers a ping. */
 const HEARTBEAT = 30_000
 const MAX_BACKOFF = 10_000
-/** tap sends records; a message that is larger is none. */
-const MAX_MESSAGE = 4 * 1024 * 1024
+/** Bytes of one message: far more than any record makes, for tap would send what is refused for ever. */
+const MAX_MESSAGE = 64 * 1024 * 1024
 
 export type TapOptions = {
   url: string
@@ -80,6 +83,7 @@ export class TapConsumer {
     })
 
     const queue: string[] = []
+    let length = 0
     let connection: Socket | undefined
     let storing = Promise.resolve()
     let busy = false
@@ -89,9 +93,14 @@ export class TapConsumer {
     const drain = async () => {
       busy = true
       while (queue.length > 0) {
-        const batch = queue.splice(0, MAX_BATCH)
+        let size = 0
+        let taken = 0
+        while (taken < Math.min(queue.length, MAX_BATCH) && (taken === 0 || size < MAX_BATCH_LENGTH))
+          size += queue[taken++]!.length
+        const batch = queue.splice(0, taken)
+        length -= size
         this.queued = queue.length
-        if (socket.isPaused && queue.length <= RESUME_AT) socket.resume()
+        if (socket.isPaused && queue.length <= RESUME_AT && length < PAUSE_AT_LENGTH) socket.resume()
         try {
           const ids = await store(batch)
           // On a socket that has closed meanwhile this does nothing: tap sends those again.
@@ -105,6 +114,7 @@ export class TapConsumer {
           // Nothing of it is acked, so nothing is lost: a new connection has it sent again.
           reason = `could not store: ${reasonOf(error)}`
           queue.length = 0
+          length = 0
           socket.terminate()
         }
       }
@@ -114,9 +124,11 @@ export class TapConsumer {
     socket.on('message', (data) => {
       heard = Date.now()
       if (signal.aborted) return
-      queue.push(data.toString())
+      const message = data.toString()
+      queue.push(message)
+      length += message.length
       this.queued = queue.length
-      if (queue.length >= PAUSE_AT) socket.pause()
+      if (queue.length >= PAUSE_AT || length >= PAUSE_AT_LENGTH) socket.pause()
       if (!busy) storing = drain()
     })
     socket.on('upgrade', (response) => (connection = response.socket))
@@ -129,8 +141,10 @@ export class TapConsumer {
     socket.on('error', (error) => (reason ||= error.message))
 
     const heartbeat = setInterval(() => {
-      if (socket.readyState !== WebSocket.OPEN || socket.isPaused) return
-      if (Date.now() - heard > HEARTBEAT) {
+      if (socket.readyState !== WebSocket.OPEN) return
+      // Who does not listen can't tell silence.
+      if (socket.isPaused) heard = Date.now()
+      else if (Date.now() - heard > HEARTBEAT) {
         reason = `silent for ${HEARTBEAT} ms`
         socket.terminate()
       } else {
