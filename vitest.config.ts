@@ -16,6 +16,8 @@ export default defineConfig({
           include: ['e2e/**/*.test.ts'],
           // One network and one browser at a time on a small machine.
           fileParallelism: false,
+          // And nothing else beside them.
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
