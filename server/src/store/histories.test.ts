@@ -17,7 +17,7 @@ import { migrate } from './migrations.ts'
 import { findPoll, votesOf } from './queries.ts'
 import { recount } from './recount.ts'
 
-/** What the issue of counting asks for in CI. */
+/** Enough for each rule, broken, to be caught. */
 const HISTORIES = 10_000
 const PER_RUN = 25
 
