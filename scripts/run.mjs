@@ -3,7 +3,7 @@
  * project's own Node. Plain JavaScript without packages, for any Node from 20 on.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { findTap } from '../tap/find.mjs'
 import { findChromium } from './chromium.mjs'
@@ -36,10 +36,9 @@ function packages() {
 
 function lexicons() {
   const made = changed(join(root, 'shared/src/lexicons/index.ts'))
+  const sources = join(root, 'shared/lexicons')
   const newest = Math.max(
-    ...['poll', 'vote', 'pollz/poll', 'pollz/vote'].map((name) =>
-      changed(join(root, `shared/lexicons/tech/waow/${name}.json`)),
-    ),
+    ...readdirSync(sources, { recursive: true }).map((name) => changed(join(sources, name))),
   )
   if (made > newest) return
   say('generating types and validators from the lexicons')

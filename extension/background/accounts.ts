@@ -1,4 +1,4 @@
-/** The signed-in accounts: OAuth with the companion server's client metadata (facts in the README's privacy part). */
+/** The signed-in accounts: OAuth with the companion server's client metadata. */
 import { Agent } from '@atproto/api'
 import { WebcryptoKey } from '@atproto/jwk-webcrypto'
 import { OAuthClient, type Key, type OAuthClientMetadataInput } from '@atproto/oauth-client'

@@ -36,12 +36,11 @@ export async function startServer(
   )
   const polls = new Polls((uri) => findPoll(store.reader, uri))
 
+  // At the next connection all authors are told again.
+  const notTracked = (url: string) => (error: unknown) =>
+    log.warn('tap could not be told whom to track', { url, reason: reasonOf(error) })
   const track = (dids: string[]) => {
-    for (const tap of taps)
-      tap.track(dids).catch((error: unknown) =>
-        // At the next connection all authors are told again.
-        log.warn('tap could not be told whom to track', { url: tap.url, reason: reasonOf(error) }),
-      )
+    for (const tap of taps) tap.track(dids).catch(notTracked(tap.url))
   }
   const trackAuthors = async (tap: TapConsumer) => {
     for (let after = 0; ;) {
@@ -84,10 +83,7 @@ export async function startServer(
         if (stored.applied.unknownAuthors.size > 0) track([...stored.applied.unknownAuthors])
         return stored.ids
       },
-      onConnect: () =>
-        void trackAuthors(tap).catch((error: unknown) =>
-          log.warn('tap could not be told whom to track', { url, reason: reasonOf(error) }),
-        ),
+      onConnect: () => void trackAuthors(tap).catch(notTracked(url)),
       log,
       signal,
     })

@@ -3,6 +3,7 @@
  * never an `if` elsewhere.
  */
 import type { LexMap } from '@atproto/lex'
+import { check, type Checked, type Schema } from './check.ts'
 import { tech } from './lexicons/index.ts'
 
 /** What every family's poll record is read as. */
@@ -24,8 +25,6 @@ export type VoteContent = {
   createdAt: string
 }
 
-export type Read<T> = { ok: true; value: T } | { ok: false; reason: string }
-
 export type Family = {
   /** Number of this family in stored votes: never changes, never used again. */
   id: number
@@ -37,23 +36,17 @@ export type Family = {
   ends: boolean
   /** Hosts whose `/poll/REPO/RKEY` links mean a poll of this family. */
   hosts: string[]
-  readPoll(record: unknown): Read<PollContent>
-  readVote(record: unknown): Read<VoteContent>
+  readPoll(record: unknown): Checked<PollContent>
+  readVote(record: unknown): Checked<VoteContent>
   /** The record that `putRecord` writes. */
   writeVote(vote: VoteContent): LexMap
 }
 
-type Schema<T> = {
-  safeParse(input: unknown): { success: true; value: T } | { success: false; reason: Error }
-}
-
 /** A reader for records that already have the shape that a family is read as. */
-function reader<T extends object>(schema: Schema<T>): (record: unknown) => Read<T> {
-  return (record) => {
-    const parsed = schema.safeParse(record)
-    return parsed.success ? { ok: true, value: parsed.value } : { ok: false, reason: parsed.reason.message }
-  }
-}
+const reader =
+  <T extends object>(schema: Schema<T>) =>
+  (record: unknown): Checked<T> =>
+    check(schema, record)
 
 export const families: readonly Family[] = [
   {
@@ -80,6 +73,13 @@ export const families: readonly Family[] = [
 
 /** The family that new polls are written in, and that links to a companion server mean. */
 export const home: Family = families[0]!
+
+/** By the number that stored votes have. */
+export function familyWithId(id: number): Family {
+  const family = families.find((it) => it.id === id)
+  if (!family) throw new Error(`no family has the number ${id}`)
+  return family
+}
 
 export const familyOfPoll: ReadonlyMap<string, Family> = new Map(families.map((f) => [f.poll, f]))
 export const familyOfVote: ReadonlyMap<string, Family> = new Map(families.map((f) => [f.vote, f]))

@@ -1,5 +1,6 @@
 /** Every message between the server and its clients: one schema each, for both sides (design section 5). */
 import { l } from '@atproto/lex'
+import { check, type Schema } from './check.ts'
 
 /** How many polls one message or one request may name. */
 export const MAX_URIS = 50
@@ -73,10 +74,6 @@ export type ServerMessage = l.Infer<typeof serverMessage>
 
 export type Parsed<T> = { ok: true; message: T } | { ok: false; reason: string }
 
-type Schema<T> = {
-  safeParse(input: unknown): { success: true; value: T } | { success: false; reason: Error }
-}
-
 /** Reads a JSON text by a schema; a text that doesn't fit is a value that says why. */
 export function parseJson<T>(schema: Schema<T>, text: string): Parsed<T> {
   let data: unknown
@@ -85,6 +82,6 @@ export function parseJson<T>(schema: Schema<T>, text: string): Parsed<T> {
   } catch {
     return { ok: false, reason: 'not JSON' }
   }
-  const parsed = schema.safeParse(data)
-  return parsed.success ? { ok: true, message: parsed.value } : { ok: false, reason: parsed.reason.message }
+  const checked = check(schema, data)
+  return checked.ok ? { ok: true, message: checked.value } : checked
 }

@@ -2,7 +2,7 @@
  * What the network says, checked: one of tap's messages in, a change or the reason why it is none out.
  * Everything after this file trusts what it gets.
  */
-import { families, familyOfPoll, familyOfVote, type PollContent } from '@pollz/shared/families'
+import { familyOfPoll, familyOfVote, familyWithId, type PollContent } from '@pollz/shared/families'
 
 /** The newest version of a vote record; `vote: null` is a record that is deleted or names no poll. */
 export type VoteChange = {
@@ -250,6 +250,5 @@ export function readRecord(
 
 /** at-uri of the record that a change is about. */
 export function uriOf(change: VoteChange | PollChange): string {
-  const family = families.find(({ id }) => id === change.family)!
-  return `at://${change.did}/${family[change.type]}/${change.rkey}`
+  return `at://${change.did}/${familyWithId(change.family)[change.type]}/${change.rkey}`
 }

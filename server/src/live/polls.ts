@@ -4,7 +4,7 @@
  */
 import type { PollView } from '@pollz/shared/wire'
 import type { Applied } from '../store/counting.ts'
-import type { PollState } from '../store/queries.ts'
+import { tallied, type PollState } from '../store/queries.ts'
 
 /** Polls kept in memory, some kilobytes each; the ones asked for least recently go. */
 const MAX_KEPT = 20_000
@@ -48,9 +48,8 @@ export class Polls {
     for (const [uri, counts] of tallies) {
       const kept = this.#kept.get(uri)
       if (!kept) continue
-      const options = kept.options.map(({ text }, i) => ({ text, count: counts.get(i) ?? 0 }))
-      const total = options.reduce((sum, { count }) => sum + count, 0)
-      this.#kept.set(uri, { ...kept, options, total, version })
+      const texts = kept.options.map(({ text }) => text)
+      this.#kept.set(uri, { ...kept, ...tallied(texts, counts), version })
     }
   }
 }

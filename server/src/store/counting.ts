@@ -1,6 +1,6 @@
 /**
  * The counting rules, C1 to C8 of the design, in SQL. A vote record is one row of `votes`, wherever its poll is: a
- * deleted or invalid one names poll 0. `choices` says which rows count; the tallies are kept by taking the
+ * deleted or invalid one names poll 0. `CHOICES` says which rows count; the tallies are kept by taking the
  * choices of the touched voters out, changing the rows, and putting their choices back in.
  */
 import type { Client, InStatement, ResultSet } from '@libsql/client'

@@ -1,6 +1,6 @@
 /** What is read from the database, named by what it is for. */
 import type { Client, InValue, Row, Value } from '@libsql/client'
-import { families } from '@pollz/shared/families'
+import { familyWithId } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import type { AccountStatus } from '../ingest/events.ts'
 import { CHOICES, NO_OPTION, POLL_IS_THERE } from './counting.ts'
@@ -19,6 +19,18 @@ const POLL_COLUMNS = `p.id, p.uri, p.rev, p.text, p.options, p.created_at, p.mad
   max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
   (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
 
+/** The record key of a vote, beside its poll `p`: '' stands for the key that the poll's votes usually have. */
+const rkeyIn = (vote: string) => `CASE ${vote}.rkey WHEN '' THEN p.vote_rkey ELSE ${vote}.rkey END AS rkey`
+
+/** at-uri of the vote in a row that has its `did`, `family` and `rkey`. */
+const voteUri = (row: Row) => `at://${row['did']}/${familyWithId(Number(row['family'])).vote}/${row['rkey']}`
+
+/** Options with their counts, and the total of those: C1, only an option of the poll counts. */
+export function tallied(texts: string[], counts: ReadonlyMap<number, number>) {
+  const options = texts.map((text, i) => ({ text, count: counts.get(i) ?? 0 }))
+  return { options, total: options.reduce((sum, { count }) => sum + count, 0) }
+}
+
 /** @param time microseconds since 1970 */
 const isoOf = (time: Value | undefined) => new Date(Math.floor(Number(time) / 1000)).toISOString()
 
@@ -26,21 +38,15 @@ function pollView(row: Row): PollView {
   const uri = String(row['uri'])
   const [, , repo, , rkey] = uri.split('/') as [string, string, string, string, string]
   const counts = new Map<number, number>(JSON.parse(String(row['counts'])))
-  // C1: only an option of the poll counts.
-  const options = (JSON.parse(String(row['options'])) as string[]).map((text, i) => ({
-    text,
-    count: counts.get(i) ?? 0,
-  }))
   return {
     uri,
     repo,
     rkey,
     text: JSON.parse(String(row['text'])) as string,
-    options,
+    ...tallied(JSON.parse(String(row['options'])) as string[], counts),
     createdAt: String(row['created_at']),
     ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
     ...(row['ends_at'] === null ? {} : { endsAt: isoOf(row['ends_at']) }),
-    total: options.reduce((sum, { count }) => sum + count, 0),
     edited: Boolean(row['edited']),
     version: Number(row['version']),
   }
@@ -90,7 +96,7 @@ export async function votesOf(
   if (voter !== undefined) args.push(voter)
   const { rows } = await client.execute({
     sql: `SELECT c.voter AS id, a.did, a.handle, c.family, c.option, c.made,
-        CASE c.rkey WHEN '' THEN p.vote_rkey ELSE c.rkey END AS rkey
+        ${rkeyIn('c')}
       FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id JOIN accounts a ON a.id = c.voter
       WHERE p.uri = ? AND ${POLL_IS_THERE} AND c.option < json_array_length(p.options) AND c.voter > ?
         ${voter === undefined ? '' : 'AND c.voter = (SELECT id FROM accounts WHERE did = ?)'}
@@ -98,16 +104,13 @@ export async function votesOf(
     args: [...args, limit + 1],
   })
   const page = rows.slice(0, limit)
-  const items = page.map((row) => {
-    const family = families.find(({ id }) => id === Number(row['family']))!
-    return {
-      voter: String(row['did']),
-      option: Number(row['option']),
-      uri: `at://${row['did']}/${family.vote}/${row['rkey']}`,
-      createdAt: isoOf(row['made']),
-      ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
-    }
-  })
+  const items = page.map((row) => ({
+    voter: String(row['did']),
+    option: Number(row['option']),
+    uri: voteUri(row),
+    createdAt: isoOf(row['made']),
+    ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
+  }))
   return { items, cursor: rows.length > limit ? String(page.at(-1)!['id']) : undefined }
 }
 
@@ -136,7 +139,7 @@ export const samePoll = (text: string, options: string[]) => JSON.stringify([tex
 export async function recordsOf(client: Client, did: string): Promise<HeldRecord[]> {
   const [votes, polls] = await Promise.all([
     client.execute({
-      sql: `SELECT v.family, p.uri, v.option, CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END AS rkey
+      sql: `SELECT v.family, p.uri, v.option, ${rkeyIn('v')}
         FROM accounts a JOIN votes v ON v.voter = a.id LEFT JOIN polls p ON p.id = v.poll WHERE a.did = ?`,
       args: [did],
     }),
@@ -147,7 +150,7 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
   ])
   return [
     ...votes.rows.map((row) => ({
-      collection: families.find(({ id }) => id === Number(row['family']))!.vote,
+      collection: familyWithId(Number(row['family'])).vote,
       rkey: String(row['rkey']),
       held: row['uri'] === null ? null : sameVote(String(row['uri']), Number(row['option'])),
     })),
@@ -174,15 +177,12 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
 /** at-uris of the votes for a poll, those of active accounts first seen first, whether they count or not. */
 export async function voteRecordsOf(client: Client, poll: string, limit: number): Promise<string[]> {
   const { rows } = await client.execute({
-    sql: `SELECT a.did, v.family, CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END AS rkey
+    sql: `SELECT a.did, v.family, ${rkeyIn('v')}
       FROM polls p JOIN votes v ON v.poll = p.id JOIN accounts a ON a.id = v.voter
       WHERE p.uri = ? AND a.status = 'active' ORDER BY v.voter LIMIT ?`,
     args: [poll, limit],
   })
-  return rows.map((row) => {
-    const family = families.find(({ id }) => id === Number(row['family']))!
-    return `at://${row['did']}/${family.vote}/${row['rkey']}`
-  })
+  return rows.map(voteUri)
 }
 
 /** The next active account after `after` (0: from the beginning) that something is held of. */

@@ -1,0 +1,12 @@
+/** Checking data by a lexicon schema: what doesn't fit is a value that says why. */
+
+export type Schema<T> = {
+  safeParse(input: unknown): { success: true; value: T } | { success: false; reason: Error }
+}
+
+export type Checked<T> = { ok: true; value: T } | { ok: false; reason: string }
+
+export function check<T>(schema: Schema<T>, data: unknown): Checked<T> {
+  const parsed = schema.safeParse(data)
+  return parsed.success ? { ok: true, value: parsed.value } : { ok: false, reason: parsed.reason.message }
+}
