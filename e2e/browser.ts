@@ -22,14 +22,24 @@ export async function buildExtension({ serverUrl, plcUrl, pdsUrl }: Network): Pr
   })
 }
 
-/** @param headless without a window; the extension works all the same */
-export async function openBrowser(headless: boolean, accounts: Account[]): Promise<BrowserContext> {
+export type BrowserOptions = {
+  /** Without a window: the extension works all the same. */
+  headless?: boolean
+  /** Of the browser itself, as BCP 47. */
+  language?: string
+}
+
+export async function openBrowser(
+  accounts: Account[],
+  { headless = true, language = 'en-US' }: BrowserOptions = {},
+): Promise<BrowserContext> {
   const context = await chromium.launchPersistentContext('', {
     executablePath: await commandPath(process.env['CHROMIUM'] ?? 'chromium'),
     headless: false,
     // Playwright's own headless mode has no extensions: Chromium's new one has.
     args: [
       ...(headless ? ['--headless=new'] : []),
+      `--lang=${language}`,
       '--no-sandbox',
       '--disable-gpu',
       '--disable-quic',
@@ -40,6 +50,8 @@ export async function openBrowser(headless: boolean, accounts: Account[]): Promi
       `--disable-extensions-except=${built}`,
       `--load-extension=${built}`,
     ],
+    // Linux takes the language from here.
+    env: { ...process.env, LANGUAGE: language },
     // Whoever starts it ends it, in order, with everything else.
     handleSIGINT: false,
     handleSIGTERM: false,

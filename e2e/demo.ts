@@ -49,7 +49,7 @@ await ask(others[0]!, 'ما هو أفضل مشروب؟', ['قهوة', 'شاي'],
 
 const headless = process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']
 say(headless ? 'opening the browser (headless: there is no display)' : 'opening the browser')
-const context = await openBrowser(headless, [alice, bob, ...others])
+const context = await openBrowser([alice, bob, ...others], { headless })
 const page = await openBsky(context, alice)
 
 process.stdout.write(`

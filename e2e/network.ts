@@ -122,6 +122,9 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   }
 }
 
+/** at-uris of posts. `hidden`: by its own label, until somebody asks for it */
+type PostMore = { quote?: string; replyTo?: string; hidden?: boolean }
+
 /** An account on the local PDS, and what its owner does there with other apps than ours. */
 export class Account {
   readonly did: string
@@ -161,32 +164,44 @@ export class Account {
   }
 
   /** A post with the poll's link as a card, or only in its text, as bsky.app writes them. */
-  async post(text: string, poll: string, as: 'card' | 'text'): Promise<string> {
-    const link = this.linkTo(poll)
-    const full = as === 'text' ? `${text} ${link}` : text
+  async post(
+    text: string,
+    poll: string | undefined,
+    as: 'card' | 'text',
+    more: PostMore = {},
+  ): Promise<string> {
+    const link = poll === undefined ? '' : this.linkTo(poll)
+    const full = poll !== undefined && as === 'text' ? `${text} ${link}` : text
     const start = Buffer.byteLength(text) + 1
+    const facets = [
+      {
+        index: { byteStart: start, byteEnd: start + Buffer.byteLength(link) },
+        features: [{ $type: 'app.bsky.richtext.facet#link', uri: link }],
+      },
+    ]
+    const card = {
+      $type: 'app.bsky.embed.external',
+      external: { uri: link, title: text, description: 'A poll' },
+    }
+    // The client's own views have more of a referred record than this; the stand-in looks at its uri only.
+    const refer = (uri: string) => ({
+      uri,
+      cid: 'bafyreib5akotkmkmtqrqhqqqwvwbqnyeqcvrqxzmdcmvgqzqb5phgyjyjm',
+    })
     const { data } = await this.agent.com.atproto.repo.createRecord({
       repo: this.did,
       collection: 'app.bsky.feed.post',
+      validate: false,
       record: {
         $type: 'app.bsky.feed.post',
         text: full,
         createdAt: new Date().toISOString(),
-        ...(as === 'text'
-          ? {
-              facets: [
-                {
-                  index: { byteStart: start, byteEnd: start + Buffer.byteLength(link) },
-                  features: [{ $type: 'app.bsky.richtext.facet#link', uri: link }],
-                },
-              ],
-            }
-          : {
-              embed: {
-                $type: 'app.bsky.embed.external',
-                external: { uri: link, title: text, description: 'A poll' },
-              },
-            }),
+        ...(poll === undefined ? {} : as === 'text' ? { facets } : { embed: card }),
+        ...(more.quote ? { embed: { $type: 'app.bsky.embed.record', record: refer(more.quote) } } : {}),
+        ...(more.replyTo ? { reply: { root: refer(more.replyTo), parent: refer(more.replyTo) } } : {}),
+        ...(more.hidden
+          ? { labels: { $type: 'com.atproto.label.defs#selfLabels', values: [{ val: 'porn' }] } }
+          : {}),
       },
     })
     return data.uri

@@ -1,11 +1,12 @@
 /** The whole path: a click in one browser, a record on the PDS, tap, the server, and the tally in another browser. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { BrowserContext, Locator, Page } from 'playwright-core'
+import type { BrowserContext } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky } from './browser.ts'
-import { PASSWORD, startNetwork, type Account, type Network } from './network.ts'
+import { startNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
+import { counts, option, showsCounts, signIn, widget } from './widget.ts'
 
 const artifacts = join(import.meta.dirname, 'artifacts')
 /** The README's picture: `UPDATE_PICTURE=1 npm test` makes it anew. */
@@ -46,7 +47,7 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     ])
     await carol.post('Only a link:', hidden, 'text')
     const people = [alice, bob, carol]
-    ;[alices, bobs] = (await Promise.all([openBrowser(true, people), openBrowser(true, people)])) as [
+    ;[alices, bobs] = (await Promise.all([openBrowser(people), openBrowser(people)])) as [
       BrowserContext,
       BrowserContext,
     ]
@@ -58,35 +59,11 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await network?.done
   })
 
-  const widget = (page: Page, uri: string) => page.locator(`[data-pollz="${uri}"]`)
-  const option = (page: Page, uri: string, name: string): Locator =>
-    widget(page, uri).getByRole('radio', { name })
-  /** Counts of a widget's options, as shown. */
-  const counts = async (page: Page, uri: string) =>
-    (await widget(page, uri).locator('.count').allTextContents()).map(Number)
-  const showsCounts = (page: Page, uri: string, expected: number[]) =>
-    until(`the counts ${expected}`, async () => {
-      const shown = await counts(page, uri)
-      if (shown.join() === expected.join()) return true
-      throw new Error(`shown: ${shown}`)
-    })
-
   const hasVoted = (voter: Account, chosen: number) =>
     until('the vote on the PDS', async () => {
       const record = (await voter.voteRecord(poll)) as { option: number } | undefined
       return record?.option === chosen
     })
-
-  async function signIn(context: BrowserContext, page: Page, click: () => Promise<void>) {
-    const [authorize] = await Promise.all([context.waitForEvent('page'), click()])
-    await authorize.getByLabel('Password', { exact: true }).fill(PASSWORD)
-    await authorize.getByRole('button', { name: 'Sign in' }).click()
-    await Promise.all([
-      authorize.waitForEvent('close'),
-      authorize.getByRole('button', { name: 'Authorize' }).click(),
-    ])
-    await page.bringToFront()
-  }
 
   test('a voter who never made a poll votes, and another browser sees it without a reload', async () => {
     const hers = await openBsky(alices, alice)
@@ -146,7 +123,7 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await showsCounts(hers, poll, [1, 1, 0])
     await widget(hers, poll).getByText('Tabs or spaces?').click()
     expect(new URL(hers.url()).pathname).toBe('/')
-    expect(await hers.locator('html[data-composer-opened]').count()).toBe(0)
+    expect(await hers.getByTestId('composePostView').count()).toBe(0)
   })
 
   test('where nobody is logged in, a handle is asked for; a sign-in that is given up is said', async () => {
@@ -180,8 +157,9 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await hers.getByText('A question for everybody:').first().click()
     await until('the thread', () => new URL(hers.url()).pathname.startsWith('/profile/'))
     // Once in the feed, which stays in the document, and once here.
-    await until('a second widget', async () => (await widget(hers, poll).count()) === 2)
-    await widget(hers, poll).locator('visible=true').getByRole('radio').first().waitFor()
+    const all = hers.locator(`[data-pollz="${poll}"]`)
+    await until('a second widget', async () => (await all.count()) === 2)
+    await widget(hers, poll).getByRole('radio').first().waitFor()
     await hers.goBack()
     expect(new URL(hers.url()).pathname).toBe('/')
   })
@@ -219,12 +197,12 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await hers.goto('https://bsky.app/')
     await showsCounts(hers, poll, [1, 1, 1])
     await network.killServer()
-    await widget(hers, poll).getByText('not live').waitFor()
+    await widget(hers, poll).getByText('reconnecting').waitFor()
     await option(hers, poll, 'Both').click()
     await hasVoted(alice, 2)
     await network.startServer()
     await showsCounts(hers, poll, [0, 1, 2])
-    expect(await widget(hers, poll).getByText('not live').count()).toBe(0)
+    expect(await widget(hers, poll).getByText('reconnecting').count()).toBe(0)
   })
 
   test('a poll that is deleted says so where it stands', async () => {

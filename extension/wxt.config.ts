@@ -11,11 +11,14 @@ export default defineConfig({
   manifestVersion: 3,
   vite: () => ({ oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } } }),
   manifest: ({ browser }) => ({
-    name: 'pollz: polls inside Bluesky',
-    description: 'Shows polls in bsky.app posts: vote with one click and see the tally move.',
+    name: '__MSG_extensionName__',
+    description: '__MSG_extensionDescription__',
+    default_locale: 'en',
     version: pkg.version,
     // For the address of the page that a PDS sends people back to. Match patterns take no port.
     host_permissions: [`${server.protocol}//${server.hostname}/*`],
+    // Asked for when somebody chooses another server.
+    optional_host_permissions: ['https://*/*', 'http://127.0.0.1/*', 'http://localhost/*'],
     ...(browser === 'firefox'
       ? {
           browser_specific_settings: {

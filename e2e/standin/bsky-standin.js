@@ -20,13 +20,19 @@ function account() {
   return storage().session.currentAccount
 }
 
+/** As the client does: the page goes on, and everything is drawn anew. */
 function useAccount(did) {
-  const known = accounts.find((it) => it.did === did)
+  const { accounts: known } = storage().session
+  const used = accounts.find((it) => it.did === did)
+  const others = known.filter((it) => it.did !== did)
   localStorage.setItem(
     'BSKY_STORAGE',
-    JSON.stringify({ session: { accounts: known ? [known] : [], currentAccount: known } }),
+    JSON.stringify({ session: { accounts: used ? [used, ...others] : others, currentAccount: used } }),
   )
-  location.reload()
+  for (const it of screens.values()) it.remove()
+  screens.clear()
+  drawBar()
+  show()
 }
 
 function useTheme(name) {
@@ -86,13 +92,41 @@ function actions() {
 }
 
 const path = (post) => `/profile/${post.handle}/post/${post.uri.split('/')[4]}`
+const byUri = (uri) => posts.find((it) => it.uri === uri)
+const repliesTo = (post) => posts.filter((it) => it.reply?.parent.uri === post.uri).toReversed()
 
-/** @param surface feed, search, reply or opened */
+/** A quoted post: its links in the text are plain text, and it has no link to itself. */
+function quote(post) {
+  const root = el(
+    'div',
+    { role: 'link', tabindex: '0', 'aria-label': `Post by ${post.displayName}`, class: 'css-card' },
+    el('div', { class: 'css-header' }, el('b', {}, post.displayName), ` @${post.handle}`),
+    el(
+      'div',
+      { class: 'css-text-wrapper' },
+      el('div', { 'data-word-wrap': '1', dir: 'auto', class: 'css-text' }, plainText(post)),
+    ),
+  )
+  if (post.embed?.external) root.append(el('div', { class: 'css-embed' }, card(post.embed.external)))
+  root.addEventListener('click', (event) => {
+    event.stopPropagation()
+    if (!event.target.closest('a, button')) go(path(post))
+  })
+  return root
+}
+
+const plainText = (post) =>
+  richText(post)
+    .map((it) => (typeof it === 'string' ? it : it.textContent))
+    .join('')
+
+/** @param surface feed, search, notification, reply or opened */
 function item(post, surface) {
   const opened = surface === 'opened'
   const testId = {
     feed: `feedItem-by-${post.handle}`,
     search: undefined,
+    notification: undefined,
     reply: `postThreadItem-by-${post.handle}`,
     opened: `postThreadItem-by-${post.handle}`,
   }[surface]
@@ -105,18 +139,33 @@ function item(post, surface) {
   const header = el('div', { class: 'css-header' }, el('b', {}, post.displayName), ` @${post.handle} · `)
   if (!opened)
     header.append(el('a', { href: path(post), 'data-tooltip': post.createdAt, role: 'link' }, 'now'))
-  const text = el(
-    'div',
-    {
-      'data-word-wrap': '1',
-      dir: 'auto',
-      class: opened ? 'css-text-big' : 'css-text',
-      ...(thread ? {} : { 'data-testid': 'postText' }),
-    },
-    ...richText(post),
-  )
-  root.append(header, el('div', { class: 'css-text-wrapper' }, text))
-  if (post.embed?.external) root.append(el('div', { class: 'css-embed' }, card(post.embed.external)))
+  root.append(header)
+  const rest = () => {
+    const text = el(
+      'div',
+      {
+        'data-word-wrap': '1',
+        dir: 'auto',
+        class: opened ? 'css-text-big' : 'css-text',
+        ...(thread ? {} : { 'data-testid': 'postText' }),
+      },
+      ...richText(post),
+    )
+    const nodes = [el('div', { class: 'css-text-wrapper' }, text)]
+    if (post.embed?.external) nodes.push(el('div', { class: 'css-embed' }, card(post.embed.external)))
+    const quoted = post.embed?.record && byUri(post.embed.record.uri)
+    if (quoted) nodes.push(el('div', { class: 'css-embed' }, quote(quoted)))
+    return nodes
+  }
+  if (post.labels) {
+    // A moderated post: what it says is there when somebody asks for it.
+    const hider = el('button', { class: 'css-hider' }, 'Show hidden post')
+    hider.onclick = (event) => {
+      event.stopPropagation()
+      hider.replaceWith(...rest())
+    }
+    root.append(hider)
+  } else root.append(...rest())
   root.append(actions())
   if (!opened) {
     // As the client does: whatever reaches the post opens its thread.
@@ -129,18 +178,42 @@ function item(post, surface) {
     })
     root.addEventListener('keydown', (event) => event.key === 'Enter' && go(path(post)))
   }
-  return root
+  if (surface !== 'notification') return root
+  return el('div', { 'data-testid': `feedItem-by-${post.handle}` }, root)
+}
+
+/** "x liked your post": an anchor, its text plain. */
+const likeNotification = (post) =>
+  el(
+    'a',
+    { href: path(post), 'data-testid': `feedItem-by-${post.handle}`, class: 'css-post', role: 'link' },
+    `${post.displayName} liked your post: ${plainText(post)}`,
+  )
+
+/** Opened post, its parents above it, its replies below; in the tree view each reply holds its own. */
+function thread(post) {
+  const parents = []
+  for (let it = post; it?.reply;) {
+    it = byUri(it.reply.parent.uri)
+    if (it) parents.unshift(it)
+  }
+  const replies = (to) =>
+    repliesTo(to).map((it) => el('div', { class: 'css-branch' }, item(it, 'reply'), ...replies(it)))
+  return [...parents.map((it) => item(it, 'reply')), item(post, 'opened'), ...replies(post)]
 }
 
 function screen(pathname) {
-  const thread = /^\/profile\/([^/]+)\/post\/([^/]+)$/.exec(pathname)
-  if (thread) {
+  const opened = /^\/profile\/([^/]+)\/post\/([^/]+)$/.exec(pathname)
+  if (opened) {
     const post = posts.find((it) => path(it) === pathname)
-    return el('main', {}, post ? item(post, 'opened') : 'Post not found')
+    return el('main', {}, ...(post ? thread(post) : ['Post not found']))
   }
   const profile = /^\/profile\/([^/]+)$/.exec(pathname)?.[1]
   const shown = posts.filter((post) => !profile || post.handle === profile)
-  return el('main', {}, ...shown.map((post) => item(post, pathname === '/search' ? 'search' : 'feed')))
+  if (pathname === '/notifications')
+    return el('main', {}, ...shown.flatMap((it) => [item(it, 'notification'), likeNotification(it)]))
+  const plain = ['/search', '/saved'].includes(pathname) || pathname.startsWith('/hashtag/')
+  return el('main', {}, ...shown.map((post) => item(post, plain ? 'search' : 'feed')))
 }
 
 function show() {
@@ -148,7 +221,13 @@ function show() {
     it.style.display = 'none'
     it.setAttribute('aria-hidden', 'true')
   }
-  const { pathname } = location
+  const { pathname, searchParams } = new URL(location)
+  if (pathname === '/intent/compose') {
+    history.replaceState(null, '', '/')
+    show()
+    compose(searchParams.get('text') ?? '')
+    return
+  }
   if (!screens.has(pathname)) {
     screens.set(pathname, screen(pathname))
     document.getElementById('root').append(screens.get(pathname))
@@ -162,35 +241,79 @@ function go(pathname) {
   show()
 }
 addEventListener('popstate', show)
-// The client's shortcuts: a widget that leaks its keys opens the composer.
-addEventListener('keydown', (event) => {
-  if (event.key === 'n') document.documentElement.setAttribute('data-composer-opened', '')
-})
 
-const bar = document.getElementById('standin-bar')
-bar.append(
-  el('b', {}, 'Stand-in for bsky.app: '),
-  ...[undefined, ...accounts].map((it) => {
-    const button = el(
-      'button',
-      { 'aria-pressed': String(account()?.did === it?.did) },
-      it ? `@${it.handle}` : 'logged out',
-    )
-    button.onclick = () => useAccount(it?.did)
-    return button
-  }),
-  ...['light', 'dim', 'dark'].map((name) => {
-    const button = el('button', {}, name)
-    button.onclick = () => useTheme(name)
-    return button
-  }),
-)
-for (const [name, pathname] of [
-  ['Home', '/'],
-  ['Search', '/search'],
-]) {
-  const button = el('button', {}, name)
-  button.onclick = () => go(pathname)
-  bar.append(button)
+/** The composer: an editor, the preview of a link's card, the toolbar of media. */
+function compose(text) {
+  if (document.querySelector('[data-testid="composePostView"]')) return
+  const editor = el('div', { class: 'ProseMirror', contenteditable: 'true', 'aria-label': 'Write' }, text)
+  const preview = el('div', {})
+  const read = () => {
+    const link = /https?:\/\/\S+/.exec(editor.textContent)?.[0]
+    const shown = preview.querySelector('a')?.href
+    if (link === shown) return
+    preview.replaceChildren(...(link ? [card({ uri: link, title: link, description: '' })] : []))
+  }
+  editor.oninput = read
+  const close = () => dialog.remove()
+  const publish = el('button', { 'data-testid': 'composerPublishBtn' }, 'Post')
+  publish.onclick = close
+  const dialog = el(
+    'div',
+    { role: 'dialog', 'aria-modal': 'true', 'aria-label': 'Composer', class: 'css-dialog' },
+    el(
+      'div',
+      { 'data-testid': 'composePostView' },
+      el('div', { class: 'css-actions' }, publish),
+      editor,
+      preview,
+      el('div', { class: 'css-toolbar' }, el('button', { 'data-testid': 'openGifBtn' }, 'GIF')),
+    ),
+  )
+  // As the client does: a paste of plain text becomes text, and a link in it a card.
+  editor.addEventListener('paste', (event) => {
+    event.preventDefault()
+    editor.append(event.clipboardData.getData('text/plain'))
+    read()
+  })
+  dialog.addEventListener('keydown', (event) => event.stopPropagation())
+  document.body.append(dialog)
+  read()
+  editor.focus()
 }
+// The client's shortcuts: a widget that leaks its keys opens the composer, and Escape closes it from anywhere.
+addEventListener('keydown', (event) => {
+  if (event.key === 'n') compose('')
+})
+addEventListener(
+  'keydown',
+  (event) => {
+    if (event.key === 'Escape') document.querySelector('.css-dialog')?.remove()
+  },
+  true,
+)
+
+function drawBar() {
+  const button = (name, click, attributes = {}) => {
+    const it = el('button', attributes, name)
+    it.onclick = click
+    return it
+  }
+  document.getElementById('standin-bar').replaceChildren(
+    el('b', {}, 'Stand-in for bsky.app: '),
+    ...[undefined, ...accounts].map((it) =>
+      button(it ? `@${it.handle}` : 'logged out', () => useAccount(it?.did), {
+        'aria-pressed': String(account()?.did === it?.did),
+      }),
+    ),
+    ...['light', 'dim', 'dark'].map((name) => button(name, () => useTheme(name))),
+    ...[
+      ['Home', '/'],
+      ['Search', '/search'],
+      ['Notifications', '/notifications'],
+      ['Saved', '/saved'],
+    ].map(([name, pathname]) => button(name, () => go(pathname))),
+    button('New post', () => compose('')),
+  )
+}
+drawBar()
 show()

@@ -3,73 +3,100 @@ import { Agent } from '@atproto/api'
 import { WebcryptoKey } from '@atproto/jwk-webcrypto'
 import { OAuthClient, type Key, type OAuthClientMetadataInput } from '@atproto/oauth-client'
 import { families } from '@pollz/shared/families'
-import { isLoopback } from '@pollz/shared/links'
 import { OAUTH_SCOPE } from '@pollz/shared/oauth'
-import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import { browser } from 'wxt/browser'
+import type { PageAccount, Reason } from '../messages.ts'
+import type { Repos } from './repos.ts'
+import type { Encoded, ServerDb } from './storage.ts'
 
 /** What somebody wanted when the sign-in started: done when they come back. */
-export type Intent = { uri: string; option: number | null }
-
-type StoredKey = { keyId: string | undefined; keyPair: CryptoKeyPair }
-type Encoded<T> = Omit<T, 'dpopKey'> & { dpopKey: StoredKey }
-
-interface Stores extends DBSchema {
-  states: { key: string; value: Encoded<{ dpopKey: Key }> & { savedAt: number } }
-  sessions: { key: string; value: Encoded<{ dpopKey: Key }> }
-  /** tab that is signing in, and what for */
-  tabs: { key: number; value: { intent: Intent; opener: number | undefined } }
+export type Intent = {
+  /** of the poll; undefined: only to sign in */
+  uri: string | undefined
+  option: number | null
+  /** DID of the page's account: nobody else may cast its vote */
+  voter: string | undefined
+  /** where it was clicked */
+  tab: number | undefined
 }
 
 /** Sign-ins that never came back are forgotten after this many ms. */
 const MAX_STATE_AGE = 3_600_000
-
-export type AccountsOptions = { server: string; plc: string; handleResolver: string }
+/** The server's word on what its client is: a kept one does where this takes longer, in ms. */
+const METADATA_TIMEOUT = 5_000
 
 export class Accounts {
-  #options: AccountsOptions
-  #db: Promise<IDBPDatabase<Stores>>
+  #server: string
+  #repos: Repos
+  #db: Promise<ServerDb>
   #client: Promise<{ client: OAuthClient; redirectUri: string }> | undefined
-  #signedIn: (did: string, intent: Intent) => void = () => {}
-  #givenUp: (intent: Intent, reason: string) => void = () => {}
+  #onSignedIn: (did: string, intent: Intent) => void
+  #onGivenUp: (intent: Intent, reason: Reason) => void
 
-  constructor(options: AccountsOptions) {
-    this.#options = options
-    this.#db = openDB<Stores>('pollz', 1, {
-      upgrade(db) {
-        db.createObjectStore('states')
-        db.createObjectStore('sessions')
-        db.createObjectStore('tabs')
-      },
-    })
-    browser.tabs.onUpdated.addListener((tabId, { url }) => {
-      if (url?.startsWith(`${options.server}/oauth/callback#`)) void this.#comeBack(tabId, new URL(url))
-    })
-    browser.tabs.onRemoved.addListener((tabId) => void this.#closed(tabId))
-  }
-
-  onSignedIn(listener: (did: string, intent: Intent) => void): void {
-    this.#signedIn = listener
-  }
-
-  /** The sign-in failed, was refused, or its tab was closed. */
-  onGivenUp(listener: (intent: Intent, reason: string) => void): void {
-    this.#givenUp = listener
+  /**
+   * @param onSignedIn what the sign-in was for can be done now
+   * @param onGivenUp the sign-in failed, was refused, or its tab was closed
+   */
+  constructor(
+    server: string,
+    repos: Repos,
+    db: Promise<ServerDb>,
+    onSignedIn: (did: string, intent: Intent) => void,
+    onGivenUp: (intent: Intent, reason: Reason) => void,
+  ) {
+    this.#server = server
+    this.#repos = repos
+    this.#db = db
+    this.#onSignedIn = onSignedIn
+    this.#onGivenUp = onGivenUp
   }
 
   async isSignedIn(did: string): Promise<boolean> {
     return (await (await this.#db).count('sessions', did)) > 0
   }
 
+  /** Those who are signed in, the last used first. */
+  async all(): Promise<PageAccount[]> {
+    const db = await this.#db
+    const dids = new Set(await db.getAllKeys('sessions'))
+    const people = (await db.getAll('people')).filter(({ did }) => dids.has(did))
+    return people
+      .toSorted((a, b) => b.usedAt - a.usedAt)
+      .map(({ did, handle }) => ({ did, ...(handle === undefined ? {} : { handle }) }))
+  }
+
   /** An account to vote with on pages where nobody is logged in. */
-  async any(): Promise<string | undefined> {
-    return (await (await this.#db).getAllKeys('sessions'))[0]
+  async lastUsed(): Promise<PageAccount | undefined> {
+    return (await this.all())[0]
+  }
+
+  /** Notes that an account was just used. */
+  async used(did: string): Promise<PageAccount> {
+    const db = await this.#db
+    const known = await db.get('people', did)
+    const handle = known?.handle ?? (await this.#repos.resolve(did).catch(() => undefined))?.handle
+    const account = { did, ...(handle === undefined ? {} : { handle }) }
+    await db.put('people', { ...account, usedAt: Date.now() }, did)
+    return account
   }
 
   /** @throws where the session is over: then it is forgotten, and `isSignedIn` says so */
   async agent(did: string): Promise<Agent> {
     const { client } = await this.#getClient()
     return new Agent(await client.restore(did))
+  }
+
+  /** Forgets the session, and has the account's server forget it. */
+  async signOut(did: string): Promise<void> {
+    const db = await this.#db
+    await db.delete('people', did)
+    try {
+      const { client } = await this.#getClient()
+      await client.revoke(did)
+    } finally {
+      // Where nobody could be told, it is over here all the same.
+      await db.delete('sessions', did)
+    }
   }
 
   /**
@@ -83,43 +110,47 @@ export class Accounts {
       scope: OAUTH_SCOPE,
       redirect_uri: redirectUri as `https://${string}`,
     })
-    const [opener] = await browser.tabs.query({ active: true, currentWindow: true })
     const tab = await browser.tabs.create({ url: url.href })
-    await (await this.#db).put('tabs', { intent, opener: opener?.id }, tab.id!)
+    await (await this.#db).put('tabs', intent, tab.id!)
   }
 
-  async #comeBack(tabId: number, url: URL): Promise<void> {
+  /** A tab goes to another address: perhaps the one that a PDS sends people back to. */
+  async navigated(tabId: number, url: string): Promise<void> {
+    if (!url.startsWith(`${this.#server}/oauth/callback#`)) return
     const db = await this.#db
-    const waiting = await db.get('tabs', tabId)
-    if (!waiting) return
+    const intent = await db.get('tabs', tabId)
+    if (!intent) return
     await db.delete('tabs', tabId)
-    const { intent, opener } = waiting
-    if (opener !== undefined) await browser.tabs.update(opener, { active: true }).catch(() => {})
+    if (intent.tab !== undefined) await browser.tabs.update(intent.tab, { active: true }).catch(() => {})
     await browser.tabs.remove(tabId).catch(() => {})
     try {
       const { client, redirectUri } = await this.#getClient()
-      const params = new URLSearchParams(url.hash.slice(1))
-      const { session } = await client.callback(params, {
+      const { session } = await client.callback(new URLSearchParams(new URL(url).hash.slice(1)), {
         redirect_uri: redirectUri as `https://${string}`,
       })
       const { scope } = await session.getTokenInfo(false)
       // A PDS drops what it does not know in silence.
       if (!families.some(({ vote }) => scope.includes(`repo:${vote}`))) {
         await session.signOut()
-        throw new Error('your account’s server does not let apps ask for polls only')
+        this.#onGivenUp(intent, { name: 'noScope' })
+        return
       }
-      this.#signedIn(session.sub, intent)
+      const { did, handle } = await this.used(session.sub)
+      if (intent.voter !== undefined && intent.voter !== did)
+        this.#onGivenUp(intent, { name: 'otherAccount', as: handle ?? did })
+      else this.#onSignedIn(did, intent)
     } catch (error) {
-      this.#givenUp(intent, error instanceof Error ? error.message : String(error))
+      const detail = error instanceof Error ? error.message : String(error)
+      this.#onGivenUp(intent, { name: 'signInFailed', detail })
     }
   }
 
-  async #closed(tabId: number): Promise<void> {
+  async closed(tabId: number): Promise<void> {
     const db = await this.#db
-    const waiting = await db.get('tabs', tabId)
-    if (!waiting) return
+    const intent = await db.get('tabs', tabId)
+    if (!intent) return
     await db.delete('tabs', tabId)
-    this.#givenUp(waiting.intent, 'the sign-in was not finished')
+    this.#onGivenUp(intent, { name: 'notFinished' })
   }
 
   /** The client is made from the server's metadata when it is first needed; a failure is not remembered. */
@@ -131,11 +162,26 @@ export class Accounts {
     return this.#client
   }
 
+  async #metadata(): Promise<OAuthClientMetadataInput> {
+    const db = await this.#db
+    try {
+      const response = await fetch(`${this.#server}/oauth/client-metadata.json`, {
+        signal: AbortSignal.timeout(METADATA_TIMEOUT),
+      })
+      if (!response.ok) throw new Error(`${this.#server} answered ${response.status}`)
+      const metadata = (await response.json()) as OAuthClientMetadataInput
+      await db.put('client', metadata, 'metadata')
+      return metadata
+    } catch (error) {
+      const kept = await db.get('client', 'metadata')
+      if (kept) return kept
+      throw error
+    }
+  }
+
   async #createClient(): Promise<{ client: OAuthClient; redirectUri: string }> {
-    const { server, plc, handleResolver } = this.#options
-    const response = await fetch(`${server}/oauth/client-metadata.json`)
-    if (!response.ok) throw new Error(`${server} answered ${response.status}`)
-    const clientMetadata = (await response.json()) as OAuthClientMetadataInput
+    const { plc, handleResolver, allowHttp } = this.#repos.network
+    const clientMetadata = await this.#metadata()
     const db = await this.#db
     for (const key of await db.getAllKeys('states')) {
       const state = await db.get('states', key)
@@ -144,7 +190,7 @@ export class Accounts {
     const client = new OAuthClient({
       clientMetadata,
       responseMode: 'fragment',
-      allowHttp: isLoopback(new URL(server).hostname),
+      allowHttp,
       plcDirectoryUrl: plc,
       handleResolver,
       stateStore: {

@@ -1,31 +1,51 @@
 /** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
 import { MAX_URIS, parseJson, serverMessage, type ClientMessage, type PollView } from '@pollz/shared/wire'
+import type { Repos } from './repos.ts'
+import type { ServerDb } from './storage.ts'
 import type { Port, Tabs } from './tabs.ts'
 
 const MAX_BACKOFF = 60_000
 /** Nothing watched for this long, in ms: the socket is closed and the worker may sleep. */
 const LINGER = 5_000
+/** Tallies are kept for bad times, this many, written at most this often in ms. */
+const MAX_KEPT = 300
+const KEEP_EVERY = 1_000
 
 export class Live {
   /** undefined: the first connection is under way */
   online: boolean | undefined
+  /** Since when it is so, in ms since 1970. */
+  since = Date.now()
   #server: string
   #tabs: Tabs
+  #repos: Repos
+  #db: Promise<ServerDb>
+  #signal: AbortSignal
   #socket: WebSocket | undefined
   #polls = new Map<string, PollView>()
+  #unsaved = new Set<string>()
+  #saving = false
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #waiting = new Map<string, ((poll: PollView) => void)[]>()
 
-  constructor(server: string, tabs: Tabs) {
+  constructor(server: string, tabs: Tabs, repos: Repos, db: Promise<ServerDb>, signal: AbortSignal) {
     this.#server = server
     this.#tabs = tabs
+    this.#repos = repos
+    this.#db = db
+    this.#signal = signal
+    signal.addEventListener('abort', () => {
+      clearTimeout(this.#retry)
+      this.#socket?.close(1000)
+    })
   }
 
   watch(port: Port, uri: string): void {
     this.#tabs.shown(port).add(uri)
     const poll = this.#polls.get(uri)
-    if (poll && this.online) port.postMessage({ type: 'poll', uri, poll })
+    if (poll) port.postMessage({ type: 'poll', uri, poll, tally: this.online ? 'live' : { at: this.since } })
+    else void this.#remember(uri)
     this.#say({ type: 'watch', uris: [uri] })
     this.#connect()
   }
@@ -34,7 +54,7 @@ export class Live {
     this.#tabs.shown(port).delete(uri)
     if (this.#tabs.shows(uri)) return
     this.#say({ type: 'unwatch', uris: [uri] })
-    this.#polls.delete(uri)
+    if (this.#polls.has(uri) && !this.#unsaved.has(uri)) this.#polls.delete(uri)
     setTimeout(() => this.#rest(), LINGER)
   }
 
@@ -63,9 +83,49 @@ export class Live {
 
   #show(uri: string, poll: PollView): void {
     this.#polls.set(uri, poll)
-    this.#tabs.send(uri, { type: 'poll', uri, poll })
+    this.#tabs.send({ type: 'poll', uri, poll, tally: 'live' })
     for (const resolve of this.#waiting.get(uri) ?? []) resolve(poll)
     this.#waiting.delete(uri)
+    this.#unsaved.add(uri)
+    if (this.#saving) return
+    this.#saving = true
+    setTimeout(() => void this.#save(), KEEP_EVERY)
+  }
+
+  async #save(): Promise<void> {
+    this.#saving = false
+    const tx = (await this.#db).transaction('polls', 'readwrite')
+    for (const uri of this.#unsaved) {
+      const poll = this.#polls.get(uri)
+      if (poll) void tx.store.put({ poll, at: Date.now() }, uri)
+      if (!this.#tabs.shows(uri)) this.#polls.delete(uri)
+    }
+    this.#unsaved.clear()
+    let surplus = (await tx.store.count()) - MAX_KEPT
+    for (let it = await tx.store.index('at').openCursor(); it && surplus > 0; surplus--) {
+      await it.delete()
+      it = await it.continue()
+    }
+    await tx.done
+  }
+
+  /** Until the server says more: what was known last, which spares the page a jump; without a server, the PDS's word. */
+  async #remember(uri: string): Promise<void> {
+    const kept = await (await this.#db).get('polls', uri)
+    if (this.#polls.has(uri)) return
+    if (kept) {
+      this.#tabs.send({ type: 'poll', uri, poll: kept.poll, tally: { at: kept.at } })
+      return
+    }
+    if (this.online !== false) return
+    const read = await this.#repos.readPoll(uri)
+    if (this.#polls.has(uri)) return
+    if (read.ok) this.#tabs.send({ type: 'poll', uri, poll: read.poll, tally: 'unknown' })
+    else this.#tabs.send({ type: 'missing', uri, error: read.error })
+  }
+
+  async #forget(uri: string): Promise<void> {
+    await (await this.#db).delete('polls', uri)
   }
 
   #say(message: ClientMessage): void {
@@ -77,7 +137,7 @@ export class Live {
   }
 
   #connect(): void {
-    if (this.#socket || this.#retry !== undefined) return
+    if (this.#socket || this.#retry !== undefined || this.#signal.aborted) return
     const url = new URL('/live', this.#server)
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     const socket = new WebSocket(url)
@@ -92,8 +152,8 @@ export class Live {
     socket.onmessage = ({ data }) => this.#read(String(data))
     socket.onclose = () => {
       this.#socket = undefined
+      if (this.#signal.aborted || this.#tabs.all().length === 0) return
       this.#online(false)
-      if (this.#tabs.all().length === 0) return
       const wait = Math.min(500 * 2 ** this.#failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
       this.#retry = setTimeout(() => {
         this.#retry = undefined
@@ -105,7 +165,10 @@ export class Live {
   #online(online: boolean): void {
     if (this.online === online) return
     this.online = online
-    this.#tabs.broadcast({ type: 'connection', online })
+    this.since = Date.now()
+    this.#tabs.broadcast(() => ({ type: 'connection', online, since: this.since }))
+    if (online) return
+    for (const uri of this.#tabs.all()) if (!this.#polls.has(uri)) void this.#remember(uri)
   }
 
   #read(text: string): void {
@@ -132,7 +195,8 @@ export class Live {
       case 'error':
         if (message.uri === undefined) return console.warn('pollz:', message.message)
         this.#polls.delete(message.uri)
-        this.#tabs.send(message.uri, { ...message, type: 'missing', uri: message.uri })
+        void this.#forget(message.uri)
+        this.#tabs.send({ type: 'missing', uri: message.uri, error: message.error })
         return
       case 'ping':
         return

@@ -1,39 +1,53 @@
-/** The open tabs, and which polls each of them shows. */
-import type { Browser } from 'wxt/browser'
+/** The open pages, and which polls each of them shows. */
 import type { ToContent } from '../messages.ts'
 
-export type Port = Browser.runtime.Port
+/** As much of a runtime port as is needed. */
+export type Port = { postMessage: (message: ToContent) => void }
+
+type Page = { uris: Set<string>; tab: number | undefined }
 
 export class Tabs {
-  #ports = new Map<Port, Set<string>>()
+  #pages = new Map<Port, Page>()
 
-  add(port: Port): void {
-    this.#ports.set(port, new Set())
+  /** @param tab undefined: the extension's own pages */
+  add(port: Port, tab: number | undefined): void {
+    this.#pages.set(port, { uris: new Set(), tab })
   }
 
   remove(port: Port): void {
-    this.#ports.delete(port)
+    this.#pages.delete(port)
   }
 
   shown(port: Port): Set<string> {
-    return this.#ports.get(port) ?? new Set()
+    return this.#pages.get(port)?.uris ?? new Set()
   }
 
-  /** Every poll that some tab shows. */
+  tabOf(port: Port): number | undefined {
+    return this.#pages.get(port)?.tab
+  }
+
+  /** Every poll that some page shows. */
   all(): string[] {
-    return [...new Set([...this.#ports.values()].flatMap((uris) => [...uris]))]
+    return [...new Set([...this.#pages.values()].flatMap(({ uris }) => [...uris]))]
   }
 
   shows(uri: string): boolean {
-    return [...this.#ports.values()].some((uris) => uris.has(uri))
+    return [...this.#pages.values()].some(({ uris }) => uris.has(uri))
   }
 
-  /** To the tabs that show a poll. */
-  send(uri: string, message: ToContent): void {
-    for (const [port, uris] of this.#ports) if (uris.has(uri)) port.postMessage(message)
+  /** To the pages that show a poll. */
+  send(message: ToContent & { uri: string }): void {
+    for (const [port, { uris }] of this.#pages) if (uris.has(message.uri)) port.postMessage(message)
   }
 
-  broadcast(message: ToContent): void {
-    for (const port of this.#ports.keys()) port.postMessage(message)
+  /** To the pages of one tab that show a poll: what only they have asked for. */
+  sendTab(tab: number | undefined, message: ToContent & { uri: string }): void {
+    for (const [port, page] of this.#pages)
+      if (page.tab === tab && page.uris.has(message.uri)) port.postMessage(message)
+  }
+
+  /** @param make the message for one tab */
+  broadcast(make: (tab: number | undefined) => ToContent): void {
+    for (const [port, { tab }] of this.#pages) port.postMessage(make(tab))
   }
 }

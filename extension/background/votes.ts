@@ -1,17 +1,30 @@
 /** Votes: written to the voter's own PDS, then announced to the server (design section 4). */
-import { familyOfPoll } from '@pollz/shared/families'
+import { familyOfPoll, home } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import { apiError, pollView, voteView, type VoteView } from '@pollz/shared/wire'
 import { XRPCError, type Agent } from '@atproto/api'
-import type { ToBackground } from '../messages.ts'
+import type { PageAccount, Reason, Requests, ToBackground } from '../messages.ts'
 import type { Accounts, Intent } from './accounts.ts'
 import type { Live } from './live.ts'
-import type { Tabs } from './tabs.ts'
+import type { Repos } from './repos.ts'
+import type { Port, Tabs } from './tabs.ts'
 
-type Parts = { server: string; accounts: Accounts; live: Live; tabs: Tabs }
+type Parts = {
+  server: string
+  accounts: Accounts
+  live: Live
+  repos: Repos
+  tabs: Tabs
+  /** A vote was cast. */
+  voted: () => void
+}
 
 /** A voter may have votes from several clients for one poll; nobody has more than a few. */
 const MAX_TAKEN_BACK = 10
+/** Voters on one page of a poll's details. */
+const VOTERS = 20
+/** Votes, and polls, that the popup lists. */
+const MINE = 10
 
 export class Votes {
   #parts: Parts
@@ -23,42 +36,87 @@ export class Votes {
   }
 
   /** Tells the tabs which option a voter has chosen. */
-  async showOwn(uri: string, pageAccount: string | undefined): Promise<void> {
-    const { accounts, live, tabs } = this.#parts
-    const voter = pageAccount ?? (await accounts.any())
+  async showOwn(uri: string, account: PageAccount | undefined): Promise<void> {
+    const { accounts, tabs } = this.#parts
+    const voter = account ?? (await accounts.lastUsed())
     if (voter === undefined) return
-    const poll = await live.poll(uri)
-    const own = await this.#ownVote(poll.uri, voter).catch(() => undefined)
-    if (own !== undefined) tabs.send(uri, { type: 'own', uri, option: own?.option ?? null })
+    const option = await this.#ownOption(uri, voter.did).catch(() => undefined)
+    if (option !== undefined) tabs.send({ type: 'own', uri, voter, option })
   }
 
-  async vote({ uri, option, voter, identifier }: ToBackground & { type: 'vote' }): Promise<void> {
+  async vote(port: Port, message: ToBackground & { type: 'vote' }): Promise<void> {
     const { accounts, tabs } = this.#parts
+    const { uri, option, account, identifier } = message
+    const tab = tabs.tabOf(port)
+    const intent: Intent = { uri, option, voter: account?.did, tab }
     try {
-      const did = identifier === undefined ? (voter ?? (await accounts.any())) : undefined
-      if (did !== undefined && (await accounts.isSignedIn(did))) {
-        if (await this.#cast(did, { uri, option })) return
-      }
-      const who = did ?? identifier
-      if (who === undefined) {
-        tabs.send(uri, { type: 'whoAreYou', uri, option })
+      const voter = identifier === undefined ? (account ?? (await accounts.lastUsed())) : undefined
+      if (
+        voter !== undefined &&
+        (await accounts.isSignedIn(voter.did)) &&
+        (await this.#cast(voter.did, intent))
+      )
+        return
+      const as = voter?.did ?? identifier
+      if (as === undefined) {
+        tabs.sendTab(tab, { type: 'whoAreYou', uri, option })
         return
       }
-      tabs.send(uri, { type: 'signingIn', uri })
-      await accounts.signIn(who, { uri, option })
+      tabs.sendTab(tab, { type: 'signingIn', uri, option, as: voter?.handle ?? as })
+      await accounts.signIn(as, intent)
     } catch (error) {
-      tabs.send(uri, { type: 'refused', uri, reason: reasonOf(error) })
+      this.refuse(intent, reasonOf(error))
     }
   }
 
-  /** What the sign-in was for. */
+  /** Goes on with what the sign-in was for. */
   async signedIn(did: string, intent: Intent): Promise<void> {
-    const { tabs } = this.#parts
+    if (intent.uri === undefined) return
     try {
       if (await this.#cast(did, intent)) return
-      throw new Error('the session ended at once')
+      this.refuse(intent, { name: 'signInFailed', detail: 'the session ended at once' })
     } catch (error) {
-      tabs.send(intent.uri, { type: 'refused', uri: intent.uri, reason: reasonOf(error) })
+      this.refuse(intent, reasonOf(error))
+    }
+  }
+
+  refuse({ uri, option, tab }: Intent, reason: Reason): void {
+    if (uri !== undefined) this.#parts.tabs.sendTab(tab, { type: 'refused', uri, option, reason })
+  }
+
+  /** A page of a poll's voters. */
+  async showVoters(port: Port, uri: string, cursor: string | undefined): Promise<void> {
+    const query = new URLSearchParams({ limit: String(VOTERS), ...(cursor === undefined ? {} : { cursor }) })
+    const answer = await this.#ask(`${pollPath(uri)}/votes?${query}`).catch(() => undefined)
+    const votes = Array.isArray(answer?.body)
+      ? answer.body.flatMap((it: unknown) => {
+          const vote = voteView.safeParse(it)
+          return vote.success ? [vote.value] : []
+        })
+      : undefined
+    port.postMessage({ type: 'voters', uri, votes, cursor: answer?.next })
+  }
+
+  /** What an account voted on and made lately, as its PDS has it. */
+  async mine(did: string): Promise<Requests['mine']['answer']> {
+    const { repos } = this.#parts
+    try {
+      const votes = await Promise.all(
+        [...familyOfPoll.values()].map(async ({ vote, readVote }) =>
+          (await repos.list(did, vote, MINE)).flatMap(({ value }) => {
+            const read = readVote(value)
+            return read.ok ? [read.value] : []
+          }),
+        ),
+      )
+      const newest = votes.flat().toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
+      const polls = await repos.list(did, home.poll, MINE)
+      return {
+        votedOn: [...new Set(newest.map(({ subject }) => subject))].slice(0, MINE),
+        made: polls.map(({ uri }) => uri),
+      }
+    } catch (error) {
+      return { failed: reasonOf(error) }
     }
   }
 
@@ -67,10 +125,10 @@ export class Votes {
    * @throws with the PDS's reason
    */
   async #cast(did: string, { uri, option }: Intent): Promise<boolean> {
-    const { accounts, live, tabs } = this.#parts
+    if (uri === undefined) return true
+    const { accounts, repos, tabs, voted } = this.#parts
     try {
-      // The tab that it was cast in may be gone by now.
-      const { uri: poll } = live.known(uri) ?? pollView.parse(await this.#ask(pollPath(uri)))
+      const poll = this.#parts.live.known(uri)?.uri ?? (await repos.canonical(uri))
       const agent = await accounts.agent(did)
       if (option === null) await this.#takeBack(agent, did, poll)
       else await this.#put(agent, did, poll, option)
@@ -79,7 +137,8 @@ export class Votes {
       if (!(await accounts.isSignedIn(did))) return false
       throw error
     }
-    tabs.send(uri, { type: 'own', uri, option })
+    tabs.send({ type: 'own', uri, voter: await accounts.used(did), option })
+    voted()
     return true
   }
 
@@ -116,22 +175,35 @@ export class Votes {
     }
   }
 
+  /** The option that counts; without a server, that of the record which this extension would write. */
+  async #ownOption(uri: string, did: string): Promise<number | null> {
+    const { live, repos } = this.#parts
+    if (live.online !== false) return (await this.#ownVote((await live.poll(uri)).uri, did))?.option ?? null
+    const poll = await repos.canonical(uri)
+    const family = familyOf(poll)
+    const rkey = voteRkey(poll)
+    const found = (await repos.list(did, family.vote, 100)).find((it) => it.uri.endsWith(`/${rkey}`))
+    const read = found && family.readVote(found.value)
+    return read?.ok ? read.value.option : null
+  }
+
   /** The vote that counts now, as the server knows it; null: none. @throws where the server can't be asked */
   async #ownVote(poll: string, did: string): Promise<VoteView | null> {
     const query = new URLSearchParams({ voter: did })
-    const body = await this.#ask(`${pollPath(poll)}/votes?${query}`)
+    const { body } = await this.#ask(`${pollPath(poll)}/votes?${query}`)
     if (!Array.isArray(body)) throw new Error('votes: expected a list')
     return body.length === 0 ? null : voteView.parse(body[0])
   }
 
   /** The tally that includes this vote; where the server can't be reached, it learns of it through tap. */
   async #announce(vote: string): Promise<void> {
-    const body = await this.#ask('/api/votes', { uri: vote }).catch(() => undefined)
-    const poll = pollView.safeParse(body)
+    const answer = await this.#ask('/api/votes', { uri: vote }).catch(() => undefined)
+    const poll = pollView.safeParse(answer?.body)
     if (poll.success) this.#parts.live.update(poll.value)
   }
 
-  async #ask(path: string, body?: unknown): Promise<unknown> {
+  /** @returns the answer, and the cursor of the page after it */
+  async #ask(path: string, body?: unknown): Promise<{ body: unknown; next: string | undefined }> {
     const response = await fetch(new URL(path, this.#parts.server), {
       signal: AbortSignal.timeout(15_000),
       ...(body === undefined
@@ -143,7 +215,10 @@ export class Votes {
           }),
     })
     const answer: unknown = await response.json()
-    if (response.ok) return answer
+    if (response.ok) {
+      const next = /[?&]cursor=([^&>]+)/.exec(response.headers.get('link') ?? '')?.[1]
+      return { body: answer, next: next && decodeURIComponent(next) }
+    }
     const error = apiError.safeParse(answer)
     throw new Error(error.success ? error.value.message : `the server answered ${response.status}`)
   }
@@ -157,7 +232,10 @@ function familyOf(poll: string) {
   return family
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof XRPCError) return error.message || error.error
-  return error instanceof Error ? error.message : String(error)
+export function reasonOf(error: unknown): Reason {
+  // What fetch throws where there is no answer says nothing of use to a person; the clients wrap it.
+  for (let it: unknown = error; it instanceof Error; it = it.cause)
+    if (it instanceof TypeError || it.name === 'TimeoutError') return { name: 'unreachable' }
+  if (error instanceof XRPCError) return { name: 'refused', detail: error.message || error.error }
+  return { name: 'refused', detail: error instanceof Error ? error.message : String(error) }
 }

@@ -1,54 +1,125 @@
 import { defineBackground } from 'wxt/utils/define-background'
-import { browser } from 'wxt/browser'
+import { browser, type Browser } from 'wxt/browser'
 import { pollHosts } from '@pollz/shared/families'
-import { PORT, type ToBackground } from '../messages.ts'
-import { Accounts } from '../background/accounts.ts'
-import { Live } from '../background/live.ts'
+import { PORT, type Ask, type Requests, type ToBackground, type ToContent } from '../messages.ts'
+import { createParts } from '../background/parts.ts'
+import { SettingsStore } from '../background/storage.ts'
 import { Tabs } from '../background/tabs.ts'
-import { Votes } from '../background/votes.ts'
-import { DEFAULT_HANDLE_RESOLVER_URL, DEFAULT_PLC_URL, DEFAULT_SERVER_URL } from '../settings.ts'
+import { reasonOf } from '../background/votes.ts'
+import { defaults, network } from '../settings.ts'
 
 export default defineBackground(() => {
-  const server = import.meta.env['WXT_SERVER_URL'] ?? DEFAULT_SERVER_URL
-  const accounts = new Accounts({
-    server,
-    plc: import.meta.env['WXT_PLC_URL'] ?? DEFAULT_PLC_URL,
-    handleResolver: import.meta.env['WXT_HANDLE_RESOLVER_URL'] ?? DEFAULT_HANDLE_RESOLVER_URL,
-  })
   const tabs = new Tabs()
-  const live = new Live(server, tabs)
-  const votes = new Votes({ server, accounts, live, tabs })
+  let stop = new AbortController()
+
+  async function start() {
+    const store = await SettingsStore.open(defaults)
+    return { store, ...startParts(store) }
+  }
+
+  function startParts(store: SettingsStore) {
+    const voted = () => {
+      if (!store.hasVoted) void store.voted().then(() => tabs.broadcast((tab) => settings(store, tab)))
+    }
+    return createParts(store.settings.server, network, tabs, voted, stop.signal)
+  }
+
+  function settings(store: SettingsStore, tab: number | undefined): ToContent {
+    const { server, hosts, resultsFirst } = store.settings
+    return {
+      type: 'settings',
+      hosts: pollHosts(server, ...hosts.map((host) => `https://${host}`)),
+      server,
+      // The extension's own pages show polls while others don't.
+      on: tab === undefined || store.isOn(tab),
+      resultsFirst,
+      hasVoted: store.hasVoted,
+    }
+  }
+
+  let running = start()
+
+  async function answer<T extends keyof Requests>(ask: Ask & { type: T }): Promise<Requests[T]['answer']>
+  async function answer(ask: Ask): Promise<Requests[keyof Requests]['answer']> {
+    const { store, accounts, votes } = await running
+    switch (ask.type) {
+      case 'state':
+        return {
+          settings: store.settings,
+          accounts: await accounts.all(),
+          pageOn: store.isOn(ask.tab),
+        }
+      case 'signIn': {
+        const intent = { uri: undefined, option: null, voter: undefined, tab: undefined }
+        return accounts.signIn(ask.identifier, intent).then(
+          () => ({}),
+          (error: unknown) => ({ failed: reasonOf(error) }),
+        )
+      }
+      case 'signOut':
+        // The session is forgotten, whatever its PDS answers.
+        await accounts.signOut(ask.did).catch(() => {})
+        return {}
+      case 'mine':
+        return votes.mine(ask.did)
+      case 'save': {
+        const before = store.settings.server
+        await store.save(ask.settings)
+        if (before !== ask.settings.server) {
+          stop.abort()
+          stop = new AbortController()
+          running = Promise.resolve({ store, ...startParts(store) })
+        }
+        tabs.broadcast((tab) => settings(store, tab))
+        return {}
+      }
+      case 'page':
+        await store.setTab(ask.tab, ask.on)
+        tabs.broadcast((tab) => settings(store, tab))
+        return {}
+      default:
+        return ask satisfies never
+    }
+  }
 
   // All listeners are added while the worker starts: it may have been woken for one of these events.
   browser.runtime.onConnect.addListener((port) => {
     if (port.name !== PORT) return
-    tabs.add(port)
-    port.postMessage({ type: 'hosts', hosts: pollHosts(server) })
-    if (live.online !== undefined) port.postMessage({ type: 'connection', online: live.online })
+    // A page of the extension's own that is open in a tab is none of bsky.app's.
+    const tab = isOwnPage(port.sender) ? undefined : port.sender?.tab?.id
+    const added = running.then(({ store }) => {
+      tabs.add(port, tab)
+      port.postMessage(settings(store, tab))
+      return running
+    })
+    void added.then(({ live }) => {
+      if (live.online !== undefined)
+        port.postMessage({ type: 'connection', online: live.online, since: live.since })
+    })
     port.onMessage.addListener((message: ToBackground) => {
-      switch (message.type) {
-        case 'watch':
-          live.watch(port, message.uri)
-          void votes.showOwn(message.uri, message.voter)
-          return
-        case 'unwatch':
-          live.unwatch(port, message.uri)
-          return
-        case 'vote':
-          void votes.vote(message)
-          return
-        case 'keepalive':
-          return
-        default:
-          message satisfies never
-      }
+      void added.then(async () => (await running).receive(port, message))
     })
     port.onDisconnect.addListener(() => {
-      tabs.remove(port)
-      live.forget(port)
+      void added.then(async () => {
+        ;(await running).live.forget(port)
+        tabs.remove(port)
+      })
     })
   })
-
-  accounts.onSignedIn((did, intent) => void votes.signedIn(did, intent))
-  accounts.onGivenUp((intent, reason) => tabs.send(intent.uri, { type: 'refused', uri: intent.uri, reason }))
+  browser.runtime.onMessage.addListener((ask: Ask, sender, respond) => {
+    if (!isOwnPage(sender)) return
+    void answer(ask).then(respond)
+    return true
+  })
+  browser.tabs.onUpdated.addListener((tab, { url }) => {
+    if (url !== undefined) void running.then(({ accounts }) => accounts.navigated(tab, url))
+  })
+  browser.tabs.onRemoved.addListener((tab) => {
+    void running.then(({ accounts, store }) => Promise.all([accounts.closed(tab), store.setTab(tab, true)]))
+  })
+  browser.runtime.onStartup.addListener(() => void running.then(({ store }) => store.forgetTabs()))
 })
+
+/** Whether it is the popup or the options page: nobody else may ask for what they do. */
+const isOwnPage = (sender: Browser.runtime.MessageSender | undefined) =>
+  sender?.url?.startsWith(browser.runtime.getURL('/')) ?? false

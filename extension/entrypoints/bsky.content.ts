@@ -1,60 +1,62 @@
 import { defineContentScript } from 'wxt/utils/define-content-script'
 import { effect } from '@preact/signals'
-import { connectBackground } from '../page/background.ts'
-import { currentAccount } from '../page/account.ts'
+import { account, followAccount, lookAtAccount } from '../page/account.ts'
 import { findPollLinks } from '../page/finder.ts'
 import { followTheme, theme } from '../page/theme.ts'
 import { Mounts } from '../page/mount.ts'
-import { PollModel } from '../widget/model.ts'
+import { browserTexts, connectPolls, type PageSettings } from '../polls.ts'
 import { drawPoll } from '../widget/draw.tsx'
 
 export default defineContentScript({
   matches: ['https://bsky.app/*'],
   runAt: 'document_start',
   main(ctx) {
-    const { signal } = ctx
-    const models = new Map<string, PollModel>()
-    const model = (uri: string) => {
-      const known = models.get(uri)
-      if (known) return known
-      const created = new PollModel(uri, (message) => background.send(message), currentAccount)
-      created.online.value = online
-      models.set(uri, created)
-      return created
-    }
-    let searching = false
-    let online = true
+    const texts = browserTexts()
+    /** What is shown depends on these; the rest is the widgets' own business. */
+    const linksOf = ({ hosts, server, on }: PageSettings) => JSON.stringify([hosts, server, on])
+    let links: string | undefined
+    let stop = new AbortController()
 
-    const mounts = new Mounts(
-      (root, uri) => {
-        const end = drawPoll(root, model(uri))
-        const endTheme = effect(() => root.host.setAttribute('data-theme', theme.value))
-        return () => {
-          endTheme()
-          end()
-        }
-      },
-      (uri, host, visible) => model(uri).visible(host, visible),
-      signal,
-    )
-    const background = connectBackground(
-      (message) => {
-        if (message.type === 'connection') {
-          online = message.online
-          for (const known of models.values()) known.online.value = online
-        } else if (message.type !== 'hosts') {
-          models.get(message.uri)?.receive(message)
-        } else if (!searching) {
-          searching = true
-          followTheme(signal)
-          findPollLinks(message.hosts, (anchor, uri) => mounts.add(anchor, uri), signal)
-        }
-      },
-      () => {
-        for (const known of models.values()) known.reconnected()
+    const polls = connectPolls(
+      account,
+      location.origin,
+      (settings) => {
+        if (linksOf(settings) === links) return
+        links = linksOf(settings)
+        stop.abort()
+        stop = new AbortController()
+        polls.clear()
+        if (settings.on) show(settings, AbortSignal.any([ctx.signal, stop.signal]))
       },
       () => ctx.notifyInvalidated(),
-      signal,
+      ctx.signal,
     )
+
+    function show({ hosts }: PageSettings, signal: AbortSignal): void {
+      followTheme(signal)
+      followAccount(signal)
+      const mounts = new Mounts(
+        {
+          draw: (root, uri, options) => {
+            const end = drawPoll(root, polls.model(uri, options), texts)
+            const endTheme = effect(() => root.host.setAttribute('data-theme', theme.value))
+            // A vote is cast with the account that the page has now.
+            for (const type of ['pointerdown', 'keydown'])
+              root.addEventListener(type, lookAtAccount, { capture: true, signal })
+            return () => {
+              endTheme()
+              end()
+            }
+          },
+          visible: (uri, host, visible) => {
+            // A switch of accounts draws everything anew.
+            lookAtAccount()
+            polls.known(uri)?.visible(host, visible)
+          },
+        },
+        signal,
+      )
+      findPollLinks(hosts, (anchor, uri) => mounts.link(anchor, uri), signal)
+    }
   },
 })

@@ -4,16 +4,21 @@ import { parsePollLink, type PollHosts } from '@pollz/shared/links'
 const LINKS = 'a[href*="/poll/"]'
 
 /**
- * @param found called with each anchor that links to a poll, in document order
+ * @param found called with each anchor that links to a poll, in document order, and again with what a known one has
+ *   become; `uri` is undefined where that is no poll
  */
 export function findPollLinks(
   hosts: PollHosts,
-  found: (anchor: HTMLAnchorElement, uri: string) => void,
+  found: (anchor: HTMLAnchorElement, uri: string | undefined) => void,
   signal: AbortSignal,
 ): void {
+  const known = new WeakMap<Element, string>()
   const look = (anchor: HTMLAnchorElement) => {
     const uri = parsePollLink(anchor.href, hosts)
-    if (uri !== undefined) found(anchor, uri)
+    if (uri === undefined && !known.has(anchor)) return
+    if (uri === undefined) known.delete(anchor)
+    else known.set(anchor, uri)
+    found(anchor, uri)
   }
   const search = (root: Element) => {
     if (root.matches(LINKS)) look(root as HTMLAnchorElement)
@@ -21,10 +26,14 @@ export function findPollLinks(
   }
   search(document.documentElement)
   const observer = new MutationObserver((records) => {
-    for (const { addedNodes } of records)
+    for (const { type, target, addedNodes } of records) {
+      // React may give an element that is already there another link.
+      if (type === 'attributes' && (known.has(target as Element) || (target as Element).matches(LINKS)))
+        look(target as HTMLAnchorElement)
       for (const node of addedNodes)
         if (node.nodeType === Node.ELEMENT_NODE && node.isConnected) search(node as Element)
+    }
   })
-  observer.observe(document.documentElement, { childList: true, subtree: true })
+  observer.observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ['href'] })
   signal.addEventListener('abort', () => observer.disconnect())
 }

@@ -1,5 +1,5 @@
 /** Puts widgets into posts: in a card's place, else below the text; one per poll and post. */
-import { CARD, COMPOSER, POST, POST_TEXT } from './selectors.ts'
+import { placeOf, type Place } from './selectors.ts'
 
 /** A post handles these itself, by opening the thread or by a shortcut; inside a widget they are the widget's. */
 const SWALLOWED = [
@@ -20,98 +20,112 @@ const SWALLOWED = [
 ]
 
 /** Widgets this far outside of the window are already shown, so that none is seen loading. */
-const MARGIN = '300px'
+const MARGIN = '600px'
 
 const HOST = 'data-pollz'
 
-type Widget = { host: HTMLElement; card: HTMLElement | undefined; end: () => void }
+/** About as high as a poll: what is below stays where it is when the poll is drawn. */
+const HEIGHT_BEFORE = '230px'
 
-/** Draws a poll into a shadow root. Returns what ends it. */
-export type Draw = (root: ShadowRoot, uri: string) => () => void
+type Widget = {
+  uri: string
+  /** How many there are, as far as its link says so. */
+  options: number | undefined
+  post: Element
+  host: HTMLElement
+  card: HTMLElement | undefined
+  /** What ends what was drawn; undefined: nothing is drawn yet. */
+  end: (() => void) | undefined
+}
+
+export type Draw = {
+  /** Draws a poll into a shadow root. Returns what ends it. */
+  draw: (root: ShadowRoot, uri: string, options: number | undefined) => () => void
+  /** Told whenever a drawn widget comes near the window or leaves it, also by leaving the page. */
+  visible: (uri: string, host: Element, visible: boolean) => void
+}
 
 export class Mounts {
   #draw: Draw
-  #visible: (uri: string, host: Element, visible: boolean) => void
   #byPost = new WeakMap<Element, Map<string, Widget>>()
-  #byHost = new Map<Element, { uri: string; post: Element; widget: Widget }>()
+  #byHost = new Map<Element, Widget>()
+  #byAnchor = new WeakMap<Element, Widget>()
   #observer: IntersectionObserver
 
-  /** @param visible told whenever a widget comes near the window or leaves it, also by leaving the page */
-  constructor(
-    draw: Draw,
-    visible: (uri: string, host: Element, visible: boolean) => void,
-    signal: AbortSignal,
-  ) {
+  constructor(draw: Draw, signal: AbortSignal) {
     this.#draw = draw
-    this.#visible = visible
     this.#observer = new IntersectionObserver(
       (entries) => {
-        for (const { target, isIntersecting } of entries) this.#moved(target, isIntersecting)
+        // Of several changes of one widget only the last is still true.
+        const latest = new Map(entries.map((entry) => [entry.target, entry.isIntersecting]))
+        for (const [host, visible] of latest) this.#moved(host, visible)
       },
       { rootMargin: MARGIN },
     )
     signal.addEventListener('abort', () => {
       this.#observer.disconnect()
-      for (const host of this.#byHost.keys()) this.#remove(host)
+      for (const widget of this.#byHost.values()) this.#remove(widget)
     })
   }
 
-  /** @param anchor a link to the poll `uri` */
-  add(anchor: HTMLAnchorElement, uri: string): void {
-    if (anchor.closest(COMPOSER)) return
-    const card = anchor.matches(CARD) ? anchor : undefined
-    const post = (anchor.parentElement ?? anchor).closest(POST)
-    const text = anchor.closest(POST_TEXT)
-    if (!post || !(card || text)) return
+  /** @param uri the poll that the link means now; undefined: none (any more) */
+  link(anchor: HTMLAnchorElement, uri: string | undefined): void {
+    const before = this.#byAnchor.get(anchor)
+    if (before && before.uri !== uri) this.#remove(before)
+    const place = uri === undefined ? undefined : placeOf(anchor)
+    if (uri === undefined || !place) return
 
-    const widgets = this.#byPost.get(post) ?? new Map<string, Widget>()
-    this.#byPost.set(post, widgets)
+    const widgets = this.#byPost.get(place.post) ?? new Map<string, Widget>()
+    this.#byPost.set(place.post, widgets)
     const there = widgets.get(uri)
     // A card is the better place; and what React has drawn anew has lost its widget.
-    if (there && there.host.isConnected && (!card || there.card?.isConnected)) return
+    if (there && there.host.isConnected && (!place.card || there.card?.isConnected)) return
 
-    const widget = there ?? this.#create(uri, post, text ?? post)
+    const widget = there ?? this.#create(uri, optionsIn(anchor.href), place)
     widgets.set(uri, widget)
-    place(widget, card, text)
+    this.#byAnchor.set(anchor, widget)
+    put(widget, place)
   }
 
-  #create(uri: string, post: Element, sample: Element): Widget {
+  #create(uri: string, options: number | undefined, { post, text }: Place): Widget {
     const host = document.createElement('div')
     host.setAttribute(HOST, uri)
-    host.style.setProperty('--text-size', getComputedStyle(sample).fontSize)
+    host.style.setProperty('--text-size', getComputedStyle(text ?? post).fontSize)
+    host.style.minHeight = HEIGHT_BEFORE
     for (const type of SWALLOWED) host.addEventListener(type, (event) => event.stopPropagation())
-    const widget: Widget = {
-      host,
-      card: undefined,
-      end: this.#draw(host.attachShadow({ mode: 'open' }), uri),
-    }
-    this.#byHost.set(host, { uri, post, widget })
+    const widget: Widget = { uri, options, post, host, card: undefined, end: undefined }
+    this.#byHost.set(host, widget)
     this.#observer.observe(host)
     return widget
   }
 
   #moved(host: Element, visible: boolean): void {
-    const mounted = this.#byHost.get(host)
-    if (!mounted) return
-    this.#visible(mounted.uri, host, visible)
+    const widget = this.#byHost.get(host)
+    if (!widget) return
     // bsky.app keeps what it may show again in the document: what is out of it will not come back.
-    if (!host.isConnected) this.#remove(host)
+    if (!host.isConnected) return this.#remove(widget)
+    if (visible && !widget.end) {
+      widget.end = this.#draw.draw(host.attachShadow({ mode: 'open' }), widget.uri, widget.options)
+      widget.host.style.minHeight = ''
+    }
+    if (widget.end) this.#draw.visible(widget.uri, host, visible)
   }
 
-  #remove(host: Element): void {
-    const mounted = this.#byHost.get(host)
-    if (!mounted) return
-    const { uri, post, widget } = mounted
+  #remove(widget: Widget): void {
+    const { uri, post, host, card, end } = widget
     this.#observer.unobserve(host)
     this.#byHost.delete(host)
-    this.#byPost.get(post)?.delete(uri)
-    widget.end()
-    widget.card?.style.removeProperty('display')
+    if (this.#byPost.get(post)?.get(uri) === widget) this.#byPost.get(post)?.delete(uri)
+    if (end) {
+      this.#draw.visible(uri, host, false)
+      end()
+    }
+    card?.style.removeProperty('display')
     host.remove()
   }
 }
 
-function place(widget: Widget, card: HTMLElement | undefined, text: Element | null): void {
+function put(widget: Widget, { card, text }: Place): void {
   widget.card?.style.removeProperty('display')
   widget.card = card
   if (card) {
@@ -121,4 +135,10 @@ function place(widget: Widget, card: HTMLElement | undefined, text: Element | nu
     const wrapper = text!.parentElement
     ;(wrapper ?? text!).after(widget.host)
   }
+}
+
+/** A link may say how many options its poll has: `?options=4`. It is only a hint. */
+function optionsIn(href: string): number | undefined {
+  const options = Number(new URL(href).searchParams.get('options'))
+  return Number.isInteger(options) && options >= 2 && options <= 10 ? options : undefined
 }

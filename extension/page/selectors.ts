@@ -3,8 +3,8 @@
  * labels translated, so none of them is used but the one label that stays English.
  */
 
-/** A post on any surface, innermost first by `closest`: feeds, threads, search, and quotes inside other posts. */
-export const POST = [
+/** What may be a post on any surface, innermost first by `closest`: feeds, threads, search, quotes inside others. */
+const POST = [
   // feeds, profiles, lists; in notifications without role, around a root as in search
   'div[data-testid^="feedItem-by-"]',
   // threads: replies and parents, and the opened post
@@ -13,11 +13,39 @@ export const POST = [
   'div[role="link"]',
 ].join(', ')
 
+const QUOTE = '[aria-label^="Post by "]'
+/** A link to the post itself; links in texts have no tooltip. */
+const PERMALINK = 'a[data-tooltip][href*="/post/"]'
+
 /** The text of a post: `postText` everywhere but in threads and quotes. */
-export const POST_TEXT = '[data-testid="postText"], [data-word-wrap="1"]'
+const POST_TEXT = '[data-testid="postText"], [data-word-wrap="1"]'
 
 /** A link card's anchor. A link in text has neither a label nor a tab index. */
-export const CARD = 'a[role="link"][target="_blank"][tabindex="0"][aria-label]'
+const CARD = 'a[role="link"][target="_blank"][tabindex="0"][aria-label]'
 
 /** Where people write: no widget in here, neither in the text nor in the preview of a card. */
-export const COMPOSER = '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'
+const COMPOSER = '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'
+
+/** Where a link to a poll stands. */
+export type Place = {
+  post: Element
+  /** the link's card; undefined: the link is in the text */
+  card: HTMLElement | undefined
+  text: Element | null
+}
+
+/** @returns undefined: it is not in a post, and stays a link */
+export function placeOf(anchor: HTMLAnchorElement): Place | undefined {
+  if (anchor.closest(COMPOSER)) return undefined
+  const card = anchor.matches(CARD) ? anchor : undefined
+  const text = anchor.closest(POST_TEXT)
+  if (!card && !text) return undefined
+  const post = anchor.parentElement?.closest(POST)
+  if (!post || !isPost(post)) return undefined
+  return { post, card, text }
+}
+
+/** Other things can be pressed too: feeds, lists, people. */
+function isPost(root: Element): boolean {
+  return root.hasAttribute('data-testid') || root.matches(QUOTE) || root.querySelector(PERMALINK) !== null
+}

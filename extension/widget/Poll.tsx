@@ -1,22 +1,30 @@
+/** A poll: question, options, what is known about the votes, and what stands between a click and a vote. */
 import type { PollView } from '@pollz/shared/wire'
 import { useSignal } from '@preact/signals'
 import { useId } from 'preact/hooks'
-import type { PollModel } from './model.ts'
-
-const number = new Intl.NumberFormat()
-const percent = new Intl.NumberFormat(undefined, { style: 'percent' })
-const plural = new Intl.PluralRules('en')
+import { Announcer } from './Announcer.tsx'
+import { Details } from './Details.tsx'
+import { isGone, type PollModel } from './model.ts'
+import { Notice } from './Notice.tsx'
+import { useTexts } from './texts.ts'
 
 export function Poll({ model }: { model: PollModel }) {
   const poll = model.shown.value
   const missing = model.missing.value
-  if (missing && (!poll || isGone(missing.error))) return <Missing error={missing.error} />
-  if (!poll) return model.online.value ? <Skeleton /> : <Missing error="Offline" />
+  if (missing !== undefined && (!poll || isGone(missing))) return <Missing error={missing} />
+  if (!poll) return <Skeleton options={model.expectedOptions} hint={!model.around.hasVoted.value} />
   return (
-    <section class="poll" aria-busy={model.phase.value.name === 'voting'}>
+    <section
+      class="poll"
+      aria-busy={model.phase.value.name === 'voting'}
+      onFocusIn={() => (model.attended.value = true)}
+      onFocusOut={() => (model.attended.value = false)}
+    >
       <Options model={model} poll={poll} />
-      <Footer model={model} poll={poll} />
       <Notice model={model} />
+      <Footer model={model} poll={poll} />
+      <Details model={model} poll={poll} />
+      <Announcer model={model} poll={poll} />
     </section>
   )
 }
@@ -24,15 +32,23 @@ export function Poll({ model }: { model: PollModel }) {
 function Options({ model, poll }: { model: PollModel; poll: PollView }) {
   const label = useId()
   const chosen = model.chosen.value
+  const ended = model.ended.value
   /** The one option that Tab reaches: arrows go on from there without voting. */
   const focused = useSignal(0)
-  const reachable = chosen ?? Math.min(focused.value, poll.options.length - 1)
+  const reachable = Math.min(chosen ?? focused.value, poll.options.length - 1)
 
   const move = (event: KeyboardEvent & { currentTarget: HTMLElement }, from: number) => {
-    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key]
-    if (step === undefined) return
+    const last = poll.options.length - 1
+    const to = {
+      ArrowDown: from === last ? 0 : from + 1,
+      ArrowRight: from === last ? 0 : from + 1,
+      ArrowUp: from === 0 ? last : from - 1,
+      ArrowLeft: from === 0 ? last : from - 1,
+      Home: 0,
+      End: last,
+    }[event.key]
+    if (to === undefined) return
     event.preventDefault()
-    const to = (from + step + poll.options.length) % poll.options.length
     focused.value = to
     const radios = event.currentTarget.parentElement?.querySelectorAll<HTMLElement>('[role=radio]')
     radios?.[to]?.focus()
@@ -43,143 +59,127 @@ function Options({ model, poll }: { model: PollModel; poll: PollView }) {
       <p class="question" id={label} dir="auto">
         {poll.text}
       </p>
-      <div role="radiogroup" aria-labelledby={label}>
-        {poll.options.map(({ text, count }, i) => {
-          const share = poll.total === 0 ? 0 : count / poll.total
-          return (
-            <button
-              key={i}
-              type="button"
-              class="option"
-              dir="auto"
-              role="radio"
-              aria-checked={chosen === i}
-              tabIndex={reachable === i ? 0 : -1}
-              onClick={() => chosen !== i && model.vote(i)}
-              onKeyDown={(event) => move(event, i)}
-            >
-              <span class="bar" style={{ transform: `scaleX(${share})` }} />
-              <span class="mark" aria-hidden="true" />
-              <span class="text">{text}</span>
-              <span class="share">
-                {percent.format(share)}
-                <span class="count"> {number.format(count)}</span>
-              </span>
-            </button>
-          )
-        })}
+      <div role="radiogroup" aria-labelledby={label} class="options">
+        {poll.options.map(({ text, count }, i) => (
+          <button
+            key={i}
+            type="button"
+            class="option"
+            dir="auto"
+            role="radio"
+            aria-checked={chosen === i}
+            aria-disabled={ended}
+            tabIndex={reachable === i ? 0 : -1}
+            onClick={() => !ended && chosen !== i && model.vote(i)}
+            onKeyDown={(event) => move(event, i)}
+          >
+            <Option
+              text={text}
+              count={count}
+              share={poll.total === 0 ? 0 : count / poll.total}
+              chosen={chosen === i}
+              results={model.showsResults.value}
+            />
+          </button>
+        ))}
       </div>
     </>
   )
 }
 
-function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
-  const votes = plural.select(poll.total) === 'one' ? 'vote' : 'votes'
-  const voting = model.phase.value.name === 'voting'
+type OptionProps = { text: string; count: number; share: number; chosen: boolean; results: boolean }
+
+function Option({ text, count, share, chosen, results }: OptionProps) {
+  const { t, percent, number, votes } = useTexts()
   return (
-    <p class="footer">
-      <span role="status" class="total">
-        {number.format(poll.total)} {votes}
+    <>
+      <span class="bar" style={{ transform: `scaleX(${results ? share : 0})` }} />
+      <span class="mark" aria-hidden="true">
+        {chosen && (
+          <svg viewBox="0 0 16 16" width="10" height="10">
+            <path d="m2.5 8.5 3.5 3.5 7.5-8" fill="none" stroke="currentColor" stroke-width="2.6" />
+          </svg>
+        )}
       </span>
-      {poll.edited && <span> · edited after the first vote</span>}
-      {!model.online.value && <span> · not live</span>}
-      {model.own.value !== null && !voting && (
-        <>
-          {' · '}
-          <button type="button" class="link" onClick={() => model.vote(null)}>
-            Remove vote
-          </button>
-        </>
+      <span class="text">{text}</span>
+      {chosen && <span class="unseen">({t('yourVote')})</span>}
+      {results && (
+        <span class="share">
+          {percent(share)}
+          <span class="count" aria-hidden="true">
+            {number(count)}
+          </span>
+          <span class="unseen"> ({votes(count)})</span>
+        </span>
       )}
-    </p>
+    </>
   )
 }
 
-/** What stands between a click and a vote: signing in, or the PDS's refusal. */
-function Notice({ model }: { model: PollModel }) {
-  const handle = useSignal('')
-  const phase = model.phase.value
-  switch (phase.name) {
-    case 'idle':
-    case 'voting':
-      return null
-    case 'signingIn':
-      return (
-        <p class="notice" role="status">
-          Sign in in the new tab; your vote is cast when you are back.
-        </p>
-      )
-    case 'whoAreYou':
-      return (
-        <form
-          class="notice"
-          onSubmit={(event) => {
-            event.preventDefault()
-            const typed = handle.value.trim().replace(/^@/, '')
-            if (typed !== '') model.vote(phase.option, typed)
-          }}
-        >
-          <label>
-            Vote as
-            <input
-              type="text"
-              placeholder="alice.bsky.social"
-              autocomplete="username"
-              autocapitalize="none"
-              spellcheck={false}
-              value={handle.value}
-              onInput={(event) => (handle.value = event.currentTarget.value)}
-            />
-          </label>
-          <button type="submit" class="primary">
-            Sign in
-          </button>
-          <button type="button" class="link" onClick={() => model.dismiss()}>
-            Cancel
-          </button>
-        </form>
-      )
-    case 'refused':
-      return (
-        <p class="notice bad" role="alert">
-          <span>Not voted: {phase.reason}</span>{' '}
-          <button type="button" class="link" onClick={() => model.vote(phase.option)}>
-            Try again
-          </button>{' '}
-          <button type="button" class="link" onClick={() => model.dismiss()}>
-            Dismiss
-          </button>
-        </p>
-      )
-    default:
-      return phase satisfies never
-  }
+function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
+  const { t, votes, time } = useTexts()
+  const voting = model.phase.value.name === 'voting'
+  const stale = model.stale.value
+  const voted = (model.own.value?.option ?? null) !== null
+  const details = model.voters.value !== undefined
+  return (
+    <div class="footer">
+      <span class="facts">
+        {stale === 'unknown' ? (
+          <span>{t('tallyUnknown')}</span>
+        ) : (
+          <span class="total">{votes(poll.total)}</span>
+        )}
+        {typeof stale === 'number' && <span>{t('asOf', time(stale))}</span>}
+        {model.ended.value && <span>{t('final')}</span>}
+        {poll.edited && <span class="edited">{t('edited')}</span>}
+      </span>
+      {!model.showsResults.value && stale !== 'unknown' && (
+        <button type="button" class="link" onClick={() => (model.asked.value = true)}>
+          {t('showResults')}
+        </button>
+      )}
+      {voted && !voting && !model.ended.value && (
+        <button type="button" class="link" onClick={() => model.vote(null)}>
+          {t('removeVote')}
+        </button>
+      )}
+      <button type="button" class="link" aria-expanded={details} onClick={() => model.toggleVoters()}>
+        {t('details')}
+      </button>
+    </div>
+  )
 }
 
-/** There is no such poll, and not only no answer. */
-const isGone = (error: string) => ['PollNotFound', 'RepoNotFound', 'RepoInactive'].includes(error)
-
 function Missing({ error }: { error: string }) {
-  const text =
-    error === 'RepoInactive'
-      ? 'The account that made this poll is not active.'
-      : isGone(error)
-        ? 'This poll does not exist any more.'
-        : 'This poll can’t be loaded right now.'
+  const { t } = useTexts()
+  const text = error === 'RepoInactive' ? 'inactive' : isGone(error) ? 'gone' : 'unavailable'
   return (
     <section class="poll">
-      <p class="footer" role="status">
-        {text}
+      <p class="hint" role="status">
+        {t(text)}
       </p>
     </section>
   )
 }
 
-function Skeleton() {
+/** As high as the poll will be, so that the page does not jump. */
+function Skeleton({ options, hint }: { options: number; hint: boolean }) {
+  const { t } = useTexts()
   return (
-    <section class="poll skeleton" aria-busy="true" aria-label="Loading the poll">
-      <div class="option" />
-      <div class="option" />
+    <section class="poll skeleton" aria-busy="true">
+      <p class="question">
+        <span class="blank">{t('loading')}</span>
+      </p>
+      <div class="options">
+        {Array.from({ length: options }, (_, i) => (
+          <div key={i} class="option" />
+        ))}
+      </div>
+      {hint && <p class="hint blank">{t('publicVotes')}</p>}
+      <div class="footer">
+        <span class="blank">{t('details')}</span>
+      </div>
     </section>
   )
 }

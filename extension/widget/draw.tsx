@@ -3,6 +3,7 @@ import { render } from 'preact'
 import type { PollModel } from './model.ts'
 import { Poll } from './Poll.tsx'
 import css from './poll.css?inline'
+import { TextsContext, type Texts } from './texts.ts'
 
 let sheet: CSSStyleSheet | undefined
 
@@ -15,8 +16,13 @@ function style(): CSSStyleSheet {
 }
 
 /** @returns what ends it */
-export function drawPoll(root: ShadowRoot, model: PollModel): () => void {
+export function drawPoll(root: ShadowRoot, model: PollModel, texts: Texts): () => void {
   root.adoptedStyleSheets = [style()]
-  render(<Poll model={model} />, root)
+  render(
+    <TextsContext.Provider value={texts}>
+      <Poll model={model} />
+    </TextsContext.Provider>,
+    root,
+  )
   return () => render(null, root)
 }

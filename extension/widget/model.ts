@@ -1,71 +1,146 @@
 /** One poll on this page, however many widgets show it: state here, rendering in the components. */
-import { computed, signal } from '@preact/signals'
-import type { PollView } from '@pollz/shared/wire'
-import type { ToBackground, ToContent } from '../messages.ts'
+import { computed, signal, type ReadonlySignal } from '@preact/signals'
+import type { PollView, VoteView } from '@pollz/shared/wire'
+import type { PageAccount, Reason, Tally, ToBackground, ToContent } from '../messages.ts'
 
 export type Phase =
   | { name: 'idle' }
   /** Shown as done at once; taken back if the PDS refuses. */
   | { name: 'voting'; option: number | null }
-  | { name: 'signingIn'; option: number | null }
+  | { name: 'signingIn'; option: number | null; as: string }
   | { name: 'whoAreYou'; option: number | null }
-  | { name: 'refused'; option: number | null; reason: string }
+  | { name: 'refused'; option: number | null; reason: Reason }
+
+/** What all polls of a page have in common. */
+export type Surroundings = {
+  send: (message: ToBackground) => void
+  /** that the page is using */
+  account: ReadonlySignal<PageAccount | undefined>
+  connection: ReadonlySignal<{ online: boolean; since: number }>
+  resultsFirst: ReadonlySignal<boolean>
+  hasVoted: ReadonlySignal<boolean>
+  /** The page of a poll. */
+  linkTo: (uri: string) => string
+  /** The page of a person, by handle or DID. */
+  profileOf: (person: string) => string
+}
+
+/** Who voted for what, as far as it was asked for. */
+export type Voters = { votes: VoteView[]; cursor: string | undefined; state: 'loading' | 'there' | 'failed' }
+
+/** Fewer or more than this many options: the skeleton has another height than the poll, and the page jumps. */
+const LIKELY_OPTIONS = 3
+
+/** There is no such poll, and not only no answer. */
+export const isGone = (error: string) => ['PollNotFound', 'RepoNotFound', 'RepoInactive'].includes(error)
 
 export class PollModel {
   readonly uri: string
+  readonly around: Surroundings
+  /** What the skeleton reserves room for. */
+  readonly expectedOptions: number
   readonly poll = signal<PollView | undefined>(undefined)
-  readonly missing = signal<{ error: string; message: string } | undefined>(undefined)
-  readonly online = signal(true)
+  readonly missing = signal<string | undefined>(undefined)
   readonly phase = signal<Phase>({ name: 'idle' })
-  /** The option that the vote is known to be for; null: none. */
-  readonly own = signal<number | null>(null)
-  /** The option to mark: what was just clicked, or the vote that counts. */
-  readonly chosen = computed(() => {
-    const phase = this.phase.value
-    return phase.name === 'voting' ? phase.option : this.own.value
+  /** The vote that is known to count, and whose it is. */
+  readonly own = signal<{ voter: PageAccount; option: number | null } | undefined>(undefined)
+  /** Somebody has asked to see the results. */
+  readonly asked = signal(false)
+  /** Shown while it is there. */
+  readonly voters = signal<Voters | undefined>(undefined)
+  /** Somebody is busy with this poll: its changes are worth being read out. */
+  readonly attended = signal(false)
+  #tally = signal<Tally>('unknown')
+
+  /** Since when the tally has not been heard of, in ms since 1970; `unknown`: it never was; undefined: it is live. */
+  readonly stale = computed((): number | 'unknown' | undefined => {
+    const { online, since } = this.around.connection.value
+    const tally = this.#tally.value
+    // While the first connection is under way nothing is known to be wrong.
+    if (online) return undefined
+    return tally === 'live' ? since : tally === 'unknown' ? tally : tally.at
   })
+  readonly ended = computed(() => {
+    const endsAt = this.poll.value?.endsAt
+    return endsAt !== undefined && Date.parse(endsAt) <= Date.now()
+  })
+  /** The option to mark: what was just clicked, or the vote that counts. */
+  readonly chosen = computed((): number | null => {
+    const phase = this.phase.value
+    return phase.name === 'voting' ? phase.option : (this.own.value?.option ?? null)
+  })
+  readonly showsResults = computed(
+    () =>
+      this.stale.value !== 'unknown' &&
+      (this.around.resultsFirst.value || this.asked.value || this.chosen.value !== null || this.ended.value),
+  )
   /** The poll with one's own click in it before the server says so. */
   readonly shown = computed(() => {
     const poll = this.poll.value
     const phase = this.phase.value
-    if (!poll || phase.name !== 'voting' || phase.option === this.own.value) return poll
-    const change = (i: number) => Number(i === phase.option) - Number(i === this.own.value)
+    const own = this.own.value?.option ?? null
+    if (!poll || phase.name !== 'voting' || phase.option === own) return poll
+    const change = (i: number) => Number(i === phase.option) - Number(i === own)
     const options = poll.options.map(({ text, count }, i) => ({
       text,
       count: Math.max(0, count + change(i)),
     }))
     return { ...poll, options, total: options.reduce((sum, { count }) => sum + count, 0) }
   })
-  #send: (message: ToBackground) => void
-  #account: () => string | undefined
   #hosts = new Set<Element>()
+  #pageVisible = true
+  #watched = false
 
-  /** @param account DID of the page's account */
-  constructor(uri: string, send: (message: ToBackground) => void, account: () => string | undefined) {
+  constructor(uri: string, around: Surroundings, expectedOptions = LIKELY_OPTIONS) {
     this.uri = uri
-    this.#send = send
-    this.#account = account
+    this.around = around
+    this.expectedOptions = expectedOptions
   }
 
   /** A widget of this poll comes into view or leaves it: only while one is, the poll is watched. */
   visible(host: Element, visible: boolean): void {
-    const before = this.#hosts.size
     if (visible) this.#hosts.add(host)
     else this.#hosts.delete(host)
-    if (before === 0 && this.#hosts.size > 0) this.watch()
-    if (before > 0 && this.#hosts.size === 0) this.#send({ type: 'unwatch', uri: this.uri })
+    this.#follow()
+  }
+
+  /** The page itself comes into view or leaves it. */
+  pageVisible(visible: boolean): void {
+    this.#pageVisible = visible
+    this.#follow()
+  }
+
+  get watched(): boolean {
+    return this.#watched
+  }
+
+  #follow(): void {
+    const wanted = this.#pageVisible && this.#hosts.size > 0
+    if (wanted === this.#watched) return
+    this.#watched = wanted
+    if (wanted) this.#watch()
+    else this.around.send({ type: 'unwatch', uri: this.uri })
   }
 
   /** Says again to a new background what this page wants. */
   reconnected(): void {
-    if (this.#hosts.size > 0) this.watch()
+    if (this.#watched) this.#watch()
     // A click is not lost with the worker that was busy with it.
     const phase = this.phase.value
     if (phase.name === 'voting') this.vote(phase.option)
+    if (this.voters.value?.state === 'loading') this.moreVoters()
   }
 
-  watch(): void {
-    this.#send({ type: 'watch', uri: this.uri, voter: this.#account() })
+  /** The page uses another account now: whatever was of the one before is not shown to this one. */
+  accountChanged(): void {
+    this.own.value = undefined
+    this.asked.value = false
+    this.dismiss()
+    if (this.#watched) this.#watch()
+  }
+
+  #watch(): void {
+    this.around.send({ type: 'watch', uri: this.uri, account: this.around.account.value })
   }
 
   /**
@@ -73,12 +148,15 @@ export class PollModel {
    * @param identifier a handle to sign in with
    */
   vote(option: number | null, identifier?: string): void {
+    // Who has seen the results once has seen them.
+    this.asked.value = true
+    this.attended.value = true
     this.phase.value = { name: 'voting', option }
-    this.#send({
+    this.around.send({
       type: 'vote',
       uri: this.uri,
       option,
-      voter: this.#account(),
+      account: this.around.account.value,
       ...(identifier === undefined ? {} : { identifier }),
     })
   }
@@ -87,34 +165,72 @@ export class PollModel {
     this.phase.value = { name: 'idle' }
   }
 
-  receive(message: Exclude<ToContent, { type: 'hosts' | 'connection' }>): void {
+  /** Opens and closes the list of those who voted. */
+  toggleVoters(): void {
+    if (this.voters.value) {
+      this.voters.value = undefined
+      return
+    }
+    // They give the results away.
+    this.asked.value = true
+    this.voters.value = { votes: [], cursor: undefined, state: 'loading' }
+    this.moreVoters()
+  }
+
+  moreVoters(): void {
+    const voters = this.voters.value
+    if (!voters) return
+    this.voters.value = { ...voters, state: 'loading' }
+    this.around.send({ type: 'voters', uri: this.uri, cursor: voters.cursor })
+  }
+
+  receive(message: Exclude<ToContent, { type: 'settings' | 'connection' }>): void {
     const phase = this.phase.value
-    const option = 'option' in phase ? phase.option : null
     switch (message.type) {
       case 'poll':
-        this.missing.value = undefined
-        if (!this.poll.value || this.poll.value.version <= message.poll.version)
-          this.poll.value = message.poll
+        this.#receivePoll(message.poll, message.tally)
         return
       case 'missing':
-        this.missing.value = { error: message.error, message: message.message }
+        this.missing.value = message.error
         return
-      case 'own':
-        this.own.value = message.option
-        if (phase.name !== 'idle' && phase.name !== 'voting') this.dismiss()
-        else if (phase.name === 'voting' && phase.option === message.option) this.dismiss()
+      case 'own': {
+        const { voter, option } = message
+        const account = this.around.account.value
+        if (account && account.did !== voter.did) return
+        this.own.value = { voter, option }
+        if (phase.name !== 'voting' || phase.option === option) this.dismiss()
         return
+      }
       case 'whoAreYou':
         this.phase.value = { name: 'whoAreYou', option: message.option }
         return
       case 'signingIn':
-        this.phase.value = { name: 'signingIn', option }
+        this.phase.value = { name: 'signingIn', option: message.option, as: message.as }
         return
       case 'refused':
-        this.phase.value = { name: 'refused', option, reason: message.reason }
+        this.phase.value = { name: 'refused', option: message.option, reason: message.reason }
         return
+      case 'voters': {
+        const before = this.voters.value
+        if (before?.state !== 'loading') return
+        const { votes, cursor } = message
+        this.voters.value = votes
+          ? { votes: [...before.votes, ...votes], cursor, state: 'there' }
+          : { ...before, state: 'failed' }
+        return
+      }
       default:
         message satisfies never
     }
+  }
+
+  #receivePoll(poll: PollView, tally: Tally): void {
+    // What is only remembered does not contradict the server.
+    if (tally !== 'live' && (this.missing.value !== undefined || this.#tally.value === 'live')) return
+    const known = this.poll.value
+    if (known && this.#tally.value === 'live' && known.version > poll.version) return
+    this.missing.value = undefined
+    this.poll.value = poll
+    this.#tally.value = tally
   }
 }

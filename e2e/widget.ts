@@ -1,0 +1,43 @@
+/** The widget as a test sees it: by roles and texts, through its shadow root. */
+import type { BrowserContext, Locator, Page } from 'playwright-core'
+import { PASSWORD } from './network.ts'
+import { until } from './processes.ts'
+
+/** The widgets of a poll: bsky.app keeps screens that were left in the document, so only the visible ones. */
+export const widget = (page: Page, uri: string): Locator =>
+  page.locator(`[data-pollz="${uri}"]`).filter({ visible: true })
+
+export const option = (page: Page, uri: string, name: string): Locator =>
+  widget(page, uri).getByRole('radio', { name })
+
+/** Waits until the widget has these counts, in the order of its options. It shows its results, or is asked to. */
+export async function showsCounts(page: Page, uri: string, expected: number[]): Promise<void> {
+  const ask = widget(page, uri).getByRole('button', { name: 'Show results' })
+  await until(`the counts ${expected}`, async () => {
+    const shown = await counts(page, uri)
+    if (shown.length === 0 && (await ask.count()) > 0) await ask.click()
+    if (shown.join() === expected.join()) return true
+    throw new Error(`shown: ${shown}`)
+  })
+}
+
+/** Counts of a widget's options, as shown. */
+export const counts = async (page: Page, uri: string): Promise<number[]> =>
+  (await widget(page, uri).locator('.count').allTextContents()).map(Number)
+
+/** Signs in on the PDS's own pages, in the tab that a click opens. */
+export async function signIn(
+  context: BrowserContext,
+  page: Page,
+  click: () => Promise<void>,
+  password = PASSWORD,
+): Promise<void> {
+  const [authorize] = await Promise.all([context.waitForEvent('page'), click()])
+  await authorize.getByLabel('Password', { exact: true }).fill(password)
+  await authorize.getByRole('button', { name: 'Sign in' }).click()
+  await Promise.all([
+    authorize.waitForEvent('close'),
+    authorize.getByRole('button', { name: 'Authorize' }).click(),
+  ])
+  await page.bringToFront()
+}

@@ -1,0 +1,14 @@
+import { render } from 'preact'
+import { ask } from '../../connect.ts'
+import { Options } from '../../own/Options.tsx'
+import { prepare } from '../../own/prepare.ts'
+import { TextsContext } from '../../widget/texts.ts'
+
+const texts = prepare('settings')
+const { settings } = await ask('state', { tab: undefined })
+render(
+  <TextsContext.Provider value={texts}>
+    <Options settings={settings} />
+  </TextsContext.Provider>,
+  document.body,
+)

@@ -1,0 +1,11 @@
+/** What the popup and the options page have in common: language, title, texts. */
+import { browserTexts } from '../polls.ts'
+import type { Key, Texts } from '../widget/texts.ts'
+
+/** @param title of the page */
+export function prepare(title: Key): Texts {
+  const texts = browserTexts()
+  document.documentElement.lang = texts.t('locale')
+  document.title = texts.t(title)
+  return texts
+}
