@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { chromium, type BrowserContext, type Page } from 'playwright-core'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import type { Account, Network } from './network.ts'
 import { standInForBsky } from './standin/bsky-standin.ts'
 
@@ -60,6 +60,14 @@ export async function openBrowser(
   })
   await standInForBsky(context, accounts)
   return context
+}
+
+/** Without the extension. */
+export async function openPlainBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: await commandPath(process.env['CHROMIUM'] ?? 'chromium'),
+    args: ['--no-sandbox', '--disable-gpu'],
+  })
 }
 
 async function commandPath(command: string): Promise<string> {

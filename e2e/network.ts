@@ -122,8 +122,8 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   }
 }
 
-/** at-uris of posts. `hidden`: by its own label, until somebody asks for it */
-type PostMore = { quote?: string; replyTo?: string; hidden?: boolean }
+/** at-uris of posts. `hidden`: by its own label, until somebody asks for it. `linkInText`: besides its card */
+type PostMore = { quote?: string; replyTo?: string; hidden?: boolean; linkInText?: boolean }
 
 /** An account on the local PDS, and what its owner does there with other apps than ours. */
 export class Account {
@@ -171,7 +171,8 @@ export class Account {
     more: PostMore = {},
   ): Promise<string> {
     const link = poll === undefined ? '' : this.linkTo(poll)
-    const full = poll !== undefined && as === 'text' ? `${text} ${link}` : text
+    const inText = poll !== undefined && (as === 'text' || more.linkInText)
+    const full = inText ? `${text} ${link}` : text
     const start = Buffer.byteLength(text) + 1
     const facets = [
       {
@@ -196,7 +197,8 @@ export class Account {
         $type: 'app.bsky.feed.post',
         text: full,
         createdAt: new Date().toISOString(),
-        ...(poll === undefined ? {} : as === 'text' ? { facets } : { embed: card }),
+        ...(inText ? { facets } : {}),
+        ...(poll !== undefined && as === 'card' ? { embed: card } : {}),
         ...(more.quote ? { embed: { $type: 'app.bsky.embed.record', record: refer(more.quote) } } : {}),
         ...(more.replyTo ? { reply: { root: refer(more.replyTo), parent: refer(more.replyTo) } } : {}),
         ...(more.hidden

@@ -50,6 +50,11 @@ function npm(...args) {
   if (status !== 0) fail(`npm ${args.join(' ')} failed`)
 }
 
+function run(file, ...args) {
+  const { status } = spawnSync(file, args, { cwd: root, env, stdio: 'inherit' })
+  if (status !== 0) fail(`${file} ${args.join(' ')} failed`)
+}
+
 /** Runs a program until it ends, handing on the signals, and ends as it ends. */
 async function handOver(file, args = []) {
   const child = spawn(join(bin, 'node'), [join(root, file), ...args], {
@@ -87,14 +92,22 @@ try {
       await browserAndTap()
       await handOver('scripts/test.ts', process.argv.slice(3))
       break
+    case 'gallery':
+      env.CHROMIUM = await findChromium(say)
+      run('vitest', 'run', '--project', 'e2e', 'e2e/gallery')
+      say('look at e2e/artifacts/gallery/index.html')
+      break
+    case 'zip':
+      run('npm', 'run', 'zip', '-w', 'extension')
+      break
     case 'start':
       await handOver('server/src/main.ts')
       break
     case 'build':
-      spawnSync('npm', ['run', 'build', '-w', 'extension'], { cwd: root, env, stdio: 'inherit' })
+      run('npm', 'run', 'build', '-w', 'extension')
       break
     default:
-      fail(`unknown command ${command}: expected demo, test, start, build or setup`)
+      fail(`unknown command ${command}: expected demo, test, start, build, zip, gallery or setup`)
   }
 } catch (error) {
   fail(error.message)

@@ -74,7 +74,7 @@ export class Accounts {
   async used(did: string): Promise<PageAccount> {
     const db = await this.#db
     const known = await db.get('people', did)
-    const handle = known?.handle ?? (await this.#repos.resolve(did).catch(() => undefined))?.handle
+    const handle = known?.handle ?? (await this.#repos.handleOf(did))
     const account = { did, ...(handle === undefined ? {} : { handle }) }
     await db.put('people', { ...account, usedAt: Date.now() }, did)
     return account

@@ -31,6 +31,11 @@ export class Repos {
     return { did, handle: handle === 'handle.invalid' ? undefined : handle, pds }
   }
 
+  /** @returns undefined where it has none that resolves back, or nobody can say */
+  async handleOf(did: string): Promise<string | undefined> {
+    return (await this.resolve(did).catch(() => undefined))?.handle
+  }
+
   /** at-uri with a DID, of one that may have a handle. @throws where the handle does not resolve */
   async canonical(uri: string): Promise<string> {
     const [, , repo, collection, rkey] = uri.split('/') as [string, string, string, string, string]

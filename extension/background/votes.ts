@@ -89,12 +89,21 @@ export class Votes {
     const query = new URLSearchParams({ limit: String(VOTERS), ...(cursor === undefined ? {} : { cursor }) })
     const answer = await this.#ask(`${pollPath(uri)}/votes?${query}`).catch(() => undefined)
     const votes = Array.isArray(answer?.body)
-      ? answer.body.flatMap((it: unknown) => {
-          const vote = voteView.safeParse(it)
-          return vote.success ? [vote.value] : []
-        })
+      ? await Promise.all(
+          answer.body.flatMap((it: unknown) => {
+            const vote = voteView.safeParse(it)
+            return vote.success ? [this.#named(vote.value)] : []
+          }),
+        )
       : undefined
     port.postMessage({ type: 'voters', uri, votes, cursor: answer?.next })
+  }
+
+  /** The server knows handles as far as tap has told it. */
+  async #named(vote: VoteView): Promise<VoteView> {
+    if (vote.handle !== undefined) return vote
+    const handle = await this.#parts.repos.handleOf(vote.voter)
+    return { ...vote, ...(handle === undefined ? {} : { handle }) }
   }
 
   /** What an account voted on and made lately, as its PDS has it. */

@@ -1,0 +1,180 @@
+/** Every state in every theme: a picture of each, nothing for axe to find, nothing wider than the window. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type axe from 'axe-core'
+import type { AxeResults } from 'axe-core'
+import type { Browser, Page } from 'playwright-core'
+import { build } from 'vite'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openPlainBrowser } from '../browser.ts'
+import type * as states from './states.ts'
+
+type InPage = typeof globalThis & { gallery: typeof states; axe: typeof axe }
+
+const THEMES = {
+  light: ['#fff', '#000'],
+  dim: ['#151d28', '#fff'],
+  dark: ['#000', '#fff'],
+} as const
+type Theme = keyof typeof THEMES
+
+const folder = join(import.meta.dirname, '../artifacts/gallery')
+const require = createRequire(import.meta.url)
+const pictures: { name: string; file: string }[] = []
+let browser: Browser
+let page: Page
+
+async function bundle(): Promise<string> {
+  const built = await build({
+    configFile: false,
+    logLevel: 'error',
+    oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    build: {
+      write: false,
+      lib: { entry: join(import.meta.dirname, 'states.ts'), formats: ['iife'], name: 'gallery' },
+    },
+  })
+  const [first] = Array.isArray(built) ? built : [built]
+  if (!first || !('output' in first)) throw new Error('the states were not built')
+  return first.output[0].code
+}
+
+beforeAll(async () => {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  browser = await openPlainBrowser()
+  page = await browser.newPage({ viewport: { width: 600, height: 400 }, deviceScaleFactor: 2 })
+  const css = Object.entries(THEMES)
+    .map(([theme, [background, text]]) => `.theme--${theme} { background: ${background}; color: ${text} }`)
+    .join('\n')
+  await page.setContent(
+    `<!doctype html><html lang="en"><title>Gallery</title><style>body { margin: 0; padding: 12px 16px } ${css}</style><h1 style="position: absolute; clip-path: inset(50%)">Gallery</h1><main></main>`,
+  )
+  await page.addScriptTag({ content: await bundle() })
+  await page.addScriptTag({ path: require.resolve('axe-core') })
+})
+
+afterAll(async () => {
+  await browser?.close()
+  const figures = pictures
+    .map(
+      ({ name, file }) => `<figure><figcaption>${name}</figcaption><img src="${file}" width="300"></figure>`,
+    )
+    .join('\n')
+  writeFileSync(
+    join(folder, 'index.html'),
+    `<!doctype html><meta charset="utf-8"><title>pollz: every state in every theme</title>
+<style>body { font: 14px system-ui; background: #888 } main { display: grid; grid-template-columns: repeat(3, 300px); gap: 16px; align-items: start } figure { margin: 0 }</style>
+<main>${figures}</main>`,
+  )
+})
+
+const names = () => page.evaluate(() => (globalThis as InPage).gallery.names)
+const draw = (name: string, theme: Theme) =>
+  page.evaluate(([name, theme]) => (globalThis as InPage).gallery.draw(name, theme), [name, theme] as const)
+
+/** When the bars have grown. */
+const still = () =>
+  page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished)))
+
+async function complaints(): Promise<string[]> {
+  const { violations }: AxeResults = await page.evaluate(() => (globalThis as InPage).axe.run())
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
+}
+
+describe.each(Object.keys(THEMES) as Theme[])('%s', (theme) => {
+  test('every state has its picture, and axe finds nothing in it', async () => {
+    const found: string[] = []
+    for (const name of await names()) {
+      await draw(name, theme)
+      await still()
+      found.push(...(await complaints()).map((it) => `${name}: ${it}`))
+      const file = `${name.replaceAll(/[^a-z]+/gi, '-')}-${theme}.png`
+      await page.screenshot({ path: join(folder, file), fullPage: true })
+      pictures.push({ name: `${name}, ${theme}`, file })
+    }
+    expect(found).toEqual([])
+  })
+})
+
+test.each([
+  ['a window of 320 px', 320, 1],
+  ['a window of 640 px at 200 %', 640, 2],
+])('nothing is wider than %s', async (_, width, zoom) => {
+  await page.setViewportSize({ width, height: 600 })
+  await page.evaluate((zoom) => document.documentElement.style.setProperty('zoom', String(zoom)), zoom)
+  const wide: string[] = []
+  for (const name of await names()) {
+    await draw(name, 'light')
+    const surplus = await page.evaluate(() => {
+      const { scrollWidth, clientWidth } = document.documentElement
+      const root = document.querySelector('main > div')!.shadowRoot!
+      const cut = [...root.querySelectorAll('.text, .share, .footer, .notice, .details')].filter(
+        (it) => it.scrollWidth > it.clientWidth + 1 && getComputedStyle(it).display !== 'inline',
+      )
+      return scrollWidth - clientWidth + cut.length
+    })
+    if (surplus > 0) wide.push(name)
+    if (width === 320 && ['ten long options', 'nobody logged in', 'details'].includes(name)) {
+      const file = `${name.replaceAll(' ', '-')}-320.png`
+      await page.screenshot({ path: join(folder, file), fullPage: true })
+      pictures.push({ name: `${name}, 320 px`, file })
+    }
+  }
+  await page.evaluate(() => document.documentElement.style.removeProperty('zoom'))
+  await page.setViewportSize({ width: 600, height: 400 })
+  expect(wide).toEqual([])
+})
+
+test('the skeleton is as high as the poll, and showing the results does not move the page', async () => {
+  const height = async (name: string) => {
+    await draw(name, 'light')
+    return page.locator('main > div').evaluate((it) => it.getBoundingClientRect().height)
+  }
+  const loading = await height('loading')
+  expect(loading).toBeGreaterThan(100)
+  expect(await height('open')).toBe(loading)
+  expect(await height('results asked for')).toBe(loading)
+  expect(await height('voting')).toBe(loading)
+  expect(await height('voted')).toBe(loading)
+})
+
+test('bars grow, but not for people who ask for less motion', async () => {
+  const duration = () =>
+    page
+      .locator('.bar')
+      .first()
+      .evaluate((it) => getComputedStyle(it).transitionDuration)
+  await draw('voted', 'light')
+  expect(await duration()).toBe('0.35s')
+  await page.emulateMedia({ reducedMotion: 'reduce' })
+  expect(await duration()).toBe('0s')
+  await page.emulateMedia({ reducedMotion: 'no-preference' })
+})
+
+test('by keyboard: arrows move within the group, Tab leaves it, the focus can be seen', async () => {
+  await draw('open', 'light')
+  await page.keyboard.press('Tab')
+  const focused = () =>
+    page.evaluate(() => document.querySelector('main > div')!.shadowRoot!.activeElement?.textContent)
+  expect(await focused()).toBe('Tabs')
+  await page.keyboard.press('ArrowDown')
+  expect(await focused()).toBe('Spaces')
+  const outline = () =>
+    page.evaluate(
+      () => getComputedStyle(document.querySelector('main > div')!.shadowRoot!.activeElement!).outlineStyle,
+    )
+  expect(await outline()).toBe('solid')
+  await page.keyboard.press('End')
+  expect(await focused()).toBe('Whatever the formatter says')
+  await page.keyboard.press('ArrowRight')
+  expect(await focused()).toBe('Tabs')
+  await page.keyboard.press('Tab')
+  expect(await focused()).toBe('Show results')
+  expect(await page.getByRole('radio', { checked: true }).count()).toBe(0)
+  await page.keyboard.press('Enter')
+  await page.getByText('5,992 votes').first().waitFor()
+  await page.getByRole('radio', { name: 'Spaces 66% (3,977 votes)' }).press('Space')
+  await page.getByRole('radio', { name: 'Spaces', checked: true }).waitFor()
+})

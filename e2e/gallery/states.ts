@@ -1,0 +1,217 @@
+/** Runs in the page: the real widget in every state that it has, on models that were told what leads there. */
+import { signal } from '@preact/signals'
+import type { PollView } from '@pollz/shared/wire'
+import type { PageAccount, ToContent } from '@pollz/extension/messages'
+import { drawPoll } from '@pollz/extension/widget/draw'
+import { PollModel } from '@pollz/extension/widget/model'
+import { createTexts, type Key } from '@pollz/extension/widget/texts'
+import de from '@pollz/extension/public/_locales/de/messages.json'
+import en from '@pollz/extension/public/_locales/en/messages.json'
+import ja from '@pollz/extension/public/_locales/ja/messages.json'
+
+const locales = { de, en, ja }
+
+const alice: PageAccount = { did: 'did:plc:aliceaaaaaaaaaaaaaaaaaaa', handle: 'alice.example' }
+const uri = 'at://did:plc:bobbbbbbbbbbbbbbbbbbbbbb/tech.waow.poll/3kabc'
+const noon = Date.parse('2026-11-24T12:00:00Z')
+
+function poll(text: string, options: [string, number][], more: Partial<PollView> = {}): PollView {
+  return {
+    uri,
+    repo: 'did:plc:bobbbbbbbbbbbbbbbbbbbbbb',
+    rkey: '3kabc',
+    handle: 'bob.example',
+    text,
+    options: options.map(([it, count]) => ({ text: it, count })),
+    total: options.reduce((sum, [, count]) => sum + count, 0),
+    createdAt: '2026-11-23T20:15:00.000Z',
+    edited: false,
+    version: 1,
+    ...more,
+  }
+}
+
+const tabs = poll('Tabs or spaces?', [
+  ['Tabs', 1204],
+  ['Spaces', 3977],
+  ['Whatever the formatter says', 811],
+])
+
+type Setting = {
+  messages?: ToContent[]
+  /** What somebody does then. */
+  act?: (model: PollModel) => void
+  loggedOut?: boolean
+  hasVoted?: boolean
+  offline?: boolean
+  language?: keyof typeof locales
+}
+
+const shown = (it: PollView): ToContent => ({ type: 'poll', uri, poll: it, tally: 'live' })
+const own = (option: number | null): ToContent => ({ type: 'own', uri, voter: alice, option })
+const refused = (reason: (ToContent & { type: 'refused' })['reason']): ToContent => ({
+  type: 'refused',
+  uri,
+  option: 1,
+  reason,
+})
+const missing = (error: string): ToContent => ({ type: 'missing', uri, error })
+const person = (name: string, option: number) => ({
+  voter: `did:plc:${name}`,
+  handle: `${name}.example`,
+  option,
+  uri: `at://did:plc:${name}/tech.waow.vote/1`,
+  createdAt: '2026-11-23T20:20:00.000Z',
+})
+const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToContent => ({
+  type: 'voters',
+  uri,
+  votes,
+  cursor,
+})
+
+const settings: Record<string, Setting> = {
+  loading: {},
+  'before the first vote ever': { messages: [shown(tabs)], hasVoted: false },
+  open: { messages: [shown(tabs)] },
+  'results asked for': { messages: [shown(tabs)], act: (model) => (model.asked.value = true) },
+  voting: { messages: [shown(tabs)], act: (model) => model.vote(1) },
+  voted: { messages: [shown(tabs), own(1)] },
+  changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote(0) },
+  'nobody has voted': {
+    messages: [
+      shown(
+        poll('Tea or coffee?', [
+          ['Tea', 0],
+          ['Coffee', 0],
+        ]),
+      ),
+    ],
+    act: (model) => (model.asked.value = true),
+  },
+  edited: { messages: [shown({ ...tabs, edited: true }), own(2)] },
+  ended: { messages: [shown({ ...tabs, endsAt: '2026-11-23T22:00:00Z' }), own(1)] },
+  deleted: { messages: [shown(tabs), missing('PollNotFound')] },
+  'account not active': { messages: [missing('RepoInactive')] },
+  'cannot be loaded': { messages: [missing('UpstreamFailure')] },
+  'server away, last tally known': { messages: [shown(tabs), own(1)], offline: true },
+  'server away, tally unknown': {
+    messages: [{ type: 'poll', uri, poll: { ...tabs, total: 0 }, tally: 'unknown' }],
+    offline: true,
+  },
+  'signing in': { messages: [shown(tabs), { type: 'signingIn', uri, option: 1, as: 'alice.example' }] },
+  'nobody logged in': { messages: [shown(tabs), { type: 'whoAreYou', uri, option: 1 }], loggedOut: true },
+  refused: { messages: [shown(tabs), refused({ name: 'refused', detail: 'Account is deactivated' })] },
+  'another account than the page’s': {
+    messages: [shown(tabs), refused({ name: 'otherAccount', as: 'carol.example' })],
+  },
+  details: {
+    messages: [shown(tabs), own(1)],
+    act: (model) => {
+      model.toggleVoters()
+      const { did, handle } = alice
+      const mine = { ...person('x', 1), voter: did, handle: handle! }
+      model.receive(
+        voters([mine, person('carol', 0), person('a-rather-long-handle.of-somebody', 2)], '4') as never,
+      )
+    },
+  },
+  'details of nobody': {
+    messages: [
+      shown(
+        poll('Tea or coffee?', [
+          ['Tea', 0],
+          ['Coffee', 0],
+        ]),
+      ),
+    ],
+    act: (model) => {
+      model.toggleVoters()
+      model.receive(voters([]) as never)
+    },
+  },
+  'ten long options': {
+    messages: [
+      shown(
+        poll(
+          'Which of these, all things considered and none of them left out, would you rather see in the next release, knowing that only one can be in it?',
+          Array.from({ length: 10 }, (_, i) => [
+            `Number ${i + 1}, which is described at such length that it goes over more than a single line here`.slice(
+              0,
+              60 + i * 4,
+            ),
+            i * i * 37,
+          ]),
+        ),
+      ),
+      own(7),
+    ],
+  },
+  'emoji and one long word': {
+    messages: [
+      shown(
+        poll('🎉🎊?', [
+          ['👩‍👩‍👧‍👦'.repeat(3), 5],
+          ['🙂'.repeat(25), 3],
+          ['Donaudampfschifffahrtsgesellschaft'.repeat(2), 1],
+        ]),
+      ),
+      own(0),
+    ],
+  },
+  'right to left': {
+    messages: [
+      shown(
+        poll('ما هو أفضل مشروب؟', [
+          ['قهوة', 7],
+          ['شاي بالنعناع', 12],
+        ]),
+      ),
+      own(1),
+    ],
+  },
+  'Chinese, Japanese, Korean': {
+    messages: [
+      shown(
+        poll('朝ごはんは何を食べますか？', [
+          ['ごはんと味噌汁', 40],
+          ['面包和牛奶', 12],
+          ['아침은 안 먹어요', 9],
+        ]),
+      ),
+      own(0),
+    ],
+    language: 'ja',
+  },
+  German: { messages: [shown(tabs)], hasVoted: false, language: 'de' },
+}
+
+export const names = Object.keys(settings)
+
+/** Puts the widget in a state into the page, alone, as it stands in a post. */
+export function draw(name: string, theme: string): void {
+  const setting = settings[name]!
+  document.documentElement.className = `theme--${theme}`
+  const connection = signal({ online: true, since: 0 })
+  const model = new PollModel(uri, {
+    send: () => {},
+    account: signal(setting.loggedOut ? undefined : alice),
+    connection,
+    resultsFirst: signal(false),
+    hasVoted: signal(setting.hasVoted ?? true),
+    linkTo: () => 'https://pollz.example/poll/bob.example/3kabc',
+    profileOf: (it) => `https://bsky.app/profile/${it}`,
+  })
+  for (const message of setting.messages ?? []) model.receive(message as never)
+  if (setting.offline) connection.value = { online: false, since: noon }
+  setting.act?.(model)
+  const host = document.createElement('div')
+  host.setAttribute('data-theme', theme)
+  const messages: Record<Key, { message: string }> = locales[setting.language ?? 'en']
+  const texts = createTexts(
+    (key, values) => messages[key].message.replace(/\$(\d)/g, (_, i) => values[Number(i) - 1] ?? ''),
+    setting.language ?? 'en-GB',
+  )
+  drawPoll(host.attachShadow({ mode: 'open' }), model, texts)
+  document.querySelector('main')!.replaceChildren(host)
+}
