@@ -10,8 +10,11 @@ const extension = join(import.meta.dirname, '../extension')
 const built = join(extension, '.output/chrome-mv3')
 
 /** Builds the extension for a local network: its server, its PLC directory, its PDS for handles. */
-export async function buildExtension({ serverUrl, plcUrl, pdsUrl }: Network): Promise<void> {
-  await promisify(execFile)('npm', ['run', 'build:chrome', '--silent'], {
+export async function buildExtension(
+  { serverUrl, plcUrl, pdsUrl }: Network,
+  browser: 'chrome' | 'firefox' = 'chrome',
+): Promise<void> {
+  await promisify(execFile)('npm', ['run', `build:${browser}`, '--silent'], {
     cwd: extension,
     env: {
       ...process.env,
@@ -70,10 +73,18 @@ export async function openPlainBrowser(): Promise<Browser> {
   })
 }
 
-async function commandPath(command: string): Promise<string> {
+export async function commandPath(command: string): Promise<string> {
   if (command.includes('/')) return command
   const { stdout } = await promisify(execFile)('which', [command])
   return stdout.trim()
+}
+
+/** Opens a page of the extension's own in a tab, as `popup.html`. */
+export async function ownPage(context: BrowserContext, name: string): Promise<Page> {
+  const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
+  const page = await context.newPage()
+  await page.goto(new URL(`/${name}`, worker.url()).href)
+  return page
 }
 
 /** Opens the stand-in with an account logged in, or none. */
@@ -91,4 +102,18 @@ export async function openBsky(
   }
   await page.goto(`https://bsky.app${path}`)
   return page
+}
+
+/** What the pages looked like when a test failed: `e2e/artifacts/failed-….png`. For `afterEach`. */
+export async function pictureFailure(
+  { name, result }: { name: string; result?: { state: string } },
+  ...contexts: BrowserContext[]
+): Promise<void> {
+  if (result?.state !== 'fail') return
+  const pages = contexts.flatMap((context) => context.pages())
+  for (const [i, page] of pages.entries()) {
+    const file = `failed-${name.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 60)}-${i}.png`
+    // A page that is closing has none.
+    await page.screenshot({ path: join(import.meta.dirname, 'artifacts', file) }).catch(() => {})
+  }
 }

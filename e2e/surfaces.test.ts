@@ -1,7 +1,7 @@
 /** Every surface of bsky.app that shows posts, and what happens on them while somebody uses the page. */
 import type { BrowserContext, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { buildExtension, openBrowser, openBsky } from './browser.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
 import { startNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, signIn, widget } from './widget.ts'
@@ -44,6 +44,8 @@ describe.skipIf(!tap)('surfaces of bsky.app', () => {
     context = await openBrowser([alice, bob])
     page = await openBsky(context, alice)
   })
+
+  afterEach(({ task }) => pictureFailure(task, context))
 
   afterAll(async () => {
     await context?.close()

@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BrowserContext } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { buildExtension, openBrowser, openBsky } from './browser.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
 import { startNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { counts, option, showsCounts, signIn, widget } from './widget.ts'
@@ -52,6 +52,8 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
       BrowserContext,
     ]
   })
+
+  afterEach(({ task }) => pictureFailure(task, alices, bobs))
 
   afterAll(async () => {
     await Promise.all([alices?.close(), bobs?.close()])

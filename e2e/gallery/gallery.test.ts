@@ -44,12 +44,12 @@ beforeAll(async () => {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   browser = await openPlainBrowser()
-  page = await browser.newPage({ viewport: { width: 600, height: 400 }, deviceScaleFactor: 2 })
+  page = await browser.newPage({ viewport: { width: 600, height: 100 }, deviceScaleFactor: 2 })
   const css = Object.entries(THEMES)
     .map(([theme, [background, text]]) => `.theme--${theme} { background: ${background}; color: ${text} }`)
     .join('\n')
   await page.setContent(
-    `<!doctype html><html lang="en"><title>Gallery</title><style>body { margin: 0; padding: 12px 16px } ${css}</style><h1 style="position: absolute; clip-path: inset(50%)">Gallery</h1><main></main>`,
+    `<!doctype html><html lang="en"><title>Gallery</title><style>body { margin: 0; padding: 4px 16px 12px } h1 { position: absolute; clip-path: inset(50%) } ${css}</style><main><h1>Gallery</h1><div></div></main>`,
   )
   await page.addScriptTag({ content: await bundle() })
   await page.addScriptTag({ path: require.resolve('axe-core') })
@@ -123,7 +123,7 @@ test.each([
     }
   }
   await page.evaluate(() => document.documentElement.style.removeProperty('zoom'))
-  await page.setViewportSize({ width: 600, height: 400 })
+  await page.setViewportSize({ width: 600, height: 100 })
   expect(wide).toEqual([])
 })
 

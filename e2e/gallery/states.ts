@@ -213,5 +213,5 @@ export function draw(name: string, theme: string): void {
     setting.language ?? 'en-GB',
   )
   drawPoll(host.attachShadow({ mode: 'open' }), model, texts)
-  document.querySelector('main')!.replaceChildren(host)
+  document.querySelector('main > div')!.replaceWith(host)
 }

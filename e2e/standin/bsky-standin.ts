@@ -8,21 +8,27 @@ const read = (name: string) => readFileSync(join(import.meta.dirname, name), 'ut
 
 /** @param accounts whose posts the feed has, and who can be logged in */
 export async function standInForBsky(context: BrowserContext, accounts: Account[]): Promise<void> {
-  await context.route('https://bsky.app/**', async (route) => {
-    const { pathname } = new URL(route.request().url())
-    if (pathname === '/favicon.ico') return route.fulfill({ status: 404 })
-    const data = {
-      accounts: accounts.map(({ did, handle }) => ({ did, handle })),
-      posts: await posts(accounts),
-    }
-    await route.fulfill({
-      contentType: 'text/html; charset=utf-8',
-      body: `<!doctype html><html lang="en"><head><title>Stand-in for bsky.app</title><style>${read('bsky-standin.css')}</style></head>
+  await context.route('https://bsky.app/**', async (route) =>
+    route.fulfill(await standInPage(accounts, new URL(route.request().url()))),
+  )
+}
+
+/** What bsky.app answers. */
+export async function standInPage(accounts: Account[], { pathname }: URL) {
+  const contentType = 'text/html; charset=utf-8'
+  if (pathname === '/favicon.ico') return { status: 404, contentType, body: '' }
+  const data = {
+    accounts: accounts.map(({ did, handle }) => ({ did, handle })),
+    posts: await posts(accounts),
+  }
+  return {
+    status: 200,
+    contentType,
+    body: `<!doctype html><html lang="en"><head><title>Stand-in for bsky.app</title><style>${read('bsky-standin.css')}</style></head>
 <body><div id="standin-bar"></div><div id="root"></div>
 <script id="data" type="application/json">${JSON.stringify(data).replaceAll('<', '\\u003c')}</script>
 <script>${read('bsky-standin.js')}</script></body></html>`,
-    })
-  })
+  }
 }
 
 async function posts(accounts: Account[]) {

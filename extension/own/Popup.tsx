@@ -1,7 +1,6 @@
 /** Who is signed in, what they voted on and made lately, and a switch for the page below. */
-import { useSignal } from '@preact/signals'
+import { signal as createSignal, useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
-import { signal as createSignal } from '@preact/signals'
 import { browser } from 'wxt/browser'
 import { ask } from '../connect.ts'
 import type { PageAccount, Reason, Requests, State } from '../messages.ts'
@@ -26,6 +25,7 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
 
   return (
     <main>
+      <h1>pollz</h1>
       {tab !== undefined && state.settings.on && (
         <label class="switch">
           <input

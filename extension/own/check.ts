@@ -5,13 +5,21 @@ import { isLoopback } from '@pollz/shared/links'
 /** `[key, ...substitutions]` of the text that says what is wrong. */
 export type Wrong = [Key, ...string[]]
 
+/** A DNS name or an address: browsers differ in what else they take for a host. */
+const HOSTNAME = /^([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])$/
+
 /** @returns base URL of a server: https, or http on this machine; undefined: it is none */
 export function readServer(typed: string): string | undefined {
   const text = typed.trim()
   try {
     const url = new URL(/^[a-z]+:\/\//i.test(text) ? text : `https://${text}`)
     const secure = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
-    return secure && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+    return secure &&
+      HOSTNAME.test(url.hostname) &&
+      url.pathname === '/' &&
+      url.search === '' &&
+      url.hash === '' &&
+      url.username === ''
       ? url.origin
       : undefined
   } catch {

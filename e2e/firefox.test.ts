@@ -1,0 +1,99 @@
+/** The Firefox build in a real Firefox, with its event page: a poll, signing in, a vote, a tally that moves. */
+import { join } from 'node:path'
+import puppeteer, { type Browser, type Page } from 'puppeteer-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, commandPath } from './browser.ts'
+import { PASSWORD, startNetwork, type Account, type Network } from './network.ts'
+import { until } from './processes.ts'
+import { standInPage } from './standin/bsky-standin.ts'
+
+const tap = process.env['POLLZ_TAP']
+const firefox = process.env['FIREFOX']
+
+describe.skipIf(!tap || !firefox)('in Firefox', () => {
+  const stop = new AbortController()
+  let network: Network
+  let alice: Account
+  let bob: Account
+  let browser: Browser
+  let page: Page
+  let poll: string
+
+  beforeAll(async () => {
+    network = await startNetwork({
+      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
+      tap: JSON.parse(tap!) as string[],
+      say: () => {},
+      signal: stop.signal,
+    })
+    await buildExtension(network, 'firefox')
+    ;[alice, bob] = (await Promise.all(
+      ['alice', 'bob'].map((name) => network.createAccount(`${name}.test`)),
+    )) as [Account, Account]
+    poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
+    await bob.post('Well?', poll, 'card')
+    browser = await puppeteer.launch({
+      browser: 'firefox',
+      executablePath: await commandPath(firefox!),
+      headless: true,
+      enableExtensions: true,
+    })
+    await browser.installExtension(join(import.meta.dirname, '../extension/.output/firefox-mv3'))
+    page = await browser.newPage()
+    await page.setRequestInterception(true)
+    page.on('request', async (request) => {
+      if (!request.url().startsWith('https://bsky.app/')) return request.continue()
+      return request.respond(await standInPage([alice, bob], new URL(request.url())))
+    })
+    await page.goto('https://bsky.app/')
+    const current = { did: alice.did, handle: alice.handle }
+    await page.evaluate((session) => localStorage.setItem('BSKY_STORAGE', JSON.stringify({ session })), {
+      accounts: [current],
+      currentAccount: current,
+    })
+    await page.goto('https://bsky.app/')
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    stop.abort()
+    await network?.done
+  })
+
+  /** What the widget says, through its shadow root. */
+  const shown = () =>
+    page.evaluate(() => {
+      const root = document.querySelector('[data-pollz]')?.shadowRoot
+      return {
+        text: root?.textContent ?? '',
+        checked: [...(root?.querySelectorAll('[role=radio]') ?? [])].findIndex(
+          (it) => it.getAttribute('aria-checked') === 'true',
+        ),
+      }
+    })
+  const click = (text: string) =>
+    page.evaluate((text) => {
+      const buttons = document.querySelector('[data-pollz]')!.shadowRoot!.querySelectorAll('button')
+      ;[...buttons].find((it) => it.textContent!.includes(text))!.click()
+    }, text)
+
+  test('shows a poll, signs in, votes, and follows the tally', async () => {
+    await until('the poll', async () => (await shown()).text.includes('0 votes'))
+    const opening = new Promise<Page>((resolve) => {
+      browser.once('targetcreated', (target) => void target.page().then((it) => resolve(it!)))
+    })
+    await click('Coffee')
+    const authorize = await opening
+    await authorize.locator('input[type=password]').fill(PASSWORD)
+    await authorize.locator('button[type=submit]').click()
+    await authorize.locator('::-p-text(Authorize)').click()
+    await until('the vote', async () => (await alice.voteRecord(poll)) !== undefined)
+    await until('her tally', async () => {
+      const { text, checked } = await shown()
+      return text.includes('1 vote') && checked === 1
+    })
+    await bob.vote(poll, 0)
+    await until('his vote too', async () => (await shown()).text.includes('2 votes'))
+    expect(await alice.voteRecord(poll)).toMatchObject({ option: 1 })
+  })
+})

@@ -1,0 +1,222 @@
+/** The extension's own pages, its settings, its languages, and what it does when something is away or refuses. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import axe from 'axe-core'
+import type { BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
+import { startNetwork, type Account, type Network } from './network.ts'
+import { until } from './processes.ts'
+import { option, showsCounts, signIn, widget } from './widget.ts'
+
+const tap = process.env['POLLZ_TAP']
+const artifacts = join(import.meta.dirname, 'artifacts')
+
+describe.skipIf(!tap)('the extension beside the page', () => {
+  const stop = new AbortController()
+  let network: Network
+  let alice: Account
+  let bob: Account
+  let context: BrowserContext
+  let page: Page
+  let poll: string
+
+  beforeAll(async () => {
+    mkdirSync(artifacts, { recursive: true })
+    network = await startNetwork({
+      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
+      tap: JSON.parse(tap!) as string[],
+      say: () => {},
+      signal: stop.signal,
+    })
+    await buildExtension(network)
+    ;[alice, bob] = (await Promise.all(
+      ['alice', 'bob'].map((name) => network.createAccount(`${name}.test`)),
+    )) as [Account, Account]
+    poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
+    await bob.post('Well?', poll, 'card')
+    await alice.makePoll('Hers?', ['Yes', 'No'])
+    context = await openBrowser([alice, bob])
+    page = await openBsky(context, alice)
+  })
+
+  afterEach(({ task }) => pictureFailure(task, context))
+
+  afterAll(async () => {
+    await context?.close()
+    stop.abort()
+    await network?.done
+  })
+
+  const hasVoted = (chosen: number) =>
+    until('the vote on the PDS', async () => {
+      const record = (await alice.voteRecord(poll)) as { option: number } | undefined
+      return record?.option === chosen
+    })
+
+  /** What axe finds in a page of the extension's own, whose policy allows no script but its own. */
+  async function complaints(own: Page): Promise<string[]> {
+    const cdp = await context.newCDPSession(own)
+    await cdp.send('Runtime.evaluate', { expression: axe.source })
+    const { result } = await cdp.send('Runtime.evaluate', {
+      expression: 'axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id }) => id)))',
+      awaitPromise: true,
+    })
+    return JSON.parse(result.value as string) as string[]
+  }
+
+  test('before the first vote ever it is said that votes are public; after it no more', async () => {
+    const hint = widget(page, poll).getByText('Votes are public')
+    await hint.waitFor()
+    await signIn(context, page, () => option(page, poll, 'Tea').click())
+    await showsCounts(page, poll, [1, 0])
+    await hint.waitFor({ state: 'detached' })
+    await page.reload()
+    await showsCounts(page, poll, [1, 0])
+    expect(await hint.count()).toBe(0)
+  })
+
+  test('the popup: who is signed in, what they voted on and made, live', async () => {
+    const popup = await ownPage(context, 'popup.html')
+    await popup.setViewportSize({ width: 380, height: 600 })
+    await popup.getByRole('button', { name: '@alice.test', exact: true }).waitFor()
+    const list = (name: string) =>
+      popup.locator('section').filter({ has: popup.getByRole('heading', { name }) })
+    await list('Voted lately').getByText('Tea or coffee?').waitFor()
+    await list('Made lately').getByText('Hers?').waitFor()
+    await bob.vote(poll, 1)
+    await list('Voted lately').locator('.total').getByText('2 votes').waitFor()
+    await popup.screenshot({ path: join(artifacts, 'popup.png'), fullPage: true })
+    expect(await complaints(popup)).toEqual([])
+    await popup.close()
+  })
+
+  test('a session that is over leads back to signing in, and the click is kept', async () => {
+    const inside = await ownPage(context, 'popup.html')
+    await inside.evaluate(
+      ([server, did]) =>
+        new Promise<void>((resolve, reject) => {
+          const opening = indexedDB.open(`pollz ${server}`)
+          opening.onerror = () => reject(opening.error!)
+          opening.onsuccess = () => {
+            const store = opening.result.transaction('sessions', 'readwrite').objectStore('sessions')
+            const reading = store.get(did!)
+            reading.onsuccess = () => {
+              const session = reading.result
+              // As after two weeks, or after the account's owner has revoked it.
+              Object.assign(session.tokenSet, { expires_at: '2026-01-01T00:00:00Z', refresh_token: 'over' })
+              store.put(session, did).onsuccess = () => resolve()
+            }
+          }
+        }),
+      [network.serverUrl, alice.did],
+    )
+    await inside.close()
+    await page.bringToFront()
+    await signIn(context, page, () => option(page, poll, 'Coffee').click())
+    await showsCounts(page, poll, [0, 2])
+    expect(await alice.voteRecord(poll)).toMatchObject({ option: 1 })
+  })
+
+  test('a vote that the PDS refuses is taken back, with the reason, and can be tried again', async () => {
+    await alice.agent.com.atproto.server.deactivateAccount({})
+    await option(page, poll, 'Tea').click()
+    const alert = widget(page, poll).getByRole('alert')
+    await alert.getByText(/Not voted: .*deactivated/i).waitFor()
+    expect(await option(page, poll, 'Tea').getAttribute('aria-checked')).toBe('false')
+    await page.screenshot({ path: join(artifacts, 'refused.png') })
+    await alice.agent.com.atproto.server.activateAccount()
+    await alert.getByRole('button', { name: 'Try again' }).click()
+    await hasVoted(0)
+    await showsCounts(page, poll, [1, 1])
+  })
+
+  test('options: wrong values are named, right ones are saved and act at once', async () => {
+    const options = await ownPage(context, 'options.html')
+    const save = () => options.getByRole('button', { name: 'Save' }).click()
+    const server = options.getByLabel('Server')
+    await server.fill('ftp://example.com')
+    await save()
+    await options.getByText('expected an address that begins with https://').waitFor()
+    await server.fill(network.serverUrl)
+    await options.getByLabel('More hosts').fill('polls.example.com\nnot a host')
+    await save()
+    await options.getByText('“not a host” is not a host').waitFor()
+    await options.getByLabel('More hosts').fill('polls.example.com')
+    // The PDS listens on this machine too, where the permission is given, and is no pollz server.
+    await server.fill(network.pdsUrl.replace('localhost', '127.0.0.1'))
+    await save()
+    await options.getByText('is not a pollz server').waitFor()
+    await server.fill(network.serverUrl)
+    await options.getByLabel('Show polls on bsky.app').uncheck()
+    await save()
+    await options.getByText('Saved.').waitFor()
+    expect(await complaints(options)).toEqual([])
+    await options.screenshot({ path: join(artifacts, 'options.png') })
+    await until('no polls', async () => (await page.locator('[data-pollz]').count()) === 0)
+    // The card is a card again.
+    expect(await page.locator('a[aria-label="Well?"]').isVisible()).toBe(true)
+
+    await options.getByLabel('Show polls on bsky.app').check()
+    await options.getByLabel('Show results before I vote').check()
+    await save()
+    await until('polls again', async () => (await widget(page, poll).count()) === 1)
+    await page.getByRole('button', { name: 'logged out' }).click()
+    await page.getByRole('button', { name: '@bob.test' }).click()
+    await widget(page, poll).locator('.count').first().waitFor()
+    // A link on the host that was added is a poll, with the real one's repo and key.
+    const link = `https://polls.example.com/poll/${poll.split('/')[2]}/${poll.split('/')[4]}`
+    await page.locator('a[aria-label="Well?"]').evaluate((it, href) => it.setAttribute('href', href), link)
+    await widget(page, poll).getByRole('radio').first().waitFor()
+    await options.close()
+  })
+
+  test('signing out in the popup revokes the session', async () => {
+    const popup = await ownPage(context, 'popup.html')
+    await popup.getByRole('button', { name: 'Sign out: @alice.test' }).click()
+    await popup.getByText('Nobody is signed in').waitFor()
+    await popup.reload()
+    await popup.getByText('Nobody is signed in').waitFor()
+    await popup.getByLabel('Handle').fill('nobody.test')
+    await popup.getByRole('button', { name: 'Sign in' }).click()
+    await popup.getByRole('alert').waitFor()
+    await popup.getByLabel('Handle').fill('@alice.test')
+    await signIn(context, popup, () => popup.getByRole('button', { name: 'Sign in' }).click())
+    await until('her account', async () => {
+      await popup.reload()
+      await popup.getByRole('heading', { name: 'Signed in' }).waitFor()
+      return (await popup.getByRole('button', { name: '@alice.test', exact: true }).count()) === 1
+    })
+    await popup.close()
+    expect(context.pages()).toContain(page)
+  })
+
+  test('while the server is away: the last tally with its time, a poll from its PDS, votes, and back', async () => {
+    const unseen = await bob.makePoll('Never asked before?', ['Yes', 'No'])
+    await bob.post('Another', unseen, 'card')
+    await network.killServer()
+    page = await openBsky(context, alice)
+    await widget(page, poll)
+      .getByText(/as of .*reconnecting/)
+      .waitFor()
+    await widget(page, poll).getByText('2 votes').waitFor()
+    const other = widget(page, unseen)
+    await other.getByText('Never asked before?').waitFor()
+    await other.getByText('can’t be counted right now').waitFor()
+    await option(page, unseen, 'Yes').click()
+    await until('the vote on the PDS', async () => (await alice.voteRecord(unseen)) !== undefined)
+    await page.screenshot({ path: join(artifacts, 'server-away.png') })
+    await network.startServer()
+    await showsCounts(page, unseen, [1, 0])
+    expect(await page.getByText('reconnecting').count()).toBe(0)
+  })
+
+  test('in German, where the browser is', async () => {
+    const german = await openBrowser([alice, bob], { language: 'de' })
+    const seite = await openBsky(german, bob)
+    await widget(seite, poll).getByText('2 Stimmen').first().waitFor()
+    await widget(seite, poll).getByText('Stimmen sind öffentlich').waitFor()
+    expect(await widget(seite, poll).getByRole('button', { name: 'Details' }).count()).toBe(1)
+    await german.close()
+  })
+})
