@@ -1,6 +1,6 @@
 /** The Firefox build in a real Firefox, with its event page: a poll, signing in, a vote, a tally that moves. */
 import { join } from 'node:path'
-import puppeteer, { type Browser, type Page } from 'puppeteer-core'
+import { launch, type Browser, type Page } from 'puppeteer-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, commandPath } from './browser.ts'
 import { PASSWORD, startNetwork, type Account, type Network } from './network.ts'
@@ -32,7 +32,7 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
     )) as [Account, Account]
     poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
     await bob.post('Well?', poll, 'card')
-    browser = await puppeteer.launch({
+    browser = await launch({
       browser: 'firefox',
       executablePath: await commandPath(firefox!),
       headless: true,
@@ -86,7 +86,7 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
     const authorize = await opening
     await authorize.locator('input[type=password]').fill(PASSWORD)
     await authorize.locator('button[type=submit]').click()
-    await authorize.locator('::-p-text(Authorize)').click()
+    await authorize.locator('button::-p-text(Authorize)').click()
     await until('the vote', async () => (await alice.voteRecord(poll)) !== undefined)
     await until('her tally', async () => {
       const { text, checked } = await shown()

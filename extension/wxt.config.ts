@@ -9,6 +9,19 @@ export default defineConfig({
   // Nobody needs a browser opened by `wxt`: the demo brings its own.
   webExt: { disabled: true },
   manifestVersion: 3,
+  zip: {
+    name: 'pollz',
+    // Firefox's reviewers build from the sources: the whole workspace, but for what only its makers need.
+    sourcesRoot: '..',
+    excludeSources: [
+      'e2e/artifacts/**',
+      'tap/bin/**',
+      'data/**',
+      'shared/src/lexicons/**',
+      '**/.output/**',
+      '**/*.log',
+    ],
+  },
   vite: () => ({ oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } } }),
   manifest: ({ browser }) => ({
     name: '__MSG_extensionName__',

@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { findTap } from '../tap/find.mjs'
-import { findChromium } from './chromium.mjs'
+import { findChromium, findFirefox, missingLanguages } from './browsers.mjs'
 
 const root = join(import.meta.dirname, '..')
 const bin = join(root, 'node_modules', '.bin')
@@ -75,6 +75,15 @@ async function browserAndTap() {
   env.CHROMIUM = await findChromium(say)
 }
 
+/** What only tests need: without it they skip something, and say so. */
+async function moreForTests() {
+  const firefox = await findFirefox(say)
+  if ('command' in firefox) env.FIREFOX = firefox.command
+  else env.POLLZ_FIREFOX_MISSING = firefox.missing
+  const languages = missingLanguages(env.CHROMIUM, say)
+  if (languages) env.POLLZ_LANGUAGES_MISSING = languages
+}
+
 const command = process.argv[2]
 try {
   packages()
@@ -82,6 +91,7 @@ try {
   switch (command) {
     case 'setup':
       await browserAndTap()
+      await moreForTests()
       break
     case 'demo':
       await browserAndTap()
@@ -90,12 +100,19 @@ try {
       break
     case 'test':
       await browserAndTap()
+      await moreForTests()
       await handOver('scripts/test.ts', process.argv.slice(3))
       break
     case 'gallery':
       env.CHROMIUM = await findChromium(say)
       run('vitest', 'run', '--project', 'e2e', 'e2e/gallery')
       say('look at e2e/artifacts/gallery/index.html')
+      break
+    case 'bench':
+      await browserAndTap()
+      if (env.POLLZ_TAP_MISSING) fail(env.POLLZ_TAP_MISSING)
+      run('npm', 'run', '--silent', 'bench', '-w', 'server')
+      run('node', 'e2e/bench.ts')
       break
     case 'zip':
       run('npm', 'run', 'zip', '-w', 'extension')
@@ -107,7 +124,7 @@ try {
       run('npm', 'run', 'build', '-w', 'extension')
       break
     default:
-      fail(`unknown command ${command}: expected demo, test, start, build, zip, gallery or setup`)
+      fail(`unknown command ${command}: expected demo, test, start, build, zip, gallery, bench or setup`)
   }
 } catch (error) {
   fail(error.message)

@@ -13,7 +13,10 @@ type Results = {
 
 const root = join(import.meta.dirname, '..')
 const inCi = process.env['CI'] === 'true'
-const tapMissing = process.env['POLLZ_TAP_MISSING']
+/** Why something is skipped. */
+const missing = ['POLLZ_TAP_MISSING', 'POLLZ_FIREFOX_MISSING', 'POLLZ_LANGUAGES_MISSING'].flatMap(
+  (name) => process.env[name] ?? [],
+)
 
 function run(...command: [string, ...string[]]): boolean {
   const [file, ...args] = command
@@ -22,15 +25,15 @@ function run(...command: [string, ...string[]]): boolean {
 
 function end(passed: number, failed: number, skipped: string[]): never {
   if (skipped.length > 0) {
-    console.log(`\nskipped: ${tapMissing ?? 'see above'}`)
+    console.log(`\nskipped: ${missing.join('; ') || 'see above'}`)
     for (const name of skipped) console.log(`  - ${name}`)
   }
   console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`)
   process.exit(failed > 0 ? 1 : 0)
 }
 
-if (inCi && tapMissing) {
-  console.error(`✗ in CI tap must be there: ${tapMissing}`)
+if (inCi && missing.length > 0) {
+  console.error(`✗ in CI everything must be there: ${missing.join('; ')}`)
   end(0, 1, [])
 }
 

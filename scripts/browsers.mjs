@@ -1,4 +1,7 @@
-/** Finds a Chromium that loads extensions, or installs one. Plain JavaScript: it runs before anything is installed. */
+/**
+ * Finds a Chromium that loads extensions and a Firefox, or installs them. Plain JavaScript: it runs before anything is
+ * installed.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,6 +10,9 @@ const root = join(import.meta.dirname, '..')
 
 /** Branded Chrome ignores --load-extension since this version. */
 const LAST_CHROME_WITH_EXTENSIONS = 136
+
+/** Debian's Chromium speaks English alone without this package. */
+const LANGUAGES = 'chromium-l10n'
 
 function version(file) {
   const { status, stdout } = spawnSync(file, ['--version'], { encoding: 'utf8', timeout: 20_000 })
@@ -39,13 +45,13 @@ function run(command, args) {
   return spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd: root }).status === 0
 }
 
-function installWithApt() {
+function installWithApt(...packages) {
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
   const apt = (...args) => {
     const [command, ...rest] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args]
     return run(command, rest)
   }
-  return apt('update', '-qq') && apt('install', '-y', '-qq', 'chromium', 'fonts-noto-color-emoji')
+  return apt('update', '-qq') && apt('install', '-y', '-qq', ...packages)
 }
 
 function installWithPlaywright() {
@@ -70,7 +76,7 @@ export async function findChromium(say) {
   if (found) return found
   const ways = isDebian()
     ? [
-        ['apt', installWithApt],
+        ['apt', () => installWithApt('chromium', LANGUAGES, 'fonts-noto-color-emoji', 'fonts-noto-cjk')],
         ["Playwright's download", installWithPlaywright],
       ]
     : [["Playwright's download", installWithPlaywright]]
@@ -82,4 +88,41 @@ export async function findChromium(say) {
     }
   }
   throw new Error('no Chromium was found and none could be installed: install chromium, or set CHROMIUM')
+}
+
+/**
+ * @param {(message: string) => void} say
+ * @returns {Promise<{ command: string } | { missing: string }>} a command, or why there is none
+ */
+export async function findFirefox(say) {
+  const named = process.env.FIREFOX
+  if (named && !version(named)) throw new Error(`FIREFOX: ${named} does not run`)
+  const find = () => [named, 'firefox-esr', 'firefox'].find((name) => name && version(name))
+  const found = find()
+  if (found) return { command: found }
+  if (isDebian()) {
+    say('installing Firefox with apt (about a minute, once)')
+    if (installWithApt('firefox-esr')) {
+      const installed = find()
+      if (installed) return { command: installed }
+    }
+  }
+  return { missing: 'no Firefox was found: install firefox, or set FIREFOX' }
+}
+
+/**
+ * Whether a Chromium speaks other languages, which Debian's does with a package of its own.
+ *
+ * @param {string} chromium
+ * @param {(message: string) => void} say
+ * @returns {string | undefined} why it does not
+ */
+export function missingLanguages(chromium, say) {
+  if (chromium !== 'chromium' || !isDebian()) return undefined
+  const there = () => existsSync('/usr/lib/chromium/locales/de.pak')
+  if (there()) return undefined
+  say(`installing ${LANGUAGES} with apt (once)`)
+  return installWithApt(LANGUAGES) && there()
+    ? undefined
+    : `Chromium speaks English alone: install ${LANGUAGES}`
 }
