@@ -227,8 +227,6 @@ export class PollModel {
   #receivePoll(poll: PollView, tally: Tally): void {
     // What is only remembered does not contradict the server.
     if (tally !== 'live' && (this.missing.value !== undefined || this.#tally.value === 'live')) return
-    const known = this.poll.value
-    if (known && this.#tally.value === 'live' && known.version > poll.version) return
     this.missing.value = undefined
     this.poll.value = poll
     this.#tally.value = tally
