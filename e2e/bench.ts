@@ -1,7 +1,7 @@
 /** What the extension costs the page, and how soon a poll has its tally: in a real Chromium, beside what it is compared with. */
 import type { BrowserContext, Page } from 'playwright-core'
 import { buildExtension, openBrowser, openPlainBrowser, ownPage } from './browser.ts'
-import { startNetwork } from './network.ts'
+import { startTestNetwork } from './network.ts'
 
 const POSTS = 2_000
 const ROUNDS = 5
@@ -99,14 +99,12 @@ async function timesToAnswer(page: Page, server: string, uris: string[]): Promis
 }
 
 const stop = new AbortController()
-const network = await startNetwork({
-  ports: { plc: 0, pds: 0, tap: 0, server: 0 },
-  tap: JSON.parse(process.env['POLLZ_TAP']!) as string[],
-  say,
-  signal: stop.signal,
-})
+say('starting a local network')
+const {
+  network,
+  accounts: [bob],
+} = await startTestNetwork(stop.signal, 'bob')
 await buildExtension(network)
-const bob = await network.createAccount('bob.test')
 say('making polls')
 const uris: string[] = []
 for (let i = 0; i < POLLS; i++) uris.push(await bob.makePoll(`Number ${i}?`, ['Yes', 'No', 'Perhaps']))

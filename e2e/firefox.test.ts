@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { launch, type Browser, type Page } from 'puppeteer-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, commandPath } from './browser.ts'
-import { PASSWORD, startNetwork, type Account, type Network } from './network.ts'
+import { PASSWORD, startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { standInPage } from './standin/bsky-standin.ts'
 
@@ -20,16 +20,10 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
   let poll: string
 
   beforeAll(async () => {
-    network = await startNetwork({
-      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
-      tap: JSON.parse(tap!) as string[],
-      say: () => {},
-      signal: stop.signal,
-    })
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob')
+    network = started.network
+    ;[alice, bob] = started.accounts
     await buildExtension(network, 'firefox')
-    ;[alice, bob] = (await Promise.all(
-      ['alice', 'bob'].map((name) => network.createAccount(`${name}.test`)),
-    )) as [Account, Account]
     poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
     await bob.post('Well?', poll, 'card')
     browser = await launch({

@@ -122,6 +122,21 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   }
 }
 
+/** A network for tests, on free ports, with an account `NAME.test` for each name. */
+export async function startTestNetwork<Names extends string[]>(
+  signal: AbortSignal,
+  ...names: Names
+): Promise<{ network: Network; accounts: { [N in keyof Names]: Account } }> {
+  const network = await startNetwork({
+    ports: { plc: 0, pds: 0, tap: 0, server: 0 },
+    tap: JSON.parse(process.env['POLLZ_TAP']!) as string[],
+    say: () => {},
+    signal,
+  })
+  const accounts = await Promise.all(names.map((name) => network.createAccount(`${name}.test`)))
+  return { network, accounts: accounts as { [N in keyof Names]: Account } }
+}
+
 /** at-uris of posts. `hidden`: by its own label, until somebody asks for it. `linkInText`: besides its card */
 type PostMore = { quote?: string; replyTo?: string; hidden?: boolean; linkInText?: boolean }
 

@@ -5,12 +5,18 @@ import axe from 'axe-core'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
-import { startNetwork, type Account, type Network } from './network.ts'
+import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, signIn, widget } from './widget.ts'
 
 const tap = process.env['POLLZ_TAP']
 const artifacts = join(import.meta.dirname, 'artifacts')
+
+/** As much of the extension's own API as a test calls in its pages. */
+type Chrome = {
+  tabs: { query: (what: object) => Promise<{ id: number }[]>; getCurrent: () => Promise<{ id: number }> }
+  runtime: { sendMessage: (message: object) => Promise<unknown> }
+}
 
 describe.skipIf(!tap)('the extension beside the page', () => {
   const stop = new AbortController()
@@ -23,16 +29,10 @@ describe.skipIf(!tap)('the extension beside the page', () => {
 
   beforeAll(async () => {
     mkdirSync(artifacts, { recursive: true })
-    network = await startNetwork({
-      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
-      tap: JSON.parse(tap!) as string[],
-      say: () => {},
-      signal: stop.signal,
-    })
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob')
+    network = started.network
+    ;[alice, bob] = started.accounts
     await buildExtension(network)
-    ;[alice, bob] = (await Promise.all(
-      ['alice', 'bob'].map((name) => network.createAccount(`${name}.test`)),
-    )) as [Account, Account]
     poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
     await bob.post('Well?', poll, 'card')
     await alice.makePoll('Hers?', ['Yes', 'No'])
@@ -191,6 +191,43 @@ describe.skipIf(!tap)('the extension beside the page', () => {
     expect(context.pages()).toContain(page)
   })
 
+  test('one socket for all tabs, and none while no poll is in view', async () => {
+    const sockets = async () => {
+      const text = await (await fetch(`${network.serverUrl}/metrics`)).text()
+      return Number(/^pollz_watchers (\d+)$/m.exec(text)?.[1])
+    }
+    const other = await context.newPage()
+    await other.goto('https://bsky.app/profile/bob.test')
+    await widget(other, poll).getByRole('radio').first().waitFor()
+    await widget(page, poll).getByRole('radio').first().waitFor()
+    expect(await sockets()).toBe(1)
+    await other.close()
+    await page.goto('https://bsky.app/profile/nobody')
+    await until('no socket', async () => (await sockets()) === 0)
+  })
+
+  test('off on one page, and on again', async () => {
+    await page.goto('https://bsky.app/')
+    await widget(page, poll).getByRole('radio').first().waitFor()
+    const popup = await ownPage(context, 'popup.html')
+    expect(context.pages()).toHaveLength(2)
+    /** As the popup over the other tab does. */
+    const turn = (on: boolean) =>
+      popup.evaluate(async (on) => {
+        const { chrome } = globalThis as unknown as { chrome: Chrome }
+        const own = await chrome.tabs.getCurrent()
+        const other = (await chrome.tabs.query({})).find(({ id }) => id !== own.id)!
+        await chrome.runtime.sendMessage({ type: 'page', tab: other.id, on })
+      }, on)
+    await turn(false)
+    await until('no polls', async () => (await page.locator('[data-pollz]').count()) === 0)
+    await page.reload()
+    await page.locator('a[aria-label="Well?"]').waitFor()
+    await turn(true)
+    await widget(page, poll).getByRole('radio').first().waitFor()
+    await popup.close()
+  })
+
   test('while the server is away: the last tally with its time, a poll from its PDS, votes, and back', async () => {
     const unseen = await bob.makePoll('Never asked before?', ['Yes', 'No'])
     await bob.post('Another', unseen, 'card')
@@ -200,6 +237,8 @@ describe.skipIf(!tap)('the extension beside the page', () => {
       .getByText(/as of .*reconnecting/)
       .waitFor()
     await widget(page, poll).getByText('2 votes').waitFor()
+    // Her own vote, as her PDS has it.
+    await widget(page, poll).getByRole('radio', { name: 'Tea', checked: true }).waitFor()
     const other = widget(page, unseen)
     await other.getByText('Never asked before?').waitFor()
     await other.getByText('can’t be counted right now').waitFor()

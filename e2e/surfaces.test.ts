@@ -2,7 +2,7 @@
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
-import { startNetwork, type Account, type Network } from './network.ts'
+import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, signIn, widget } from './widget.ts'
 
@@ -20,16 +20,10 @@ describe.skipIf(!tap)('surfaces of bsky.app', () => {
   let opened: string
 
   beforeAll(async () => {
-    network = await startNetwork({
-      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
-      tap: JSON.parse(tap!) as string[],
-      say: () => {},
-      signal: stop.signal,
-    })
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob')
+    network = started.network
+    ;[alice, bob] = started.accounts
     await buildExtension(network)
-    ;[alice, bob] = (await Promise.all(
-      ['alice', 'bob'].map((name) => network.createAccount(`${name}.test`)),
-    )) as [Account, Account]
     poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
     others = await Promise.all(
       ['One?', 'Two?', 'Three?', 'Four?'].map((text) => bob.makePoll(text, ['Yes', 'No'])),

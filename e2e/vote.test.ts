@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { BrowserContext } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
-import { startNetwork, type Account, type Network } from './network.ts'
+import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { counts, option, showsCounts, signIn, widget } from './widget.ts'
 
@@ -28,16 +28,10 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
 
   beforeAll(async () => {
     mkdirSync(artifacts, { recursive: true })
-    network = await startNetwork({
-      ports: { plc: 0, pds: 0, tap: 0, server: 0 },
-      tap: JSON.parse(tap!) as string[],
-      say: () => {},
-      signal: stop.signal,
-    })
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob', 'carol')
+    network = started.network
+    ;[alice, bob, carol] = started.accounts
     await buildExtension(network)
-    ;[alice, bob, carol] = (await Promise.all(
-      ['alice', 'bob', 'carol'].map((name) => network.createAccount(`${name}.test`)),
-    )) as [Account, Account, Account]
     poll = await bob.makePoll('Tabs or spaces?', ['Tabs', 'Spaces', 'Both, in turns'])
     await bob.post('A question for everybody:', poll, 'card')
     hidden = await carol.makePoll('<img src=x onerror="document.title=1">', [

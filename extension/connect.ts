@@ -20,14 +20,19 @@ export function connectBackground(
   signal: AbortSignal,
 ): (message: ToBackground) => void {
   let port: Browser.runtime.Port | undefined
+  // A browser that starts may load pages before the background.
+  let heard = false
   const connect = () => {
     if (signal.aborted || port) return
     if (!browser.runtime?.id) return onInvalidated()
     port = browser.runtime.connect({ name: PORT })
-    port.onMessage.addListener(onMessage)
+    port.onMessage.addListener((message: ToContent) => {
+      heard = true
+      onMessage(message)
+    })
     port.onDisconnect.addListener(() => {
       port = undefined
-      if (wanted()) setTimeout(connect, RECONNECT)
+      if (!heard || wanted()) setTimeout(connect, RECONNECT)
     })
     onConnect()
   }

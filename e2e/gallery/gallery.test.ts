@@ -178,3 +178,28 @@ test('by keyboard: arrows move within the group, Tab leaves it, the focus can be
   await page.getByRole('radio', { name: 'Spaces 66% (3,977 votes)' }).press('Space')
   await page.getByRole('radio', { name: 'Spaces', checked: true }).waitFor()
 })
+
+test('changes are read out where somebody is, and nowhere else', async () => {
+  const status = page.getByRole('status')
+  /** Somebody else votes. */
+  const tally = (more: number) =>
+    page.evaluate((more) => {
+      const { tell, tabs, uri } = (globalThis as InPage).gallery
+      tell({ type: 'poll', uri, poll: { ...tabs, total: tabs.total + more }, tally: 'live' })
+    }, more)
+  await draw('results asked for', 'light')
+  await tally(1)
+  await page.getByText('5,993 votes').first().waitFor()
+  expect(await status.innerText()).toBe('')
+
+  await page.getByRole('radio', { name: 'Spaces' }).focus()
+  await page.evaluate(() => {
+    const { tell, alice, uri } = (globalThis as InPage).gallery
+    tell({ type: 'own', uri, voter: alice, option: 1 })
+  })
+  await status.getByText('You voted for Spaces. 5,993 votes. Tabs: 20%. Spaces: 66%').waitFor()
+  // Coalesced: the next ones wait for their turn.
+  for (let i = 2; i < 10; i++) await tally(i)
+  await page.getByText('6,001 votes').first().waitFor()
+  expect(await status.innerText()).toContain('5,993 votes')
+})

@@ -11,8 +11,8 @@ import ja from '@pollz/extension/public/_locales/ja/messages.json'
 
 const locales = { de, en, ja }
 
-const alice: PageAccount = { did: 'did:plc:aliceaaaaaaaaaaaaaaaaaaa', handle: 'alice.example' }
-const uri = 'at://did:plc:bobbbbbbbbbbbbbbbbbbbbbb/tech.waow.poll/3kabc'
+export const alice: PageAccount = { did: 'did:plc:aliceaaaaaaaaaaaaaaaaaaa', handle: 'alice.example' }
+export const uri = 'at://did:plc:bobbbbbbbbbbbbbbbbbbbbbb/tech.waow.poll/3kabc'
 const noon = Date.parse('2026-11-24T12:00:00Z')
 
 function poll(text: string, options: [string, number][], more: Partial<PollView> = {}): PollView {
@@ -31,7 +31,7 @@ function poll(text: string, options: [string, number][], more: Partial<PollView>
   }
 }
 
-const tabs = poll('Tabs or spaces?', [
+export const tabs = poll('Tabs or spaces?', [
   ['Tabs', 1204],
   ['Spaces', 3977],
   ['Whatever the formatter says', 811],
@@ -188,6 +188,13 @@ const settings: Record<string, Setting> = {
 
 export const names = Object.keys(settings)
 
+let drawn: PollModel | undefined
+
+/** Tells the model of the widget that is drawn something more. */
+export function tell(message: Exclude<ToContent, { type: 'settings' | 'connection' }>): void {
+  drawn!.receive(message)
+}
+
 /** Puts the widget in a state into the page, alone, as it stands in a post. */
 export function draw(name: string, theme: string): void {
   const setting = settings[name]!
@@ -202,6 +209,7 @@ export function draw(name: string, theme: string): void {
     linkTo: () => 'https://pollz.example/poll/bob.example/3kabc',
     profileOf: (it) => `https://bsky.app/profile/${it}`,
   })
+  drawn = model
   for (const message of setting.messages ?? []) model.receive(message as never)
   if (setting.offline) connection.value = { online: false, since: noon }
   setting.act?.(model)

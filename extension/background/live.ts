@@ -27,7 +27,7 @@ export class Live {
   #saving = false
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
-  #waiting = new Map<string, ((poll: PollView) => void)[]>()
+  #waiting = new Map<string, ((poll: PollView | undefined) => void)[]>()
 
   constructor(server: string, tabs: Tabs, repos: Repos, db: Promise<ServerDb>, signal: AbortSignal) {
     this.#server = server
@@ -44,7 +44,8 @@ export class Live {
   watch(port: Port, uri: string): void {
     this.#tabs.shown(port).add(uri)
     const poll = this.#polls.get(uri)
-    if (poll) port.postMessage({ type: 'poll', uri, poll, tally: this.online ? 'live' : { at: this.since } })
+    if (poll)
+      this.#tabs.post(port, { type: 'poll', uri, poll, tally: this.online ? 'live' : { at: this.since } })
     else void this.#remember(uri)
     this.#say({ type: 'watch', uris: [uri] })
     this.#connect()
@@ -66,10 +67,10 @@ export class Live {
     return this.#polls.get(uri)
   }
 
-  /** The poll behind a watched uri, as soon as the server has said what it is. */
-  poll(uri: string): Promise<PollView> {
+  /** The poll behind a watched uri, as soon as the server has said what it is; undefined: it can't be asked. */
+  poll(uri: string): Promise<PollView | undefined> {
     const known = this.#polls.get(uri)
-    if (known) return Promise.resolve(known)
+    if (known || this.online === false) return Promise.resolve(known)
     return new Promise((resolve) => {
       this.#waiting.set(uri, [...(this.#waiting.get(uri) ?? []), resolve])
     })
@@ -168,6 +169,8 @@ export class Live {
     this.since = Date.now()
     this.#tabs.broadcast(() => ({ type: 'connection', online, since: this.since }))
     if (online) return
+    for (const resolve of [...this.#waiting.values()].flat()) resolve(undefined)
+    this.#waiting.clear()
     for (const uri of this.#tabs.all()) if (!this.#polls.has(uri)) void this.#remember(uri)
   }
 

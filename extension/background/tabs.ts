@@ -37,17 +37,26 @@ export class Tabs {
 
   /** To the pages that show a poll. */
   send(message: ToContent & { uri: string }): void {
-    for (const [port, { uris }] of this.#pages) if (uris.has(message.uri)) port.postMessage(message)
+    for (const [port, { uris }] of this.#pages) if (uris.has(message.uri)) this.post(port, message)
   }
 
   /** To the pages of one tab that show a poll: what only they have asked for. */
   sendTab(tab: number | undefined, message: ToContent & { uri: string }): void {
     for (const [port, page] of this.#pages)
-      if (page.tab === tab && page.uris.has(message.uri)) port.postMessage(message)
+      if (page.tab === tab && page.uris.has(message.uri)) this.post(port, message)
   }
 
   /** @param make the message for one tab */
   broadcast(make: (tab: number | undefined) => ToContent): void {
-    for (const [port, { tab }] of this.#pages) port.postMessage(make(tab))
+    for (const [port, { tab }] of this.#pages) this.post(port, make(tab))
+  }
+
+  /** A page may be gone before its disconnection is heard of: then nobody else misses anything. */
+  post(port: Port, message: ToContent): void {
+    try {
+      port.postMessage(message)
+    } catch (error) {
+      console.debug('pollz: a page is gone', error)
+    }
   }
 }

@@ -96,7 +96,7 @@ export class Votes {
           }),
         )
       : undefined
-    port.postMessage({ type: 'voters', uri, votes, cursor: answer?.next })
+    this.#parts.tabs.post(port, { type: 'voters', uri, votes, cursor: answer?.next })
   }
 
   /** The server knows handles as far as tap has told it. */
@@ -187,8 +187,9 @@ export class Votes {
   /** The option that counts; without a server, that of the record which this extension would write. */
   async #ownOption(uri: string, did: string): Promise<number | null> {
     const { live, repos } = this.#parts
-    if (live.online !== false) return (await this.#ownVote((await live.poll(uri)).uri, did))?.option ?? null
-    const poll = await repos.canonical(uri)
+    const known = await live.poll(uri)
+    if (known && live.online !== false) return (await this.#ownVote(known.uri, did))?.option ?? null
+    const poll = known?.uri ?? (await repos.canonical(uri))
     const family = familyOf(poll)
     const rkey = voteRkey(poll)
     const found = (await repos.list(did, family.vote, 100)).find((it) => it.uri.endsWith(`/${rkey}`))

@@ -89,12 +89,12 @@ export default defineBackground(() => {
     const tab = isOwnPage(port.sender) ? undefined : port.sender?.tab?.id
     const added = running.then(({ store }) => {
       tabs.add(port, tab)
-      port.postMessage(settings(store, tab))
+      tabs.post(port, settings(store, tab))
       return running
     })
     void added.then(({ live }) => {
       if (live.online !== undefined)
-        port.postMessage({ type: 'connection', online: live.online, since: live.since })
+        tabs.post(port, { type: 'connection', online: live.online, since: live.since })
     })
     port.onMessage.addListener((message: ToBackground) => {
       void added.then(async () => (await running).receive(port, message))

@@ -5,6 +5,7 @@ import { ask } from '../connect.ts'
 import type { Settings } from '../messages.ts'
 import { useTexts } from '../widget/texts.ts'
 import { checkServer, originPattern, readHosts, readServer, type Wrong } from './check.ts'
+import { Switch } from './Switch.tsx'
 
 export function Options({ settings }: { settings: Settings }) {
   const { t } = useTexts()
@@ -42,24 +43,8 @@ export function Options({ settings }: { settings: Settings }) {
           outcome.value = await save()
         }}
       >
-        <label class="switch">
-          <input
-            type="checkbox"
-            role="switch"
-            checked={on.value}
-            onChange={(event) => (on.value = event.currentTarget.checked)}
-          />
-          {t('onEverywhere')}
-        </label>
-        <label class="switch">
-          <input
-            type="checkbox"
-            role="switch"
-            checked={resultsFirst.value}
-            onChange={(event) => (resultsFirst.value = event.currentTarget.checked)}
-          />
-          {t('resultsFirst')}
-        </label>
+        <Switch on={on} label={t('onEverywhere')} />
+        <Switch on={resultsFirst} label={t('resultsFirst')} />
         <label>
           {t('server')}
           <input

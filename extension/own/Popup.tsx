@@ -5,8 +5,10 @@ import { browser } from 'wxt/browser'
 import { ask } from '../connect.ts'
 import type { PageAccount, Reason, Requests, State } from '../messages.ts'
 import { connectPolls, type Polls } from '../polls.ts'
-import { reasonText } from '../widget/Notice.tsx'
+import { HandleInput, typedHandle } from '../widget/HandleInput.tsx'
+import { nameOf, reasonText } from '../widget/Notice.tsx'
 import { useTexts } from '../widget/texts.ts'
+import { Switch } from './Switch.tsx'
 import { Widget } from './Widget.tsx'
 
 const SITE = 'https://bsky.app'
@@ -27,18 +29,7 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
     <main>
       <h1>pollz</h1>
       {tab !== undefined && state.settings.on && (
-        <label class="switch">
-          <input
-            type="checkbox"
-            role="switch"
-            checked={on.value}
-            onChange={(event) => {
-              on.value = event.currentTarget.checked
-              void ask('page', { tab, on: on.value })
-            }}
-          />
-          {t('onThisPage')}
-        </label>
+        <Switch on={on} label={t('onThisPage')} onChange={() => void ask('page', { tab, on: on.value })} />
       )}
       <section>
         <h2>{t('accounts')}</h2>
@@ -54,12 +45,12 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
                   accounts.value = [account, ...accounts.value.filter((it) => it !== account)]
                 }}
               >
-                {nameOf(account)}
+                {nameOf(account.handle ?? account.did)}
               </button>
               <button
                 type="button"
                 class="plain"
-                aria-label={`${t('signOut')}: ${nameOf(account)}`}
+                aria-label={`${t('signOut')}: ${nameOf(account.handle ?? account.did)}`}
                 onClick={() => void signOut(account.did)}
               >
                 {t('signOut')}
@@ -79,8 +70,6 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
   )
 }
 
-const nameOf = ({ did, handle }: PageAccount) => (handle === undefined ? did : `@${handle}`)
-
 function SignIn() {
   const { t } = useTexts()
   const handle = useSignal('')
@@ -90,21 +79,12 @@ function SignIn() {
       class="row"
       onSubmit={async (event) => {
         event.preventDefault()
-        const identifier = handle.value.trim().replace(/^@/, '')
+        const identifier = typedHandle(handle)
         if (identifier === '') return
         failed.value = (await ask('signIn', { identifier })).failed
       }}
     >
-      <input
-        type="text"
-        aria-label={t('handle')}
-        placeholder="alice.bsky.social"
-        autocomplete="username"
-        autocapitalize="none"
-        spellcheck={false}
-        value={handle.value}
-        onInput={(event) => (handle.value = event.currentTarget.value)}
-      />
+      <HandleInput handle={handle} label={t('handle')} />
       <button type="submit">{t('signIn')}</button>
       {failed.value && (
         <p role="alert" class="bad">

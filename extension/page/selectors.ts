@@ -3,15 +3,18 @@
  * labels translated, so none of them is used but the one label that stays English.
  */
 
-/** What may be a post on any surface, innermost first by `closest`: feeds, threads, search, quotes inside others. */
-const POST = [
+const TESTED_POST = [
   // feeds, profiles, lists; in notifications without role, around a root as in search
   'div[data-testid^="feedItem-by-"]',
   // threads: replies and parents, and the opened post
   'div[data-testid^="postThreadItem-by-"]',
-  // search, hashtags, quotes of a post, saved posts: no test id; and quoted posts, labelled "Post by …"
-  'div[role="link"]',
 ].join(', ')
+
+/**
+ * What may be a post on any surface, innermost first by `closest`. Without a test id: in search, under hashtags, among
+ * quotes of a post and saved posts; and quoted posts, labelled "Post by …".
+ */
+const POST = `${TESTED_POST}, div[role="link"]`
 
 const QUOTE = '[aria-label^="Post by "]'
 /** A link to the post itself; links in texts have no tooltip. */
@@ -47,5 +50,5 @@ export function placeOf(anchor: HTMLAnchorElement): Place | undefined {
 
 /** Other things can be pressed too: feeds, lists, people. */
 function isPost(root: Element): boolean {
-  return root.hasAttribute('data-testid') || root.matches(QUOTE) || root.querySelector(PERMALINK) !== null
+  return root.matches(`${TESTED_POST}, ${QUOTE}`) || root.querySelector(PERMALINK) !== null
 }

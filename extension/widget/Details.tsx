@@ -1,6 +1,7 @@
 /** Who made the poll and when, who voted for what, and the poll's own page. */
 import type { PollView } from '@pollz/shared/wire'
 import type { PollModel } from './model.ts'
+import { nameOf } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
 export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
@@ -50,7 +51,7 @@ type PersonProps = { model: PollModel; did: string; handle: string | undefined }
 function Person({ model, did, handle }: PersonProps) {
   return (
     <a class="link" dir="auto" href={model.around.profileOf(handle ?? did)} target="_blank" rel="noopener">
-      {handle === undefined ? did : `@${handle}`}
+      {nameOf(handle ?? did)}
     </a>
   )
 }

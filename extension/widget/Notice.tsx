@@ -1,6 +1,7 @@
 /** What stands between a click and a vote: that votes are public, signing in, or a refusal. */
 import { useSignal } from '@preact/signals'
 import type { Reason } from '../messages.ts'
+import { HandleInput, typedHandle } from './HandleInput.tsx'
 import type { PollModel } from './model.ts'
 import { useTexts, type Texts } from './texts.ts'
 
@@ -14,7 +15,7 @@ export function Notice({ model }: { model: PollModel }) {
     case 'signingIn':
       return (
         <div class="notice" role="status">
-          <span>{t('signingIn', phase.as)}</span>
+          <span>{t('signingIn', nameOf(phase.as))}</span>
           <button type="button" class="link" onClick={() => model.dismiss()}>
             {t('cancel')}
           </button>
@@ -47,21 +48,13 @@ function WhoAreYou({ model, option }: { model: PollModel; option: number | null 
       class="notice"
       onSubmit={(event) => {
         event.preventDefault()
-        const typed = handle.value.trim().replace(/^@/, '')
+        const typed = typedHandle(handle)
         if (typed !== '') model.vote(option, typed)
       }}
     >
       <label>
         {t('voteAs')}
-        <input
-          type="text"
-          placeholder="alice.bsky.social"
-          autocomplete="username"
-          autocapitalize="none"
-          spellcheck={false}
-          value={handle.value}
-          onInput={(event) => (handle.value = event.currentTarget.value)}
-        />
+        <HandleInput handle={handle} />
       </label>
       <button type="submit" class="primary">
         {t('signIn')}
@@ -73,6 +66,9 @@ function WhoAreYou({ model, option }: { model: PollModel; option: number | null 
   )
 }
 
+/** @param person handle or DID */
+export const nameOf = (person: string) => (person.startsWith('did:') ? person : `@${person}`)
+
 export function reasonText(t: Texts['t'], reason: Reason): string {
   switch (reason.name) {
     case 'notFinished':
@@ -82,7 +78,7 @@ export function reasonText(t: Texts['t'], reason: Reason): string {
     case 'noScope':
       return t('reasonNoScope')
     case 'otherAccount':
-      return t('reasonOtherAccount', `@${reason.as}`)
+      return t('reasonOtherAccount', nameOf(reason.as))
     case 'unreachable':
       return t('reasonUnreachable')
     case 'refused':
