@@ -134,19 +134,21 @@ function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
         {model.ended.value && <span>{t('final')}</span>}
         {poll.edited && <span class="edited">{t('edited')}</span>}
       </span>
-      {!model.showsResults.value && stale !== 'unknown' && (
-        <button type="button" class="link" onClick={() => (model.asked.value = true)}>
-          {t('showResults')}
+      <span class="actions">
+        {!model.showsResults.value && stale !== 'unknown' && (
+          <button type="button" class="link" onClick={() => (model.asked.value = true)}>
+            {t('showResults')}
+          </button>
+        )}
+        {voted && !voting && !model.ended.value && (
+          <button type="button" class="link" onClick={() => model.vote(null)}>
+            {t('removeVote')}
+          </button>
+        )}
+        <button type="button" class="link" aria-expanded={details} onClick={() => model.toggleVoters()}>
+          {t('details')}
         </button>
-      )}
-      {voted && !voting && !model.ended.value && (
-        <button type="button" class="link" onClick={() => model.vote(null)}>
-          {t('removeVote')}
-        </button>
-      )}
-      <button type="button" class="link" aria-expanded={details} onClick={() => model.toggleVoters()}>
-        {t('details')}
-      </button>
+      </span>
     </div>
   )
 }
