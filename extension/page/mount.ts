@@ -87,10 +87,11 @@ export class Mounts {
     put(widget, place)
   }
 
-  #create(uri: string, options: number | undefined, { post, text }: Place): Widget {
+  #create(uri: string, options: number | undefined, { post, sample }: Place): Widget {
     const host = document.createElement('div')
     host.setAttribute(HOST, uri)
-    host.style.setProperty('--text-size', getComputedStyle(text ?? post).fontSize)
+    // People scale the text of posts; nothing else around it tells by how much.
+    if (sample) host.style.setProperty('--text-size', getComputedStyle(sample).fontSize)
     host.style.minHeight = HEIGHT_BEFORE
     for (const type of SWALLOWED) host.addEventListener(type, (event) => event.stopPropagation())
     const widget: Widget = { uri, options, post, host, card: undefined, end: undefined }

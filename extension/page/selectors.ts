@@ -35,6 +35,8 @@ export type Place = {
   /** the link's card; undefined: the link is in the text */
   card: HTMLElement | undefined
   text: Element | null
+  /** the post's own text, whose size its poll has; null: it has none */
+  sample: Element | null
 }
 
 /** @returns undefined: it is not in a post, and stays a link */
@@ -45,7 +47,7 @@ export function placeOf(anchor: HTMLAnchorElement): Place | undefined {
   if (!card && !text) return undefined
   const post = anchor.parentElement?.closest(POST)
   if (!post || !isPost(post)) return undefined
-  return { post, card, text }
+  return { post, card, text, sample: text ?? post.querySelector(POST_TEXT) }
 }
 
 /** Other things can be pressed too: feeds, lists, people. */
