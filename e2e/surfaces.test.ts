@@ -217,6 +217,8 @@ describe.skipIf(!tap)('surfaces of bsky.app', () => {
     expect(await voters.getByRole('link', { name: '@bob.test' }).getAttribute('href')).toBe(
       'https://bsky.app/profile/bob.test',
     )
+    // The poll's author, before the list.
+    expect(await shown.getByRole('link', { name: '@bob.test' }).count()).toBe(2)
     expect(await shown.getByRole('link', { name: 'The poll’s page' }).getAttribute('href')).toBe(
       alice.linkTo(poll),
     )

@@ -71,8 +71,14 @@ export type ToContent =
   /** A tab to sign in was opened. */
   | { type: 'signingIn'; uri: string; option: number | null; as: string }
   | { type: 'refused'; uri: string; option: number | null; reason: Reason }
-  /** `votes`: undefined where they can't be had. `cursor`: there are more from here. */
-  | { type: 'voters'; uri: string; votes: VoteView[] | undefined; cursor: string | undefined }
+  /** `votes`: undefined where they can't be had. `cursor`: there are more from here. `author`: handle of the poll's. */
+  | {
+      type: 'voters'
+      uri: string
+      votes: VoteView[] | undefined
+      cursor: string | undefined
+      author: string | undefined
+    }
   /** Whether tallies are live; if not, since when (ms since 1970). */
   | { type: 'connection'; online: boolean; since: number }
 

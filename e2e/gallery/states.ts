@@ -68,6 +68,7 @@ const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToContent 
   uri,
   votes,
   cursor,
+  author: undefined,
 })
 
 const settings: Record<string, Setting> = {

@@ -86,6 +86,7 @@ export class Votes {
 
   /** A page of a poll's voters. */
   async showVoters(port: Port, uri: string, cursor: string | undefined): Promise<void> {
+    const { live, repos, tabs } = this.#parts
     const query = new URLSearchParams({ limit: String(VOTERS), ...(cursor === undefined ? {} : { cursor }) })
     const answer = await this.#ask(`${pollPath(uri)}/votes?${query}`).catch(() => undefined)
     const votes = Array.isArray(answer?.body)
@@ -96,7 +97,9 @@ export class Votes {
           }),
         )
       : undefined
-    this.#parts.tabs.post(port, { type: 'voters', uri, votes, cursor: answer?.next })
+    const poll = live.known(uri)
+    const author = poll && (poll.handle ?? (await repos.handleOf(poll.repo)))
+    tabs.post(port, { type: 'voters', uri, votes, cursor: answer?.next, author })
   }
 
   /** The server knows handles as far as tap has told it. */

@@ -8,12 +8,12 @@ export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
   const { t, date } = useTexts()
   const voters = model.voters.value
   if (!voters) return null
-  const { votes, cursor, state } = voters
+  const { votes, cursor, author, state } = voters
   const own = model.own.value?.voter.did
   return (
     <div class="details">
       <p class="facts">
-        <Person model={model} did={poll.repo} handle={poll.handle} />
+        <Person model={model} did={poll.repo} handle={poll.handle ?? author} />
         <time dateTime={poll.createdAt}>{date(poll.createdAt)}</time>
         <a class="link" href={model.around.linkTo(poll.uri)} target="_blank" rel="noopener">
           {t('pollPage')}

@@ -26,7 +26,13 @@ export type Surroundings = {
 }
 
 /** Who voted for what, as far as it was asked for. */
-export type Voters = { votes: VoteView[]; cursor: string | undefined; state: 'loading' | 'there' | 'failed' }
+export type Voters = {
+  votes: VoteView[]
+  cursor: string | undefined
+  /** handle of the poll's author */
+  author: string | undefined
+  state: 'loading' | 'there' | 'failed'
+}
 
 /** Fewer or more than this many options: the skeleton has another height than the poll, and the page jumps. */
 const LIKELY_OPTIONS = 3
@@ -173,7 +179,7 @@ export class PollModel {
     }
     // They give the results away.
     this.asked.value = true
-    this.voters.value = { votes: [], cursor: undefined, state: 'loading' }
+    this.voters.value = { votes: [], cursor: undefined, author: undefined, state: 'loading' }
     this.moreVoters()
   }
 
@@ -213,10 +219,10 @@ export class PollModel {
       case 'voters': {
         const before = this.voters.value
         if (before?.state !== 'loading') return
-        const { votes, cursor } = message
+        const { votes, cursor, author } = message
         this.voters.value = votes
-          ? { votes: [...before.votes, ...votes], cursor, state: 'there' }
-          : { ...before, state: 'failed' }
+          ? { votes: [...before.votes, ...votes], cursor, author, state: 'there' }
+          : { ...before, author, state: 'failed' }
         return
       }
       default:
