@@ -149,8 +149,9 @@ export class Votes {
       if (!(await accounts.isSignedIn(did))) return false
       throw error
     }
-    tabs.send({ type: 'own', uri, voter: await accounts.used(did), option })
+    tabs.send({ type: 'own', uri, voter: { did }, option })
     voted()
+    await accounts.used(did)
     return true
   }
 
