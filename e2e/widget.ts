@@ -26,14 +26,9 @@ export const counts = async (page: Page, uri: string): Promise<number[]> =>
   (await widget(page, uri).locator('.count').allTextContents()).map(Number)
 
 /** Signs in on the PDS's own pages, in the tab that a click opens. */
-export async function signIn(
-  context: BrowserContext,
-  page: Page,
-  click: () => Promise<void>,
-  password = PASSWORD,
-): Promise<void> {
+export async function signIn(context: BrowserContext, page: Page, click: () => Promise<void>): Promise<void> {
   const [authorize] = await Promise.all([context.waitForEvent('page'), click()])
-  await authorize.getByLabel('Password', { exact: true }).fill(password)
+  await authorize.getByLabel('Password', { exact: true }).fill(PASSWORD)
   await authorize.getByRole('button', { name: 'Sign in' }).click()
   await Promise.all([
     authorize.waitForEvent('close'),

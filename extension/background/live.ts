@@ -55,7 +55,7 @@ export class Live {
     this.#tabs.shown(port).delete(uri)
     if (this.#tabs.shows(uri)) return
     this.#say({ type: 'unwatch', uris: [uri] })
-    if (this.#polls.has(uri) && !this.#unsaved.has(uri)) this.#polls.delete(uri)
+    if (!this.#unsaved.has(uri)) this.#polls.delete(uri)
     setTimeout(() => this.#rest(), LINGER)
   }
 

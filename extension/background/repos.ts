@@ -47,9 +47,8 @@ export class Repos {
   async readPoll(uri: string): Promise<ReadPoll> {
     const [, , repo, collection, rkey] = uri.split('/') as [string, string, string, string, string]
     try {
-      const { did, handle, pds } = await this.resolve(repo)
-      const { data } = await new Agent(pds).com.atproto.repo.getRecord({ repo: did, collection, rkey })
-      const read = familyOfPoll.get(collection)?.readPoll(data.value)
+      const { did, handle } = await this.resolve(repo)
+      const read = familyOfPoll.get(collection)?.readPoll(await this.read(did, collection, rkey))
       if (!read?.ok) return { ok: false, error: 'PollNotFound' }
       const { text, options, createdAt, endsAt } = read.value
       return {
@@ -68,9 +67,20 @@ export class Repos {
           version: 0,
         },
       }
+    } catch {
+      return { ok: false, error: 'Unreachable' }
+    }
+  }
+
+  /** @returns undefined: there is no such record @throws where nobody can say */
+  async read(did: string, collection: string, rkey: string): Promise<unknown> {
+    const { pds } = await this.resolve(did)
+    try {
+      const { data } = await new Agent(pds).com.atproto.repo.getRecord({ repo: did, collection, rkey })
+      return data.value
     } catch (error) {
-      const gone = error instanceof ComAtprotoRepoGetRecord.RecordNotFoundError
-      return { ok: false, error: gone ? 'PollNotFound' : 'Unreachable' }
+      if (error instanceof ComAtprotoRepoGetRecord.RecordNotFoundError) return undefined
+      throw error
     }
   }
 

@@ -1,5 +1,5 @@
 /** Votes: written to the voter's own PDS, then announced to the server (design section 4). */
-import { familyOfPoll, home } from '@pollz/shared/families'
+import { families, familyOfPoll, home } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import { apiError, pollView, voteView, type VoteView } from '@pollz/shared/wire'
 import { XRPCError, type Agent } from '@atproto/api'
@@ -114,7 +114,7 @@ export class Votes {
     const { repos } = this.#parts
     try {
       const votes = await Promise.all(
-        [...familyOfPoll.values()].map(async ({ vote, readVote }) =>
+        families.map(async ({ vote, readVote }) =>
           (await repos.list(did, vote, MINE)).flatMap(({ value }) => {
             const read = readVote(value)
             return read.ok ? [read.value] : []
@@ -195,10 +195,8 @@ export class Votes {
     if (known && live.online !== false) return (await this.#ownVote(known.uri, did))?.option ?? null
     const poll = known?.uri ?? (await repos.canonical(uri))
     const family = familyOf(poll)
-    const rkey = voteRkey(poll)
-    const found = (await repos.list(did, family.vote, 100)).find((it) => it.uri.endsWith(`/${rkey}`))
-    const read = found && family.readVote(found.value)
-    return read?.ok ? read.value.option : null
+    const read = family.readVote(await repos.read(did, family.vote, voteRkey(poll)))
+    return read.ok ? read.value.option : null
   }
 
   /** The vote that counts now, as the server knows it; null: none. @throws where the server can't be asked */

@@ -1,7 +1,7 @@
 /** Reads changes out to people who use a screen reader: politely, seldom, and only where they are. */
 import type { PollView } from '@pollz/shared/wire'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { PollModel } from './model.ts'
+import { shareOf, type PollModel } from './model.ts'
 import { useTexts } from './texts.ts'
 
 /** Tallies are read out at most this often, in ms. */
@@ -10,8 +10,8 @@ const EVERY = 10_000
 export function Announcer({ model, poll }: { model: PollModel; poll: PollView }) {
   const { t, votes, percent } = useTexts()
   const [text, setText] = useState('')
-  const last = useRef({ at: 0, own: model.own.value?.option ?? null, total: poll.total })
-  const own = model.own.value?.option ?? null
+  const own = model.ownOption.value
+  const last = useRef({ at: 0, own, total: poll.total })
   const attended = model.attended.value
   const results = model.showsResults.value
 
@@ -24,9 +24,7 @@ export function Announcer({ model, poll }: { model: PollModel; poll: PollView })
     if (before.own === own && before.total === poll.total) return undefined
     const say = () => {
       last.current = { at: Date.now(), own, total: poll.total }
-      const tally = poll.options.map(
-        ({ text, count }) => `${text}: ${percent(poll.total === 0 ? 0 : count / poll.total)}`,
-      )
+      const tally = poll.options.map(({ text, count }) => `${text}: ${percent(shareOf(poll, count))}`)
       setText(
         [
           ...(own !== before.own

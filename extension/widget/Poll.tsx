@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals'
 import { useId } from 'preact/hooks'
 import { Announcer } from './Announcer.tsx'
 import { Details } from './Details.tsx'
-import { isGone, type PollModel } from './model.ts'
+import { isGone, shareOf, type PollModel } from './model.ts'
 import { Notice } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
@@ -76,7 +76,7 @@ function Options({ model, poll }: { model: PollModel; poll: PollView }) {
             <Option
               text={text}
               count={count}
-              share={poll.total === 0 ? 0 : count / poll.total}
+              share={shareOf(poll, count)}
               chosen={chosen === i}
               results={model.showsResults.value}
             />
@@ -120,7 +120,6 @@ function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
   const { t, votes, time } = useTexts()
   const voting = model.phase.value.name === 'voting'
   const stale = model.stale.value
-  const voted = (model.own.value?.option ?? null) !== null
   const details = model.voters.value !== undefined
   return (
     <div class="footer">
@@ -140,7 +139,7 @@ function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
             {t('showResults')}
           </button>
         )}
-        {voted && !voting && !model.ended.value && (
+        {model.ownOption.value !== null && !voting && !model.ended.value && (
           <button type="button" class="link" onClick={() => model.vote(null)}>
             {t('removeVote')}
           </button>

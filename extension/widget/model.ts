@@ -40,6 +40,9 @@ const LIKELY_OPTIONS = 3
 /** There is no such poll, and not only no answer. */
 export const isGone = (error: string) => ['PollNotFound', 'RepoNotFound', 'RepoInactive'].includes(error)
 
+/** Of all votes, from 0 to 1. */
+export const shareOf = ({ total }: PollView, count: number) => (total === 0 ? 0 : count / total)
+
 export class PollModel {
   readonly uri: string
   readonly around: Surroundings
@@ -50,6 +53,7 @@ export class PollModel {
   readonly phase = signal<Phase>({ name: 'idle' })
   /** The vote that is known to count, and whose it is. */
   readonly own = signal<{ voter: PageAccount; option: number | null } | undefined>(undefined)
+  readonly ownOption = computed(() => this.own.value?.option ?? null)
   /** Somebody has asked to see the results. */
   readonly asked = signal(false)
   /** Shown while it is there. */
@@ -73,7 +77,7 @@ export class PollModel {
   /** The option to mark: what was just clicked, or the vote that counts. */
   readonly chosen = computed((): number | null => {
     const phase = this.phase.value
-    return phase.name === 'voting' ? phase.option : (this.own.value?.option ?? null)
+    return phase.name === 'voting' ? phase.option : this.ownOption.value
   })
   readonly showsResults = computed(
     () =>
@@ -84,7 +88,7 @@ export class PollModel {
   readonly shown = computed(() => {
     const poll = this.poll.value
     const phase = this.phase.value
-    const own = this.own.value?.option ?? null
+    const own = this.ownOption.value
     if (!poll || phase.name !== 'voting' || phase.option === own) return poll
     const change = (i: number) => Number(i === phase.option) - Number(i === own)
     const options = poll.options.map(({ text, count }, i) => ({
