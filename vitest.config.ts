@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{shared,server,extension,tap,scripts}/**/*.test.{ts,tsx}'],
+          include: ['{shared,widget,client,extension,site,server,tap,scripts}/**/*.test.{ts,tsx}'],
         },
         oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
       },

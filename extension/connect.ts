@@ -1,22 +1,27 @@
 /** The way to the background: a port, opened again whenever the browser has let the background sleep, and requests. */
 import { browser, type Browser } from 'wxt/browser'
-import { KEEPALIVE, PORT, type Ask, type Requests, type ToBackground, type ToContent } from './messages.ts'
+import type { ToBackground, ToContent } from '@pollz/widget/messages'
+import type { Connection } from '@pollz/widget/polls'
+import { createTexts } from '@pollz/widget/texts'
+import { KEEPALIVE, PORT, type Ask, type Requests } from './requests.ts'
 
 const RECONNECT = 250
 
-export type Connection = {
-  /** Whether something is to be heard: if not, the background may sleep. */
-  wanted: () => boolean
-  onMessage: (message: ToContent) => void
-  /** On each new connection: the background has forgotten everything. */
-  onConnect: () => void
-  /** The extension was updated or removed: this script is a remainder of it. */
-  onInvalidated: () => void
-}
+/** The texts of this browser's language. */
+export const browserTexts = () =>
+  createTexts(
+    // WXT's own types know only files that are in its public folder.
+    (key, values) => browser.i18n.getMessage(key as Parameters<typeof browser.i18n.getMessage>[0], values),
+    browser.i18n.getUILanguage(),
+  )
 
-/** @returns what sends a message */
+/**
+ * @param onInvalidated the extension was updated or removed: this script is a remainder of it
+ * @returns what sends a message
+ */
 export function connectBackground(
-  { wanted, onMessage, onConnect, onInvalidated }: Connection,
+  { wanted, onMessage, onConnect }: Connection,
+  onInvalidated: () => void,
   signal: AbortSignal,
 ): (message: ToBackground) => void {
   let port: Browser.runtime.Port | undefined

@@ -1,5 +1,5 @@
 /** Where a build points to unless its environment says otherwise, and what nobody has set yet. */
-import type { Settings } from './messages.ts'
+import type { Settings } from './requests.ts'
 
 export const DEFAULT_SERVER_URL = 'https://pollz.fly.dev'
 

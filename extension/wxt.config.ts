@@ -1,7 +1,10 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { defineConfig } from 'wxt'
 import pkg from './package.json' with { type: 'json' }
 import { DEFAULT_SERVER_URL } from './settings.ts'
 
+const locales = join(import.meta.dirname, '../widget/locales')
 const server = new URL(process.env['WXT_SERVER_URL'] ?? DEFAULT_SERVER_URL)
 
 export default defineConfig({
@@ -21,6 +24,16 @@ export default defineConfig({
       '**/.output/**',
       '**/*.log',
     ],
+  },
+  hooks: {
+    // The words are the widget's, which the server's pages show too; browsers look for them here.
+    'build:publicAssets': (_, files) => {
+      for (const language of readdirSync(locales))
+        files.push({
+          absoluteSrc: join(locales, language, 'messages.json'),
+          relativeDest: `_locales/${language}/messages.json`,
+        })
+    },
   },
   vite: () => ({ oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } } }),
   manifest: ({ browser }) => ({
@@ -51,6 +64,6 @@ export default defineConfig({
               }
             : {}),
         }
-      : { minimum_chrome_version: '120' }),
+      : { minimum_chrome_version: '123' }),
   }),
 })

@@ -1,13 +1,13 @@
 /** Runs in the page: the real widget in every state that it has, on models that were told what leads there. */
 import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
-import type { PageAccount, ToContent } from '@pollz/extension/messages'
-import { drawPoll } from '@pollz/extension/widget/draw'
-import { PollModel } from '@pollz/extension/widget/model'
-import { createTexts, type Key } from '@pollz/extension/widget/texts'
-import de from '@pollz/extension/public/_locales/de/messages.json'
-import en from '@pollz/extension/public/_locales/en/messages.json'
-import ja from '@pollz/extension/public/_locales/ja/messages.json'
+import type { Act, ActMessage, PageAccount, PollMessage, ToContent } from '@pollz/widget/messages'
+import { drawPoll } from '@pollz/widget/draw.tsx'
+import { PollModel } from '@pollz/widget/model'
+import { createTexts, type Key } from '@pollz/widget/texts'
+import de from '@pollz/widget/locales/de/messages.json'
+import en from '@pollz/widget/locales/en/messages.json'
+import ja from '@pollz/widget/locales/ja/messages.json'
 
 const locales = { de, en, ja }
 
@@ -49,10 +49,10 @@ type Setting = {
 
 const shown = (it: PollView): ToContent => ({ type: 'poll', uri, poll: it, tally: 'live' })
 const own = (option: number | null): ToContent => ({ type: 'own', uri, voter: alice, option })
+const vote: Act = { type: 'vote', uri, option: 1 }
 const refused = (reason: (ToContent & { type: 'refused' })['reason']): ToContent => ({
   type: 'refused',
-  uri,
-  option: 1,
+  act: vote,
   reason,
 })
 const missing = (error: string): ToContent => ({ type: 'missing', uri, error })
@@ -100,8 +100,8 @@ const settings: Record<string, Setting> = {
     messages: [{ type: 'poll', uri, poll: { ...tabs, total: 0 }, tally: 'unknown' }],
     offline: true,
   },
-  'signing in': { messages: [shown(tabs), { type: 'signingIn', uri, option: 1, as: 'alice.example' }] },
-  'nobody logged in': { messages: [shown(tabs), { type: 'whoAreYou', uri, option: 1 }], loggedOut: true },
+  'signing in': { messages: [shown(tabs), { type: 'signingIn', act: vote, as: 'alice.example' }] },
+  'nobody logged in': { messages: [shown(tabs), { type: 'whoAreYou', act: vote }], loggedOut: true },
   refused: { messages: [shown(tabs), refused({ name: 'refused', detail: 'Account is deactivated' })] },
   'another account than the page’s': {
     messages: [shown(tabs), refused({ name: 'otherAccount', as: 'carol.example' })],
@@ -192,7 +192,7 @@ export const names = Object.keys(settings)
 let drawn: PollModel | undefined
 
 /** Tells the model of the widget that is drawn something more. */
-export function tell(message: Exclude<ToContent, { type: 'settings' | 'connection' }>): void {
+export function tell(message: PollMessage | ActMessage): void {
   drawn!.receive(message)
 }
 

@@ -1,15 +1,17 @@
 import { defineBackground } from 'wxt/utils/define-background'
 import { browser, type Browser } from 'wxt/browser'
 import { pollHosts } from '@pollz/shared/families'
-import { PORT, type Ask, type Requests, type ToBackground, type ToContent } from '../messages.ts'
-import { createParts } from '../background/parts.ts'
-import { SettingsStore } from '../background/storage.ts'
-import { Tabs } from '../background/tabs.ts'
-import { reasonOf } from '../background/votes.ts'
+import { reasonOf } from '@pollz/client/acts'
+import { Pages } from '@pollz/client/pages'
+import { createParts } from '@pollz/client/parts'
+import type { ToBackground, ToContent } from '@pollz/widget/messages'
+import { SettingsStore } from '../background/settings.ts'
+import { closed, navigated, openInTab } from '../background/signin.ts'
+import { PORT, type Ask, type Requests } from '../requests.ts'
 import { defaults, network } from '../settings.ts'
 
 export default defineBackground(() => {
-  const tabs = new Tabs()
+  const pages = new Pages()
   let stop = new AbortController()
 
   async function start() {
@@ -19,16 +21,19 @@ export default defineBackground(() => {
 
   function startParts(store: SettingsStore) {
     const voted = () => {
-      if (!store.hasVoted) void store.voted().then(() => tabs.broadcast((tab) => settings(store, tab)))
+      if (!store.hasVoted) void store.voted().then(() => pages.broadcast((tab) => settings(store, tab)))
     }
-    return createParts(store.settings.server, network, tabs, voted, stop.signal)
+    return createParts(store.settings.server, network, pages, openInTab, voted, stop.signal)
   }
 
+  const hostsOf = ({ settings: { server, hosts } }: SettingsStore) =>
+    pollHosts(server, ...hosts.map((host) => `https://${host}`))
+
   function settings(store: SettingsStore, tab: number | undefined): ToContent {
-    const { server, hosts, resultsFirst } = store.settings
+    const { server, resultsFirst } = store.settings
     return {
       type: 'settings',
-      hosts: pollHosts(server, ...hosts.map((host) => `https://${host}`)),
+      hosts: hostsOf(store),
       server,
       // The extension's own pages show polls while others don't.
       on: tab === undefined || store.isOn(tab),
@@ -41,7 +46,7 @@ export default defineBackground(() => {
 
   async function answer<T extends keyof Requests>(ask: Ask & { type: T }): Promise<Requests[T]['answer']>
   async function answer(ask: Ask): Promise<Requests[keyof Requests]['answer']> {
-    const { store, accounts, votes } = await running
+    const { store, accounts, authored } = await running
     switch (ask.type) {
       case 'state':
         return {
@@ -50,7 +55,7 @@ export default defineBackground(() => {
           pageOn: store.isOn(ask.tab),
         }
       case 'signIn': {
-        const intent = { uri: undefined, option: null, voter: undefined, tab: undefined }
+        const intent = { act: { type: 'signIn' }, voter: undefined, page: undefined } as const
         return accounts.signIn(ask.identifier, intent).then(
           () => ({}),
           (error: unknown) => ({ failed: reasonOf(error) }),
@@ -61,7 +66,7 @@ export default defineBackground(() => {
         await accounts.signOut(ask.did).catch(() => {})
         return {}
       case 'mine':
-        return votes.mine(ask.did)
+        return authored.mine(ask.did, hostsOf(store)).catch((error: unknown) => ({ failed: reasonOf(error) }))
       case 'save': {
         const before = store.settings.server
         await store.save(ask.settings)
@@ -70,12 +75,12 @@ export default defineBackground(() => {
           stop = new AbortController()
           running = Promise.resolve({ store, ...startParts(store) })
         }
-        tabs.broadcast((tab) => settings(store, tab))
+        pages.broadcast((tab) => settings(store, tab))
         return {}
       }
       case 'page':
         await store.setTab(ask.tab, ask.on)
-        tabs.broadcast((tab) => settings(store, tab))
+        pages.broadcast((tab) => settings(store, tab))
         return {}
       default:
         return ask satisfies never
@@ -88,13 +93,13 @@ export default defineBackground(() => {
     // A page of the extension's own that is open in a tab is none of bsky.app's.
     const tab = isOwnPage(port.sender) ? undefined : port.sender?.tab?.id
     const added = running.then(({ store }) => {
-      tabs.add(port, tab)
-      tabs.post(port, settings(store, tab))
+      pages.add(port, tab)
+      pages.post(port, settings(store, tab))
       return running
     })
     void added.then(({ live }) => {
       if (live.online !== undefined)
-        tabs.post(port, { type: 'connection', online: live.online, since: live.since })
+        pages.post(port, { type: 'connection', online: live.online, since: live.since })
     })
     port.onMessage.addListener((message: ToBackground) => {
       void added.then(async () => (await running).receive(port, message))
@@ -102,7 +107,7 @@ export default defineBackground(() => {
     port.onDisconnect.addListener(() => {
       void added.then(async () => {
         ;(await running).live.forget(port)
-        tabs.remove(port)
+        pages.remove(port)
       })
     })
   })
@@ -112,10 +117,10 @@ export default defineBackground(() => {
     return true
   })
   browser.tabs.onUpdated.addListener((tab, { url }) => {
-    if (url !== undefined) void running.then(({ accounts }) => accounts.navigated(tab, url))
+    if (url !== undefined) void running.then((parts) => navigated(parts, tab, url))
   })
   browser.tabs.onRemoved.addListener((tab) => {
-    void running.then(({ accounts, store }) => Promise.all([accounts.closed(tab), store.setTab(tab, true)]))
+    void running.then((parts) => Promise.all([closed(parts, tab), parts.store.setTab(tab, true)]))
   })
   browser.runtime.onStartup.addListener(() => void running.then(({ store }) => store.forgetTabs()))
 })

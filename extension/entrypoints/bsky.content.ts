@@ -1,11 +1,13 @@
 import { defineContentScript } from 'wxt/utils/define-content-script'
 import { effect } from '@preact/signals'
+import { drawComposerButton, drawEditor, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
+import { connectPolls, type PageSettings } from '@pollz/widget/polls'
+import { browserTexts, connectBackground } from '../connect.ts'
 import { account, followAccount, lookAtAccount } from '../page/account.ts'
-import { findPollLinks } from '../page/finder.ts'
+import { followComposers } from '../page/composer.ts'
+import { findInPage } from '../page/finder.ts'
 import { followTheme, theme } from '../page/theme.ts'
 import { Mounts } from '../page/mount.ts'
-import { browserTexts, connectPolls, type PageSettings } from '../polls.ts'
-import { drawPoll } from '../widget/draw.tsx'
 
 export default defineContentScript({
   matches: ['https://bsky.app/*'],
@@ -18,6 +20,7 @@ export default defineContentScript({
     let stop = new AbortController()
 
     const polls = connectPolls(
+      (connection) => connectBackground(connection, () => ctx.notifyInvalidated(), ctx.signal),
       account,
       location.origin,
       (settings) => {
@@ -28,26 +31,25 @@ export default defineContentScript({
         polls.clear()
         if (settings.on) show(settings, AbortSignal.any([ctx.signal, stop.signal]))
       },
-      () => ctx.notifyInvalidated(),
       ctx.signal,
     )
 
     function show({ hosts }: PageSettings, signal: AbortSignal): void {
       followTheme(signal)
       followAccount(signal)
+      /** In the page's theme, for the account that the page has when something is done. */
+      const draw = (root: ShadowRoot, end: () => void) => {
+        const endTheme = effect(() => root.host.setAttribute('data-theme', theme.value))
+        for (const type of ['pointerdown', 'keydown'])
+          root.addEventListener(type, lookAtAccount, { capture: true, signal })
+        return () => {
+          endTheme()
+          end()
+        }
+      }
       const mounts = new Mounts(
         {
-          draw: (root, uri, options) => {
-            const end = drawPoll(root, polls.model(uri, options), texts)
-            const endTheme = effect(() => root.host.setAttribute('data-theme', theme.value))
-            // A vote is cast with the account that the page has now.
-            for (const type of ['pointerdown', 'keydown'])
-              root.addEventListener(type, lookAtAccount, { capture: true, signal })
-            return () => {
-              endTheme()
-              end()
-            }
-          },
+          draw: (root, uri, options) => draw(root, drawPoll(root, polls.model(uri, options), texts)),
           visible: (uri, host, visible) => {
             // A switch of accounts draws everything anew.
             lookAtAccount()
@@ -56,7 +58,16 @@ export default defineContentScript({
         },
         signal,
       )
-      findPollLinks(hosts, (anchor, uri) => mounts.link(anchor, uri), signal)
+      const composers = followComposers(
+        {
+          write: (done) => polls.write((_, link) => done(link)),
+          drawButton: (root, onClick) => draw(root, drawComposerButton(root, texts, onClick)),
+          drawEditor: (root, model, onCancel) => draw(root, drawEditor(root, model, texts, onCancel)),
+          drawLink: (root, link, onClose) => draw(root, drawLink(root, link, texts, onClose)),
+        },
+        signal,
+      )
+      findInPage(hosts, (anchor, uri) => mounts.link(anchor, uri), composers, signal)
     }
   },
 })

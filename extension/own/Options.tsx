@@ -1,9 +1,9 @@
 /** What somebody can set; checked when it is saved. */
 import { useSignal } from '@preact/signals'
+import { useTexts } from '@pollz/widget/texts'
 import { browser } from 'wxt/browser'
 import { ask } from '../connect.ts'
-import type { Settings } from '../messages.ts'
-import { useTexts } from '../widget/texts.ts'
+import type { Settings } from '../requests.ts'
 import { checkServer, originPattern, readHosts, readServer, type Wrong } from './check.ts'
 import { Switch } from './Switch.tsx'
 

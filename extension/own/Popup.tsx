@@ -1,17 +1,17 @@
-/** Who is signed in, what they voted on and made lately, and a switch for the page below. */
+/** Who is signed in, what they voted on and made lately, a way to a new poll, and a switch for the page below. */
+import { HandleInput, typedHandle } from '@pollz/widget/HandleInput.tsx'
+import { nameOf, reasonText } from '@pollz/widget/Notice.tsx'
+import type { PageAccount, Reason } from '@pollz/widget/messages'
+import { connectPolls, type Polls } from '@pollz/widget/polls'
+import { useTexts } from '@pollz/widget/texts'
 import { signal as createSignal, useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { browser } from 'wxt/browser'
-import { ask } from '../connect.ts'
-import type { PageAccount, Reason, Requests, State } from '../messages.ts'
-import { connectPolls, type Polls } from '../polls.ts'
-import { HandleInput, typedHandle } from '../widget/HandleInput.tsx'
-import { nameOf, reasonText } from '../widget/Notice.tsx'
-import { useTexts } from '../widget/texts.ts'
+import { ask, connectBackground } from '../connect.ts'
+import type { Requests, State } from '../requests.ts'
+import { composeUrl, openTab, SITE } from './compose.ts'
 import { Switch } from './Switch.tsx'
 import { Widget } from './Widget.tsx'
-
-const SITE = 'https://bsky.app'
 
 /** @param tab the page that the popup was opened on */
 export function Popup({ state, tab }: { state: State; tab: number | undefined }) {
@@ -24,6 +24,10 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
     await ask('signOut', { did })
     accounts.value = accounts.value.filter((it) => it.did !== did)
   }
+  const newPoll = () => {
+    const query = chosen ? `?${new URLSearchParams({ did: chosen.did })}` : ''
+    void openTab(browser.runtime.getURL(`/new.html${query}` as '/new.html'))
+  }
 
   return (
     <main>
@@ -31,6 +35,11 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
       {tab !== undefined && state.settings.on && (
         <Switch on={on} label={t('onThisPage')} onChange={() => void ask('page', { tab, on: on.value })} />
       )}
+      <p class="row">
+        <button type="button" onClick={newPoll}>
+          {t('newPoll')}
+        </button>
+      </p>
       <section>
         <h2>{t('accounts')}</h2>
         {accounts.value.length === 0 && <p>{t('noAccounts')}</p>}
@@ -103,9 +112,9 @@ function Mine({ account }: { account: PageAccount }) {
   const polls = useMemo(
     () =>
       connectPolls(
+        (connection) => connectBackground(connection, () => {}, stop.signal),
         createSignal<PageAccount | undefined>(account),
         SITE,
-        () => {},
         () => {},
         stop.signal,
       ),
@@ -123,23 +132,49 @@ function Mine({ account }: { account: PageAccount }) {
         {t('listFailed', reasonText(t, mine.value.failed))}
       </p>
     )
+  const { made, votedOn } = mine.value
   return (
     <>
-      <List title={t('votedOn')} uris={mine.value.votedOn} polls={polls} />
-      <List title={t('made')} uris={mine.value.made} polls={polls} />
+      <section>
+        <h2>{t('made')}</h2>
+        {made.length === 0 && <p>{t('none')}</p>}
+        {made.map(({ uri, options, posted }) => (
+          <div key={uri}>
+            <Widget model={polls.model(uri, options)} />
+            <NotPosted model={polls.model(uri)} posted={posted} link={() => polls.linkTo(uri, options)} />
+          </div>
+        ))}
+      </section>
+      <section>
+        <h2>{t('votedOn')}</h2>
+        {votedOn.length === 0 && <p>{t('none')}</p>}
+        {votedOn.map((uri) => (
+          <Widget key={uri} model={polls.model(uri)} />
+        ))}
+      </section>
     </>
   )
 }
 
-function List({ title, uris, polls }: { title: string; uris: string[]; polls: Polls }) {
+type NotPostedProps = {
+  model: ReturnType<Polls['model']>
+  posted: boolean | undefined
+  link: () => string
+}
+
+/** Below a poll that was made but never posted. */
+function NotPosted({ model, posted, link }: NotPostedProps) {
   const { t } = useTexts()
+  if (posted !== false || model.missing.value !== undefined) return null
   return (
-    <section>
-      <h2>{title}</h2>
-      {uris.length === 0 && <p>{t('none')}</p>}
-      {uris.map((uri) => (
-        <Widget key={uri} model={polls.model(uri)} />
-      ))}
-    </section>
+    <p class="row unposted">
+      <span>{t('notPosted')}</span>
+      <button type="button" class="plain" onClick={() => void openTab(composeUrl(link()))}>
+        {t('post')}
+      </button>
+      <button type="button" class="plain bad" onClick={() => (model.managing.value = 'deleting')}>
+        {t('delete')}
+      </button>
+    </p>
   )
 }

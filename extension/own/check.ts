@@ -1,5 +1,5 @@
 /** What somebody typed into the options, read or refused. */
-import type { Key } from '../widget/texts.ts'
+import type { Key } from '@pollz/widget/texts'
 import { isLoopback } from '@pollz/shared/links'
 
 /** `[key, ...substitutions]` of the text that says what is wrong. */

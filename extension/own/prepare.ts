@@ -1,6 +1,6 @@
 /** What the popup and the options page have in common: language, title, texts. */
-import { browserTexts } from '../polls.ts'
-import type { Key, Texts } from '../widget/texts.ts'
+import type { Key, Texts } from '@pollz/widget/texts'
+import { browserTexts } from '../connect.ts'
 
 /** @param title of the page */
 export function prepare(title: Key): Texts {

@@ -1,15 +1,21 @@
-/** Finds poll links, in what is there and in what is added, and looks at nothing else. */
+/** Finds poll links and composers, in what is there and in what is added, and looks at nothing else. */
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
+import { MEDIA_BUTTON } from './selectors.ts'
 
 const LINKS = 'a[href*="/poll/"]'
+
+/** One search for both: what is added is looked at once. */
+const WANTED = `${LINKS}, ${MEDIA_BUTTON}`
 
 /**
  * @param found called with each anchor that links to a poll, in document order, and again with what a known one has
  *   become; `uri` is undefined where that is no poll
+ * @param foundComposer called with a button of each composer's toolbar, and again when that is drawn anew
  */
-export function findPollLinks(
+export function findInPage(
   hosts: PollHosts,
   found: (anchor: HTMLAnchorElement, uri: string | undefined) => void,
+  foundComposer: (mediaButton: HTMLElement) => void,
   signal: AbortSignal,
 ): void {
   const known = new WeakMap<Element, string>()
@@ -20,9 +26,13 @@ export function findPollLinks(
     else known.set(anchor, uri)
     found(anchor, uri)
   }
+  const take = (element: HTMLElement) => {
+    if (element instanceof HTMLAnchorElement) look(element)
+    else foundComposer(element)
+  }
   const search = (root: Element) => {
-    if (root.matches(LINKS)) look(root as HTMLAnchorElement)
-    for (const anchor of root.querySelectorAll<HTMLAnchorElement>(LINKS)) look(anchor)
+    if (root.matches(WANTED)) take(root as HTMLElement)
+    for (const element of root.querySelectorAll<HTMLElement>(WANTED)) take(element)
   }
   search(document.documentElement)
   const observer = new MutationObserver((records) => {

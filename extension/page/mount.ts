@@ -1,23 +1,6 @@
 /** Puts widgets into posts: in a card's place, else below the text; one per poll and post. */
+import { createHost } from './host.ts'
 import { placeOf, type Place } from './selectors.ts'
-
-/** A post handles these itself, by opening the thread or by a shortcut; inside a widget they are the widget's. */
-const SWALLOWED = [
-  'click',
-  'auxclick',
-  'dblclick',
-  'contextmenu',
-  'mousedown',
-  'mouseup',
-  'pointerdown',
-  'pointerup',
-  'touchstart',
-  'touchend',
-  'keydown',
-  'keyup',
-  'keypress',
-  'dragstart',
-]
 
 /** Widgets this far outside of the window are already shown, so that none is seen loading. */
 const MARGIN = '600px'
@@ -88,13 +71,11 @@ export class Mounts {
   }
 
   #create(uri: string, options: number | undefined, { post, sample }: Place): Widget {
-    const host = document.createElement('div')
-    host.setAttribute(HOST, uri)
+    const host = createHost(HOST, uri)
     // People scale the text of posts; nothing else around it tells by how much.
     if (sample) host.style.setProperty('--text-size', getComputedStyle(sample).fontSize)
     host.style.minHeight = HEIGHT_BEFORE
-    for (const type of SWALLOWED) host.addEventListener(type, (event) => event.stopPropagation())
-    const widget: Widget = { uri, options, post, host, card: undefined, end: undefined }
+      const widget: Widget = { uri, options, post, host, card: undefined, end: undefined }
     this.#byHost.set(host, widget)
     this.#observer.observe(host)
     return widget

@@ -29,6 +29,15 @@ const CARD = 'a[role="link"][target="_blank"][tabindex="0"][aria-label]'
 /** Where people write: no widget in here, neither in the text nor in the preview of a card. */
 const COMPOSER = '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'
 
+/** One of the composer's buttons for media; its parent is the toolbar. */
+export const MEDIA_BUTTON = '[data-testid="openGifBtn"]'
+
+/** Keeps the focus inside: what is to be used with the composer has to be in it. */
+export const DIALOG = '[role="dialog"]'
+
+/** Where the text of a post is written; a thread that is being written has several. */
+export const WRITING = '.ProseMirror'
+
 /** Where a link to a poll stands. */
 export type Place = {
   post: Element

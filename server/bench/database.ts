@@ -1,7 +1,8 @@
 /** Databases of a given size, as years of voting would leave them: rows in random order. */
 import { DatabaseSync } from 'node:sqlite'
 import { voteRkey } from '@pollz/shared/votes'
-import { pollUri, T0, tid } from '../test/records.ts'
+import { tid } from '@pollz/shared/tid'
+import { pollUri, T0 } from '../test/records.ts'
 import { RECOUNT } from '../src/store/counting.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { migrate } from '../src/store/migrations.ts'

@@ -1,5 +1,6 @@
 /** The counting rules once more, as the design words them and without SQL: what the store is checked against. */
-import { timeOfTid, uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
+import { timeOfTid } from '@pollz/shared/tid'
+import { uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
 
 type Vote = { voter: string; rkey: string; subject: string; option: number; made: number; cast: number }
 

@@ -1,15 +1,7 @@
 /** Records and tap's events about them, for tests and benchmarks. */
 import { home } from '@pollz/shared/families'
+import { tid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
-
-const ALPHABET = '234567abcdefghijklmnopqrstuvwxyz'
-
-/** @param time microseconds since 1970 */
-export function tid(time: number): string {
-  let text = ''
-  for (let rest = time, i = 0; i < 11; i++, rest = Math.floor(rest / 32)) text = ALPHABET[rest % 32] + text
-  return `${text}22`
-}
 
 /** @param time microseconds since 1970 */
 export const iso = (time: number) =>

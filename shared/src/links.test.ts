@@ -38,6 +38,13 @@ describe('parsePollLink', () => {
     expect(parsePollLink(href, hosts)).toBeUndefined()
   })
 
+  test('is on the server, whatever other hosts mean its polls too', () => {
+    const more = { 'a.example': 'tech.waow.poll', ...hosts }
+    expect(pollLink(`at://${did}/tech.waow.poll/3kabc`, more, 'https://pollz.example')).toBe(
+      `https://pollz.example/poll/${did}/3kabc`,
+    )
+  })
+
   test('there and back', () => {
     for (const collection of ['tech.waow.poll', 'tech.waow.pollz.poll']) {
       const uri = `at://${did}/${collection}/3kabc`

@@ -47,9 +47,8 @@ export function parsePollLink(href: string, hosts: PollHosts): string | undefine
  */
 export function pollLink(uri: string, hosts: PollHosts, server: string): string {
   const [, , repo, collection, rkey] = uri.split('/')
-  const own = Object.entries(hosts).find(
-    ([host, nsid]) => nsid === collection && host !== new URL(server).host,
-  )
+  const ofServer = hosts[new URL(server).host] === collection
+  const own = ofServer ? undefined : Object.entries(hosts).find(([, nsid]) => nsid === collection)
   return `${own ? `https://${own[0]}` : server.replace(/\/$/, '')}/poll/${repo}/${rkey}`
 }
 

@@ -1,7 +1,6 @@
 /** The record key of a vote: design rule 4.1, one idempotent `putRecord` for voting and voting again. */
 import { sha256 } from '@noble/hashes/sha2.js'
-
-const BASE32_SORTABLE = '234567abcdefghijklmnopqrstuvwxyz'
+import { ALPHABET } from './tid.ts'
 
 /**
  * The record key under which a vote for a poll is written: 26 characters, the first 130 bits of SHA-256 of
@@ -19,7 +18,7 @@ export function voteRkey(poll: string): string {
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      rkey += BASE32_SORTABLE[(value >> bits) & 31]
+      rkey += ALPHABET[(value >> bits) & 31]
       if (rkey.length === 26) return rkey
     }
   }

@@ -1,9 +1,9 @@
+import { TextsContext } from '@pollz/widget/texts'
 import { render } from 'preact'
 import { browser } from 'wxt/browser'
 import { ask } from '../../connect.ts'
 import { Popup } from '../../own/Popup.tsx'
 import { prepare } from '../../own/prepare.ts'
-import { TextsContext } from '../../widget/texts.ts'
 
 const texts = prepare('extensionName')
 const [tab] = await browser.tabs.query({ active: true, lastFocusedWindow: true })

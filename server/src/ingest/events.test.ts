@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { tid, timeOfTid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
 import {
   T0,
@@ -7,10 +8,9 @@ import {
   pollEvent,
   pollUri,
   recordMessage,
-  tid,
   voteEvent,
 } from '../../test/records.ts'
-import { microseconds, readEvent, timeOfTid } from './events.ts'
+import { microseconds, readEvent } from './events.ts'
 
 const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 

@@ -3,6 +3,7 @@
  * Everything after this file trusts what it gets.
  */
 import { familyOfPoll, familyOfVote, familyWithId, type PollContent } from '@pollz/shared/families'
+import { isTid } from '@pollz/shared/tid'
 
 /** The newest version of a vote record; `vote: null` is a record that is deleted or names no poll. */
 export type VoteChange = {
@@ -59,8 +60,6 @@ export type ReadEvent = { id: number | undefined; change?: Change; setAside?: Se
 
 const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/
 const RKEY = /^[a-zA-Z0-9._~:-]{1,512}$/
-/** https://atproto.com/specs/tid */
-const TID = /^[234567abcdefghij][234567abcdefghijklmnopqrstuvwxyz]{12}$/
 const HANDLE = /^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
 
 const MAX_DID = 2048
@@ -75,10 +74,6 @@ export function isRkey(value: unknown): value is string {
   return typeof value === 'string' && RKEY.test(value) && value !== '.' && value !== '..'
 }
 
-export function isTid(value: unknown): value is string {
-  return typeof value === 'string' && TID.test(value)
-}
-
 export function isHandle(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 253 && HANDLE.test(value)
 }
@@ -90,15 +85,6 @@ export function parseAtUri(uri: string): { repo: string; collection: string; rke
   const [, , repo, collection, rkey] = parts as [string, string, string, string, string]
   if (!(isDid(repo) || isHandle(repo)) || !isRkey(rkey)) return undefined
   return { repo, collection, rkey }
-}
-
-const ALPHABET = '234567abcdefghijklmnopqrstuvwxyz'
-
-/** The time in a TID, in microseconds since 1970. */
-export function timeOfTid(tid: string): number {
-  let time = 0
-  for (let i = 0; i < 11; i++) time = time * 32 + ALPHABET.indexOf(tid[i]!)
-  return time
 }
 
 /** RFC 3339 to microseconds since 1970, rounded down; NaN for what is no date, such as a leap second. */

@@ -15,7 +15,8 @@ import {
 import { l } from '@atproto/lex'
 import pLimit from 'p-limit'
 import { reasonOf } from '../log.ts'
-import { isDid, isHandle, isTid } from './events.ts'
+import { isTid } from '@pollz/shared/tid'
+import { isDid, isHandle } from './events.ts'
 
 /** A record's newest version, or its absence, as of the repo's commit `rev`. */
 export type ProvenRecord = {

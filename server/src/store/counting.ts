@@ -5,10 +5,10 @@
  */
 import type { Client, InStatement, ResultSet } from '@libsql/client'
 import { createHash } from 'node:crypto'
+import { timeOfTid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
 import {
   microseconds,
-  timeOfTid,
   uriOf,
   type AccountChange,
   type Change,

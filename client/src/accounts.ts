@@ -1,0 +1,227 @@
+/** The signed-in accounts: OAuth with the companion server's client metadata. */
+import { Agent } from '@atproto/api'
+import { WebcryptoKey } from '@atproto/jwk-webcrypto'
+import { OAuthClient, type Key, type OAuthClientMetadataInput } from '@atproto/oauth-client'
+import { families } from '@pollz/shared/families'
+import { OAUTH_SCOPE } from '@pollz/shared/oauth'
+import type { Act, PageAccount, Reason } from '@pollz/widget/messages'
+import type { Repos } from './repos.ts'
+import type { Encoded, ServerDb } from './storage.ts'
+
+/** What somebody wanted when the sign-in started: done when they come back. */
+export type Intent = {
+  act: Act
+  /** DID of the page's account: nobody else may do it for them */
+  voter: string | undefined
+  /** id of the page where it was begun */
+  page: number | undefined
+}
+
+/** How a sign-in went. */
+export type Outcome = { did: string } | { failed: Reason }
+
+/**
+ * Brings somebody to the authorize page of their PDS.
+ *
+ * @param keep to be called with a number by which the sign-in is known when it comes back, before the page can
+ */
+export type OpenSignIn = (url: string, keep: (key: number) => Promise<void>) => Promise<void>
+
+/** Sign-ins that never came back are forgotten after this many ms. */
+const MAX_STATE_AGE = 3_600_000
+/** The server's word on what its client is: a kept one does where this takes longer, in ms. */
+const METADATA_TIMEOUT = 5_000
+
+export class Accounts {
+  #server: string
+  #repos: Repos
+  #db: Promise<ServerDb>
+  #client: Promise<{ client: OAuthClient; redirectUri: string }> | undefined
+  #open: OpenSignIn
+
+  constructor(server: string, repos: Repos, db: Promise<ServerDb>, open: OpenSignIn) {
+    this.#server = server
+    this.#repos = repos
+    this.#db = db
+    this.#open = open
+  }
+
+  async isSignedIn(did: string): Promise<boolean> {
+    return (await (await this.#db).count('sessions', did)) > 0
+  }
+
+  /** Those who are signed in, the last used first. */
+  async all(): Promise<PageAccount[]> {
+    const db = await this.#db
+    const dids = new Set(await db.getAllKeys('sessions'))
+    const people = (await db.getAll('people')).filter(({ did }) => dids.has(did))
+    return people
+      .toSorted((a, b) => b.usedAt - a.usedAt)
+      .map(({ did, handle }) => ({ did, ...(handle === undefined ? {} : { handle }) }))
+  }
+
+  /** An account to vote with on pages where nobody is logged in. */
+  async lastUsed(): Promise<PageAccount | undefined> {
+    return (await this.all())[0]
+  }
+
+  /** Notes that an account was just used. */
+  async used(did: string): Promise<PageAccount> {
+    const db = await this.#db
+    const known = await db.get('people', did)
+    const handle = known?.handle ?? (await this.#repos.handleOf(did))
+    const account = { did, ...(handle === undefined ? {} : { handle }) }
+    await db.put('people', { ...account, usedAt: Date.now() }, did)
+    return account
+  }
+
+  /** @throws where the session is over: then it is forgotten, and `isSignedIn` says so */
+  async agent(did: string): Promise<Agent> {
+    const { client } = await this.#getClient()
+    return new Agent(await client.restore(did))
+  }
+
+  /** Forgets the session, and has the account's server forget it. */
+  async signOut(did: string): Promise<void> {
+    const db = await this.#db
+    await db.delete('people', did)
+    try {
+      const { client } = await this.#getClient()
+      await client.revoke(did)
+    } finally {
+      // Where nobody could be told, it is over here all the same.
+      await db.delete('sessions', did)
+    }
+  }
+
+  /**
+   * Brings somebody to their account's own authorize page.
+   *
+   * @param identifier DID or handle
+   */
+  async signIn(identifier: string, intent: Intent): Promise<void> {
+    const { client, redirectUri } = await this.#getClient()
+    const url = await client.authorize(identifier, {
+      scope: OAUTH_SCOPE,
+      redirect_uri: redirectUri as `https://${string}`,
+    })
+    await this.#open(url.href, async (key) => void (await (await this.#db).put('tabs', { intent }, key)))
+  }
+
+  /** Whether an address is the one that a PDS sends people back to. */
+  isReturn(url: string): boolean {
+    return url.startsWith(`${this.#server}/oauth/callback#`)
+  }
+
+  /** What a sign-in was for, and how it went as far as that is known. It is known by its key no longer. */
+  async take(key: number): Promise<{ intent: Intent; outcome?: Outcome } | undefined> {
+    const db = await this.#db
+    const kept = await db.get('tabs', key)
+    if (kept) await db.delete('tabs', key)
+    return kept
+  }
+
+  /** Keeps how it went for the page where it was begun. */
+  async keep(key: number, intent: Intent, outcome: Outcome): Promise<void> {
+    await (await this.#db).put('tabs', { intent, outcome }, key)
+  }
+
+  /** @param url that the PDS has sent somebody back to, with its answer in the fragment */
+  async finish(url: string, { voter }: Intent): Promise<Outcome> {
+    try {
+      const { client, redirectUri } = await this.#getClient()
+      const { session } = await client.callback(new URLSearchParams(new URL(url).hash.slice(1)), {
+        redirect_uri: redirectUri as `https://${string}`,
+      })
+      const { scope } = await session.getTokenInfo(false)
+      // A PDS drops what it does not know in silence.
+      if (!families.some(({ vote }) => scope.includes(`repo:${vote}`))) {
+        await session.signOut()
+        return { failed: { name: 'noScope' } }
+      }
+      const { did, handle } = await this.used(session.sub)
+      return voter !== undefined && voter !== did
+        ? { failed: { name: 'otherAccount', as: handle ?? did } }
+        : { did }
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      return { failed: { name: 'signInFailed', detail } }
+    }
+  }
+
+  /** The client is made from the server's metadata when it is first needed; a failure is not remembered. */
+  #getClient(): Promise<{ client: OAuthClient; redirectUri: string }> {
+    this.#client ??= this.#createClient().catch((error: unknown) => {
+      this.#client = undefined
+      throw error
+    })
+    return this.#client
+  }
+
+  async #metadata(): Promise<OAuthClientMetadataInput> {
+    const db = await this.#db
+    try {
+      const response = await fetch(`${this.#server}/oauth/client-metadata.json`, {
+        signal: AbortSignal.timeout(METADATA_TIMEOUT),
+      })
+      if (!response.ok) throw new Error(`${this.#server} answered ${response.status}`)
+      const metadata = (await response.json()) as OAuthClientMetadataInput
+      await db.put('client', metadata, 'metadata')
+      return metadata
+    } catch (error) {
+      const kept = await db.get('client', 'metadata')
+      if (kept) return kept
+      throw error
+    }
+  }
+
+  async #createClient(): Promise<{ client: OAuthClient; redirectUri: string }> {
+    const { plc, handleResolver, allowHttp } = this.#repos.network
+    const clientMetadata = await this.#metadata()
+    const db = await this.#db
+    for (const key of await db.getAllKeys('states')) {
+      const state = await db.get('states', key)
+      if (state && state.savedAt < Date.now() - MAX_STATE_AGE) await db.delete('states', key)
+    }
+    const client = new OAuthClient({
+      clientMetadata,
+      responseMode: 'fragment',
+      allowHttp,
+      plcDirectoryUrl: plc,
+      handleResolver,
+      stateStore: {
+        get: async (key) => decode(await db.get('states', key)),
+        set: async (key, value) =>
+          void (await db.put('states', { ...encode(value), savedAt: Date.now() }, key)),
+        del: (key) => db.delete('states', key),
+      },
+      sessionStore: {
+        get: async (key) => decode(await db.get('sessions', key)),
+        set: async (key, value) => void (await db.put('sessions', encode(value), key)),
+        del: (key) => db.delete('sessions', key),
+      },
+      runtimeImplementation: {
+        createKey: (algs) => WebcryptoKey.generate(algs),
+        getRandomValues: (length) => crypto.getRandomValues(new Uint8Array(length)),
+        digest: async (data, { name }) =>
+          new Uint8Array(await crypto.subtle.digest(`SHA-${name.slice(3)}`, data)),
+        requestLock: (name, fn) => navigator.locks.request(name, async () => fn()),
+      },
+    })
+    return { client, redirectUri: clientMetadata.redirect_uris[0] }
+  }
+}
+
+/** The private key can't be exported: it is kept as the browser's own key object. */
+function encode<T extends { dpopKey: Key }>({ dpopKey, ...rest }: T): Encoded<T> {
+  if (!(dpopKey instanceof WebcryptoKey)) throw new Error('not a key of this client')
+  return { ...rest, dpopKey: { keyId: dpopKey.kid, keyPair: dpopKey.cryptoKeyPair } }
+}
+
+// The stores hold what `encode` put there, so the type is that of what was encoded.
+// eslint-disable-next-line typescript/no-explicit-any
+async function decode(stored: Encoded<{ dpopKey: Key }> | undefined): Promise<any> {
+  if (!stored) return undefined
+  const { keyId, keyPair } = stored.dpopKey
+  return { ...stored, dpopKey: await WebcryptoKey.fromKeypair(keyPair, keyId) }
+}

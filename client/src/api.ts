@@ -1,0 +1,41 @@
+/** Requests to the companion server. */
+import { apiError } from '@pollz/shared/wire'
+
+const TIMEOUT = 15_000
+
+export class Api {
+  readonly server: string
+
+  /** @param server its base URL */
+  constructor(server: string) {
+    this.server = server
+  }
+
+  /**
+   * @param path with a leading slash
+   * @param body sent by POST; undefined: GET
+   * @returns the answer, and the cursor of the page after it
+   * @throws where it can't be reached or answers with an error
+   */
+  async ask(path: string, body?: unknown): Promise<{ body: unknown; next: string | undefined }> {
+    const response = await fetch(new URL(path, this.server), {
+      signal: AbortSignal.timeout(TIMEOUT),
+      ...(body === undefined
+        ? {}
+        : {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify(body),
+          }),
+    })
+    const answer: unknown = await response.json()
+    if (response.ok) {
+      const next = /[?&]cursor=([^&>]+)/.exec(response.headers.get('link') ?? '')?.[1]
+      return { body: answer, next: next && decodeURIComponent(next) }
+    }
+    const error = apiError.safeParse(answer)
+    throw new Error(error.success ? error.value.message : `the server answered ${response.status}`)
+  }
+}
+
+export const pollPath = (uri: string) => `/api/polls/${encodeURIComponent(uri)}`

@@ -1,0 +1,144 @@
+/** Polls of one's own: written to the author's PDS, changed, deleted, and found again. */
+import { families, home } from '@pollz/shared/families'
+import { parsePollLink, type PollHosts } from '@pollz/shared/links'
+import { pollView } from '@pollz/shared/wire'
+import type { Act } from '@pollz/widget/messages'
+import type { Accounts } from './accounts.ts'
+import type { Api } from './api.ts'
+import type { Live } from './live.ts'
+import type { Pages } from './pages.ts'
+import type { Repos } from './repos.ts'
+
+type Parts = { api: Api; accounts: Accounts; live: Live; repos: Repos; pages: Pages }
+
+/** Votes, and polls, that are listed. */
+const LISTED = 10
+/** Records of one request, and requests, that are searched for a poll's post. */
+const POSTS = 100
+const MAX_REQUESTS = 3
+
+/** `posted`: whether a post of its author's links to it; undefined: they have written too much since then to say. */
+export type Made = { uri: string; options: number; posted: boolean | undefined }
+
+/** `votedOn`: at-uris of polls. Both: the newest first. */
+export type Mine = { votedOn: string[]; made: Made[] }
+
+export class Authored {
+  #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Under the same key and with the same date a second try writes the same bytes.
+   *
+   * @returns at-uri of the poll
+   * @throws with the PDS's reason
+   */
+  async publish(did: string, { rkey, draft }: Act & { type: 'publish' }): Promise<string> {
+    const agent = await this.#parts.accounts.agent(did)
+    const { data } = await agent.com.atproto.repo.putRecord({
+      repo: did,
+      collection: home.poll,
+      rkey,
+      record: { $type: home.poll, ...draft },
+    })
+    await this.#announce(data.uri)
+    return data.uri
+  }
+
+  /** @returns at-uri of what was a poll @throws with the PDS's reason */
+  async delete(did: string, { uri }: Act & { type: 'delete' }): Promise<string> {
+    const poll = await this.#parts.repos.canonical(uri)
+    const [, , repo, collection, rkey] = poll.split('/') as [string, string, string, string, string]
+    if (repo !== did) throw new Error(`${poll} is not a poll of ${did}`)
+    const agent = await this.#parts.accounts.agent(did)
+    await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey })
+    await this.#announce(poll)
+    // Where the server is away, nobody else says so.
+    this.#parts.pages.send({ type: 'missing', uri, error: 'PollDeleted' })
+    return poll
+  }
+
+  /**
+   * What an account voted on and made lately, as its PDS has it.
+   *
+   * @param hosts whose links are polls
+   * @throws where the PDS can't be asked
+   */
+  async mine(did: string, hosts: PollHosts): Promise<Mine> {
+    const { repos } = this.#parts
+    const votes = await Promise.all(
+      families.map(async ({ vote, readVote }) =>
+        (await repos.list(did, vote, { limit: LISTED })).records.flatMap(({ value }) => {
+          const read = readVote(value)
+          return read.ok ? [read.value] : []
+        }),
+      ),
+    )
+    const newest = votes.flat().toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
+    const { records } = await repos.list(did, home.poll, { limit: LISTED })
+    const polls = records.flatMap(({ uri, value }) => {
+      const read = home.readPoll(value)
+      return read.ok ? [{ uri, options: read.value.options.length }] : []
+    })
+    const posted = await this.#posted(
+      did,
+      polls.map(({ uri }) => uri),
+      hosts,
+    ).catch(() => new Map<string, boolean>())
+    return {
+      votedOn: [...new Set(newest.map(({ subject }) => subject))].slice(0, LISTED),
+      made: polls.map((poll) => ({ ...poll, posted: posted.get(poll.uri) })),
+    }
+  }
+
+  /** Which of these polls are linked to by a post of their author: no list of ours can know what was really sent. */
+  async #posted(did: string, polls: string[], hosts: PollHosts): Promise<Map<string, boolean>> {
+    const posted = new Map<string, boolean>()
+    const missing = new Set(polls)
+    let cursor: string | undefined
+    for (let i = 0; i < MAX_REQUESTS && missing.size > 0; i++) {
+      const page = await this.#parts.repos.list(did, 'app.bsky.feed.post', {
+        limit: POSTS,
+        ...(cursor === undefined ? {} : { cursor }),
+      })
+      for (const uri of page.records.flatMap(({ value }) => linksIn(value, hosts))) {
+        const poll = uri.startsWith('at://did:') ? uri : uri.replace(/^at:\/\/[^/]+/, `at://${did}`)
+        if (!missing.delete(poll)) continue
+        posted.set(poll, true)
+      }
+      // Keys of posts and of polls tell the time: a post is not older than the poll that it links to.
+      const oldest = page.records.at(-1)?.uri.split('/')[4] ?? ''
+      cursor = page.cursor
+      for (const poll of missing) {
+        if (cursor !== undefined && poll.split('/')[4]! < oldest) continue
+        missing.delete(poll)
+        posted.set(poll, false)
+      }
+    }
+    return posted
+  }
+
+  /** "This poll exists now", or no longer: the server reads it, and tells everybody who watches it. */
+  async #announce(uri: string): Promise<void> {
+    const answer = await this.#parts.api.ask('/api/polls', { uri }).catch(() => undefined)
+    const poll = pollView.safeParse(answer?.body)
+    if (poll.success) this.#parts.live.update(poll.value)
+  }
+}
+
+/** at-uris of polls that a post links to, in its text or by its card. */
+function linksIn(post: unknown, hosts: PollHosts): string[] {
+  const { facets, embed } = post as {
+    facets?: { features?: { uri?: unknown }[] }[]
+    embed?: { external?: { uri?: unknown }; media?: { external?: { uri?: unknown } } }
+  }
+  const uris = [
+    embed?.external?.uri,
+    embed?.media?.external?.uri,
+    ...(Array.isArray(facets) ? facets.flatMap((it) => it?.features?.map(({ uri }) => uri) ?? []) : []),
+  ]
+  return uris.flatMap((uri) => (typeof uri === 'string' ? (parsePollLink(uri, hosts) ?? []) : []))
+}

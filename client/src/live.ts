@@ -1,0 +1,213 @@
+/** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
+import { MAX_URIS, parseJson, serverMessage, type ClientMessage, type PollView } from '@pollz/shared/wire'
+import type { Pages, Port } from './pages.ts'
+import type { ReadPoll } from './repos.ts'
+import type { ServerDb } from './storage.ts'
+
+const MAX_BACKOFF = 60_000
+/** Nothing watched for this long, in ms: the socket is closed and the worker may sleep. */
+const LINGER = 5_000
+/** Tallies are kept for bad times, this many, written at most this often in ms. */
+const MAX_KEPT = 300
+const KEEP_EVERY = 1_000
+
+/** What helps while the server can't be reached: polls that are kept, and those that nobody has asked for yet. */
+export type WhileAway = { db: Promise<ServerDb>; readPoll: (uri: string) => Promise<ReadPoll> }
+
+export class Live {
+  /** undefined: the first connection is under way */
+  online: boolean | undefined
+  /** Since when it is so, in ms since 1970. */
+  since = Date.now()
+  #server: string
+  #pages: Pages
+  #away: WhileAway | undefined
+  #signal: AbortSignal
+  #socket: WebSocket | undefined
+  #polls = new Map<string, PollView>()
+  #unsaved = new Set<string>()
+  #saving = false
+  #failures = 0
+  #retry: ReturnType<typeof setTimeout> | undefined
+  #waiting = new Map<string, ((poll: PollView | undefined) => void)[]>()
+
+  constructor(server: string, pages: Pages, signal: AbortSignal, away?: WhileAway) {
+    this.#server = server
+    this.#pages = pages
+    this.#away = away
+    this.#signal = signal
+    signal.addEventListener('abort', () => {
+      clearTimeout(this.#retry)
+      this.#socket?.close(1000)
+    })
+  }
+
+  watch(port: Port, uri: string): void {
+    this.#pages.shown(port).add(uri)
+    const poll = this.#polls.get(uri)
+    if (poll)
+      this.#pages.post(port, { type: 'poll', uri, poll, tally: this.online ? 'live' : { at: this.since } })
+    else void this.#remember(uri)
+    this.#say({ type: 'watch', uris: [uri] })
+    this.#connect()
+  }
+
+  unwatch(port: Port, uri: string): void {
+    this.#pages.shown(port).delete(uri)
+    if (this.#pages.shows(uri)) return
+    this.#say({ type: 'unwatch', uris: [uri] })
+    if (!this.#unsaved.has(uri)) this.#polls.delete(uri)
+    setTimeout(() => this.#rest(), LINGER)
+  }
+
+  forget(port: Port): void {
+    for (const uri of this.#pages.shown(port)) this.unwatch(port, uri)
+  }
+
+  known(uri: string): PollView | undefined {
+    return this.#polls.get(uri)
+  }
+
+  /** The poll behind a watched uri, as soon as the server has said what it is; undefined: it can't be asked. */
+  poll(uri: string): Promise<PollView | undefined> {
+    const known = this.#polls.get(uri)
+    if (known || this.online === false) return Promise.resolve(known)
+    return new Promise((resolve) => {
+      this.#waiting.set(uri, [...(this.#waiting.get(uri) ?? []), resolve])
+    })
+  }
+
+  /** A newer tally, wherever it comes from. */
+  update(poll: PollView): void {
+    for (const [uri, known] of this.#polls)
+      if (known.uri === poll.uri && known.version <= poll.version) this.#show(uri, poll)
+  }
+
+  #show(uri: string, poll: PollView): void {
+    this.#polls.set(uri, poll)
+    this.#pages.send({ type: 'poll', uri, poll, tally: 'live' })
+    for (const resolve of this.#waiting.get(uri) ?? []) resolve(poll)
+    this.#waiting.delete(uri)
+    this.#unsaved.add(uri)
+    if (this.#saving) return
+    this.#saving = true
+    setTimeout(() => void this.#save(), KEEP_EVERY)
+  }
+
+  async #save(): Promise<void> {
+    this.#saving = false
+    const tx = this.#away && (await this.#away.db).transaction('polls', 'readwrite')
+    for (const uri of this.#unsaved) {
+      const poll = this.#polls.get(uri)
+      if (poll && tx) void tx.store.put({ poll, at: Date.now() }, uri)
+      if (!this.#pages.shows(uri)) this.#polls.delete(uri)
+    }
+    this.#unsaved.clear()
+    if (!tx) return
+    let surplus = (await tx.store.count()) - MAX_KEPT
+    for (let it = await tx.store.index('at').openCursor(); it && surplus > 0; surplus--) {
+      await it.delete()
+      it = await it.continue()
+    }
+    await tx.done
+  }
+
+  /** Until the server says more: what was known last, which spares the page a jump; without a server, the PDS's word. */
+  async #remember(uri: string): Promise<void> {
+    if (!this.#away) return
+    const kept = await (await this.#away.db).get('polls', uri)
+    if (this.#polls.has(uri)) return
+    if (kept) {
+      this.#pages.send({ type: 'poll', uri, poll: kept.poll, tally: { at: kept.at } })
+      return
+    }
+    if (this.online !== false) return
+    const read = await this.#away.readPoll(uri)
+    if (this.#polls.has(uri)) return
+    if (read.ok) this.#pages.send({ type: 'poll', uri, poll: read.poll, tally: 'unknown' })
+    else this.#pages.send({ type: 'missing', uri, error: read.error })
+  }
+
+  async #forget(uri: string): Promise<void> {
+    await (await this.#away?.db)?.delete('polls', uri)
+  }
+
+  #say(message: ClientMessage): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message))
+  }
+
+  #rest(): void {
+    if (this.#pages.all().length === 0) this.#socket?.close(1000)
+  }
+
+  #connect(): void {
+    if (this.#socket || this.#retry !== undefined || this.#signal.aborted) return
+    const url = new URL('/live', this.#server)
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+    const socket = new WebSocket(url)
+    this.#socket = socket
+    socket.onopen = () => {
+      this.#failures = 0
+      this.#online(true)
+      const uris = this.#pages.all()
+      for (let i = 0; i < uris.length; i += MAX_URIS)
+        this.#say({ type: 'watch', uris: uris.slice(i, i + MAX_URIS) })
+    }
+    socket.onmessage = ({ data }) => this.#read(String(data))
+    socket.onclose = () => {
+      this.#socket = undefined
+      if (this.#signal.aborted || this.#pages.all().length === 0) return
+      this.#online(false)
+      const wait = Math.min(500 * 2 ** this.#failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined
+        if (this.#pages.all().length > 0) this.#connect()
+      }, wait)
+    }
+  }
+
+  #online(online: boolean): void {
+    if (this.online === online) return
+    this.online = online
+    this.since = Date.now()
+    this.#pages.broadcast(() => ({ type: 'connection', online, since: this.since }))
+    if (online) return
+    for (const resolve of [...this.#waiting.values()].flat()) resolve(undefined)
+    this.#waiting.clear()
+    for (const uri of this.#pages.all()) if (!this.#polls.has(uri)) void this.#remember(uri)
+  }
+
+  #read(text: string): void {
+    const parsed = parseJson(serverMessage, text)
+    if (!parsed.ok) {
+      console.warn('pollz: the server said something else', parsed.reason)
+      return
+    }
+    const message = parsed.message
+    switch (message.type) {
+      case 'snapshot':
+        this.#show(message.uri, message.poll)
+        return
+      case 'tally': {
+        const { counts, total, version } = message
+        for (const known of this.#polls.values()) {
+          if (known.uri !== message.uri) continue
+          const options = known.options.map(({ text }, i) => ({ text, count: counts[i] ?? 0 }))
+          this.update({ ...known, options, total, version })
+          return
+        }
+        return
+      }
+      case 'error':
+        if (message.uri === undefined) return console.warn('pollz:', message.message)
+        this.#polls.delete(message.uri)
+        void this.#forget(message.uri)
+        this.#pages.send({ type: 'missing', uri: message.uri, error: message.error })
+        return
+      case 'ping':
+        return
+      default:
+        message satisfies never
+    }
+  }
+}

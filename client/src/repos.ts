@@ -1,0 +1,93 @@
+/** Public records, read from the PDS that they are on: for what the server can't be asked. */
+import { createIdentityResolver } from '@atproto-labs/identity-resolver'
+import { Agent, ComAtprotoRepoGetRecord } from '@atproto/api'
+import { familyOfPoll } from '@pollz/shared/families'
+import type { PollView } from '@pollz/shared/wire'
+
+/** What resolves DIDs and handles: the network's own, or that of a local network. */
+export type Network = { plc: string; handleResolver: string; allowHttp: boolean }
+
+export type ReadPoll = { ok: true; poll: PollView } | { ok: false; error: 'PollNotFound' | 'Unreachable' }
+
+export class Repos {
+  readonly network: Network
+  #identity
+
+  constructor(network: Network) {
+    this.network = network
+    this.#identity = createIdentityResolver({
+      plcDirectoryUrl: network.plc,
+      handleResolver: network.handleResolver,
+      allowHttp: network.allowHttp,
+    })
+  }
+
+  /** @returns its handle where it has one that resolves back @throws where it has no identity */
+  async resolve(identifier: string): Promise<{ did: string; handle: string | undefined; pds: string }> {
+    const { did, handle, didDoc } = await this.#identity.resolve(identifier)
+    const pds = didDoc.service?.find(({ id }) => id.endsWith('#atproto_pds'))?.serviceEndpoint
+    if (typeof pds !== 'string') throw new Error(`${did} has no PDS`)
+    if (!this.network.allowHttp && !pds.startsWith('https://')) throw new Error(`${pds}: expected https`)
+    return { did, handle: handle === 'handle.invalid' ? undefined : handle, pds }
+  }
+
+  /** @returns undefined where it has none that resolves back, or nobody can say */
+  async handleOf(did: string): Promise<string | undefined> {
+    return (await this.resolve(did).catch(() => undefined))?.handle
+  }
+
+  /** at-uri with a DID, of one that may have a handle. @throws where the handle does not resolve */
+  async canonical(uri: string): Promise<string> {
+    const [, , repo, collection, rkey] = uri.split('/') as [string, string, string, string, string]
+    if (repo.startsWith('did:')) return uri
+    return `at://${(await this.resolve(repo)).did}/${collection}/${rkey}`
+  }
+
+  /** The poll without a tally: its counts are 0. @param uri at-uri, by DID or handle */
+  async readPoll(uri: string): Promise<ReadPoll> {
+    const [, , repo, collection, rkey] = uri.split('/') as [string, string, string, string, string]
+    try {
+      const { did, handle } = await this.resolve(repo)
+      const read = familyOfPoll.get(collection)?.readPoll(await this.read(did, collection, rkey))
+      if (!read?.ok) return { ok: false, error: 'PollNotFound' }
+      const { text, options, createdAt, endsAt } = read.value
+      return {
+        ok: true,
+        poll: {
+          uri: `at://${did}/${collection}/${rkey}`,
+          repo: did,
+          rkey,
+          text,
+          options: options.map((option) => ({ text: option, count: 0 })),
+          createdAt,
+          ...(handle === undefined ? {} : { handle }),
+          ...(endsAt === undefined ? {} : { endsAt }),
+          total: 0,
+          edited: false,
+          version: 0,
+        },
+      }
+    } catch {
+      return { ok: false, error: 'Unreachable' }
+    }
+  }
+
+  /** @returns undefined: there is no such record @throws where nobody can say */
+  async read(did: string, collection: string, rkey: string): Promise<unknown> {
+    const { pds } = await this.resolve(did)
+    try {
+      const { data } = await new Agent(pds).com.atproto.repo.getRecord({ repo: did, collection, rkey })
+      return data.value
+    } catch (error) {
+      if (error instanceof ComAtprotoRepoGetRecord.RecordNotFoundError) return undefined
+      throw error
+    }
+  }
+
+  /** Records of a collection, the newest keys first. */
+  async list(did: string, collection: string, page: { limit: number; cursor?: string }) {
+    const { pds } = await this.resolve(did)
+    const { data } = await new Agent(pds).com.atproto.repo.listRecords({ repo: did, collection, ...page })
+    return data
+  }
+}

@@ -1,0 +1,26 @@
+/** A page to write a poll on, for where the composer has no button for it. What comes next is the composer. */
+import { drawEditor } from '@pollz/widget/draw.tsx'
+import type { EditorModel } from '@pollz/widget/editor'
+import type { PageAccount } from '@pollz/widget/messages'
+import { nameOf } from '@pollz/widget/Notice.tsx'
+import { useTexts } from '@pollz/widget/texts'
+import { useEffect, useRef } from 'preact/hooks'
+
+type NewPollProps = { model: EditorModel; account: PageAccount | undefined }
+
+export function NewPoll({ model, account }: NewPollProps) {
+  const texts = useTexts()
+  const { t } = texts
+  const host = useRef<HTMLDivElement>(null)
+  useEffect(() => drawEditor(host.current!.attachShadow({ mode: 'open' }), model, texts), [])
+  return (
+    <main>
+      <h1>{t('newPoll')}</h1>
+      <p class="help">
+        {account && `${t('publishedBy', nameOf(account.handle ?? account.did))} `}
+        {t('thenPost')}
+      </p>
+      <div ref={host} data-theme="auto" />
+    </main>
+  )
+}

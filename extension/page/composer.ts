@@ -1,0 +1,119 @@
+/** The composer's poll button, and the editor that it opens. */
+import type { EditorModel } from '@pollz/widget/editor'
+import { createHost } from './host.ts'
+import { DIALOG, WRITING } from './selectors.ts'
+
+const BUTTON = 'data-pollz-button'
+const EDITOR = 'data-pollz-editor'
+
+/** Draws into a shadow root. Returns what ends it. */
+type Draw<T extends unknown[]> = (root: ShadowRoot, ...what: T) => () => void
+
+export type ComposerParts = {
+  /** @param done called with the link of what was published */
+  write: (done: (link: string) => void) => EditorModel
+  drawButton: Draw<[onClick: () => void]>
+  drawEditor: Draw<[model: EditorModel, onCancel: () => void]>
+  /** For somebody to put it in themselves. */
+  drawLink: Draw<[link: string, onClose: () => void]>
+}
+
+/** @returns what is called with a media button of each composer that is found */
+export function followComposers(
+  parts: ComposerParts,
+  signal: AbortSignal,
+): (mediaButton: HTMLElement) => void {
+  /** Kept when its editor is closed, and even its composer: nothing that was written is lost before it is published. */
+  let model: EditorModel | undefined
+  let writing: HTMLElement | undefined
+  let close: (() => void) | undefined
+  const buttons = new Map<HTMLElement, () => void>()
+
+  // bsky.app closes its composer on Escape wherever it was pressed, so this has to come before it.
+  addEventListener(
+    'keydown',
+    (event) => {
+      if (event.key !== 'Escape' || event.isComposing || !close) return
+      // The composer is gone, and what was over it with it.
+      if (!document.querySelector(`[${EDITOR}]`)) return close()
+      event.stopImmediatePropagation()
+      event.preventDefault()
+      close()
+    },
+    { capture: true, signal },
+  )
+  document.addEventListener(
+    'focusin',
+    ({ target }) => {
+      const editor = target instanceof Element ? target.closest<HTMLElement>(WRITING) : null
+      if (editor) writing = editor
+    },
+    { signal },
+  )
+  signal.addEventListener('abort', () => {
+    close?.()
+    for (const host of buttons.keys()) host.remove()
+    forgetButtons()
+  })
+
+  /** A toolbar that is drawn anew leaves its button behind. */
+  function forgetButtons(): void {
+    for (const [host, end] of buttons) {
+      if (host.isConnected) continue
+      end()
+      buttons.delete(host)
+    }
+  }
+
+  /** Over the composer, and inside its dialog. */
+  function open(dialog: Element, draw: (root: ShadowRoot, onClose: () => void) => () => void): void {
+    close?.()
+    const host = createHost(EDITOR)
+    dialog.append(host)
+    const end = draw(host.attachShadow({ mode: 'open' }), () => close?.())
+    close = () => {
+      close = undefined
+      end()
+      host.remove()
+      textOf(dialog)?.focus()
+    }
+  }
+
+  const textOf = (dialog: Element) =>
+    writing && dialog.contains(writing) ? writing : dialog.querySelector<HTMLElement>(WRITING)
+
+  function edit(dialog: Element): void {
+    const current = model ?? parts.write((link) => put(dialog, link))
+    model = current
+    open(dialog, (root, onClose) => parts.drawEditor(root, current, onClose))
+  }
+
+  function put(dialog: Element, link: string): void {
+    model = undefined
+    close?.()
+    const text = textOf(dialog)
+    if (text) paste(text, link)
+    if (!text?.textContent?.includes(link)) open(dialog, (root, onClose) => parts.drawLink(root, link, onClose))
+  }
+
+  return (mediaButton) => {
+    const dialog = mediaButton.closest(DIALOG)
+    const toolbar = mediaButton.parentElement
+    if (!dialog || !toolbar || toolbar.querySelector(`:scope > [${BUTTON}]`)) return
+    const host = createHost(BUTTON)
+    mediaButton.after(host)
+    forgetButtons()
+    buttons.set(
+      host,
+      parts.drawButton(host.attachShadow({ mode: 'open' }), () => edit(dialog)),
+    )
+  }
+}
+
+/** As somebody does it: bsky.app makes a link of it, and its card. */
+function paste(editor: HTMLElement, link: string): void {
+  editor.focus()
+  const clipboardData = new DataTransfer()
+  clipboardData.setData('text/plain', /\S$/.test(editor.textContent ?? '') ? ` ${link}` : link)
+  editor.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+}

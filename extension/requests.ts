@@ -1,0 +1,33 @@
+/** What the extension's own pages ask its background for, and what somebody can set there. */
+import type { Mine } from '@pollz/client/authored'
+import type { PageAccount, Reason } from '@pollz/widget/messages'
+
+/** Name of the ports between pages and the background. */
+export const PORT = 'polls'
+
+/** The content script says something at least this often, in ms: Firefox ends a silent background after 30 s. */
+export const KEEPALIVE = 20_000
+
+/** What somebody can set. */
+export type Settings = {
+  /** Base URL of the companion server. */
+  server: string
+  resultsFirst: boolean
+  /** More hosts (with their ports, if any) whose links are polls. */
+  hosts: string[]
+  /** False: no polls on any page. */
+  on: boolean
+}
+
+/** From the popup and the options page, each with its answer. */
+export interface Requests {
+  state: { ask: { tab: number | undefined }; answer: State }
+  signIn: { ask: { identifier: string }; answer: { failed?: Reason } }
+  /** Revokes the session at the account's PDS and forgets it. */
+  signOut: { ask: { did: string }; answer: object }
+  mine: { ask: { did: string }; answer: Mine | { failed: Reason } }
+  save: { ask: { settings: Settings }; answer: object }
+  page: { ask: { tab: number; on: boolean }; answer: object }
+}
+export type Ask = { [T in keyof Requests]: { type: T } & Requests[T]['ask'] }[keyof Requests]
+export type State = { settings: Settings; accounts: PageAccount[]; pageOn: boolean }

@@ -1,0 +1,232 @@
+/** Where a poll is written: question, options, a preview that is the real widget. */
+import { useEffect, useId, useRef } from 'preact/hooks'
+import { lengthOf, MAX_OPTION, MAX_OPTIONS, MAX_TEXT, MIN_OPTIONS, type EditorModel } from './editor.ts'
+import type { Problem } from './editor.ts'
+import { Notice } from './Notice.tsx'
+import { Poll } from './Poll.tsx'
+import { useTexts, type Texts } from './texts.ts'
+
+type EditorProps = { model: EditorModel; onCancel?: () => void }
+
+export function Editor({ model, onCancel }: EditorProps) {
+  const { t } = useTexts()
+  const form = useRef<HTMLFormElement>(null)
+  const heading = useId()
+  const acting = model.acting.phase.value.name === 'acting'
+  const problemOf = (field: Problem['field']) => {
+    const problem = model.problems.value.find((it) => it.field === field)
+    // What is too long is said at once; what is not there yet, when somebody thinks that they are done.
+    return problem && (model.tried.value || problem.name !== 'empty') ? problemText(t, problem) : undefined
+  }
+  /** Fields in the order in which they are read. */
+  const fields = () => [...(form.current?.querySelectorAll<HTMLElement>('input, textarea') ?? [])]
+  useEffect(() => fields()[0]?.focus({ preventScroll: true }), [])
+
+  return (
+    <form
+      ref={form}
+      class="poll editor"
+      aria-labelledby={heading}
+      aria-busy={acting}
+      onSubmit={(event) => {
+        event.preventDefault()
+        if (acting || model.publish()) return
+        const { field } = model.problems.value[0]!
+        fields()[field === 'text' ? 0 : field + 1]?.focus()
+      }}
+    >
+      <p class="question" id={heading}>
+        {t(model.edited ? 'editPoll' : 'newPoll')}
+      </p>
+      <Field
+        label={t('question')}
+        value={model.text.value}
+        max={MAX_TEXT}
+        problem={problemOf('text')}
+        multiline
+        onInput={(value) => (model.text.value = value)}
+      />
+      <Options model={model} problemOf={problemOf} />
+      {model.willSayEdited.value && <p class="hint">{t('willSayEdited')}</p>}
+      <Preview model={model} />
+      <Notice acting={model.acting} />
+      <div class="footer">
+        <button
+          type="button"
+          class="link"
+          disabled={model.options.value.length >= MAX_OPTIONS}
+          onClick={() => {
+            model.add()
+            // The new field is there after this render.
+            setTimeout(() => fields().at(-1)?.focus())
+          }}
+        >
+          {t('addOption')}
+        </button>
+        <span class="actions">
+          {onCancel && (
+            <button type="button" class="link" onClick={onCancel}>
+              {t('cancel')}
+            </button>
+          )}
+          <button type="submit" class="primary" disabled={acting}>
+            {t(acting ? 'publishing' : model.edited ? 'save' : 'publish')}
+          </button>
+        </span>
+      </div>
+    </form>
+  )
+}
+
+type OptionsProps = { model: EditorModel; problemOf: (field: number) => string | undefined }
+
+function Options({ model, problemOf }: OptionsProps) {
+  const { t } = useTexts()
+  const list = useRef<HTMLOListElement>(null)
+  const options = model.options.value
+  const moved = model.moved.value
+  const rows = () => [...(list.current?.children ?? [])]
+
+  /** By pointer: an option goes where its handle is held. */
+  const drag = (event: PointerEvent & { currentTarget: HTMLElement }, key: number) => {
+    const handle = event.currentTarget
+    handle.setPointerCapture(event.pointerId)
+    const follow = ({ clientY }: PointerEvent) => {
+      const from = model.options.value.findIndex((it) => it.key === key)
+      const to = rows().findIndex((row) => clientY < row.getBoundingClientRect().bottom)
+      model.move(from, to === -1 ? rows().length - 1 : to)
+    }
+    const end = () => {
+      handle.removeEventListener('pointermove', follow)
+      handle.removeEventListener('lostpointercapture', end)
+    }
+    handle.addEventListener('pointermove', follow)
+    handle.addEventListener('lostpointercapture', end)
+  }
+
+  const moveByKey = (event: KeyboardEvent & { currentTarget: HTMLElement }, index: number) => {
+    const to = { ArrowUp: index - 1, ArrowDown: index + 1, Home: 0, End: options.length - 1 }[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    const handle = event.currentTarget
+    model.move(index, to)
+    // It is the same element in another place, which may have cost it the focus.
+    setTimeout(() => handle.focus())
+  }
+
+  return (
+    <>
+      <ol class="fields" ref={list}>
+        {options.map(({ key, text }, i) => (
+          <li key={key}>
+            <button
+              type="button"
+              class="handle"
+              aria-label={t('moveOption', String(i + 1))}
+              title={t('moveOption', String(i + 1))}
+              onPointerDown={(event) => drag(event, key)}
+              onKeyDown={(event) => moveByKey(event, i)}
+            >
+              <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+                <path d="M2 5h12M2 11h12" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" />
+              </svg>
+            </button>
+            <Field
+              label={t('option', String(i + 1))}
+              value={text}
+              max={MAX_OPTION}
+              problem={problemOf(i)}
+              onInput={(value) => model.write(i, value)}
+            />
+            <button
+              type="button"
+              class="handle"
+              aria-label={t('removeOption', String(i + 1))}
+              title={t('removeOption', String(i + 1))}
+              disabled={options.length <= MIN_OPTIONS}
+              onClick={() => model.remove(i)}
+            >
+              <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+                <path d="m4 4 8 8m0-8-8 8" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" />
+              </svg>
+            </button>
+          </li>
+        ))}
+      </ol>
+      <p class="unseen" role="status">
+        {moved && t('moved', moved.text || t('option', String(moved.to + 1)), String(moved.to + 1))}
+      </p>
+    </>
+  )
+}
+
+type FieldProps = {
+  label: string
+  value: string
+  /** bytes */
+  max: number
+  problem: string | undefined
+  multiline?: boolean
+  onInput: (value: string) => void
+}
+
+/** One line of input, or several, with how much room is left and what is wrong. */
+function Field({ label, value, max, problem, multiline = false, onInput }: FieldProps) {
+  const { t, number } = useTexts()
+  const help = useId()
+  const left = max - lengthOf(value.trim())
+  const props = {
+    'aria-label': label,
+    'aria-invalid': problem !== undefined,
+    'aria-describedby': help,
+    placeholder: label,
+    dir: 'auto' as const,
+    value,
+    onInput: (event: { currentTarget: { value: string } }) => onInput(event.currentTarget.value),
+  }
+  return (
+    <div class="field">
+      {multiline ? <textarea rows={2} {...props} /> : <input type="text" autocomplete="off" {...props} />}
+      <span class="left" aria-hidden="true" title={t('lengthHelp')} data-low={left < 20} data-over={left < 0}>
+        {number(left)}
+      </span>
+      <span id={help} class={problem === undefined ? 'unseen' : 'bad'}>
+        {problem ?? t('lengthLeft', number(left))}
+      </span>
+    </div>
+  )
+}
+
+/** As it will be. Nobody votes in it. */
+function Preview({ model }: { model: EditorModel }) {
+  const { t } = useTexts()
+  const heading = useId()
+  const poll = model.previewed((i) => t('option', String(i + 1)), t('question'))
+  useEffect(() => {
+    model.preview.asked.value = model.edited !== undefined
+    model.preview.receive({ type: 'poll', uri: '', poll, tally: 'live' })
+  })
+  return (
+    <div class="preview" role="group" aria-labelledby={heading}>
+      <p class="hint" id={heading}>
+        {t('preview')}
+      </p>
+      <div inert>
+        <Poll model={model.preview} />
+      </div>
+    </div>
+  )
+}
+
+function problemText(t: Texts['t'], problem: Problem): string {
+  switch (problem.name) {
+    case 'empty':
+      return t(problem.field === 'text' ? 'questionEmpty' : 'optionEmpty')
+    case 'tooLong':
+      return t('tooLong')
+    case 'same':
+      return t('optionSame', String(problem.as + 1))
+    default:
+      return problem satisfies never
+  }
+}

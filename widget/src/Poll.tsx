@@ -1,0 +1,203 @@
+/** A poll: question, options, what is known about the votes, and what stands between a click and a vote. */
+import type { PollView } from '@pollz/shared/wire'
+import { useSignal } from '@preact/signals'
+import { useId } from 'preact/hooks'
+import { Announcer } from './Announcer.tsx'
+import { Details } from './Details.tsx'
+import { Editor } from './Editor.tsx'
+import { Manage, ManageButton } from './Manage.tsx'
+import { isGone, shareOf, type PollModel } from './model.ts'
+import { Notice } from './Notice.tsx'
+import { useTexts } from './texts.ts'
+
+export function Poll({ model }: { model: PollModel }) {
+  const poll = model.shown.value
+  const missing = model.missing.value
+  if (missing !== undefined && (!poll || isGone(missing))) return <Missing error={missing} />
+  const editing = model.editing.value
+  if (editing) return <Editor model={editing} onCancel={() => (model.editing.value = undefined)} />
+  if (!poll) return <Skeleton options={model.expectedOptions} hint={!model.around.hasVoted.value} />
+  return (
+    <section
+      class="poll"
+      aria-busy={model.acting.phase.value.name === 'acting'}
+      onFocusIn={() => (model.attended.value = true)}
+      onFocusOut={() => (model.attended.value = false)}
+    >
+      <Options model={model} poll={poll} />
+      <Hint model={model} />
+      <Notice acting={model.acting} />
+      <Footer model={model} poll={poll} />
+      <Manage model={model} />
+      <Details model={model} poll={poll} />
+      <Announcer model={model} poll={poll} />
+    </section>
+  )
+}
+
+/** Said before the first vote ever. */
+function Hint({ model }: { model: PollModel }) {
+  const { t } = useTexts()
+  const { name } = model.acting.phase.value
+  const quiet = name === 'idle' || name === 'acting'
+  return quiet && !model.around.hasVoted.value && !model.ended.value ? (
+    <p class="hint">{t('publicVotes')}</p>
+  ) : null
+}
+
+function Options({ model, poll }: { model: PollModel; poll: PollView }) {
+  const label = useId()
+  const chosen = model.chosen.value
+  const ended = model.ended.value
+  /** The one option that Tab reaches: arrows go on from there without voting. */
+  const focused = useSignal(0)
+  const reachable = Math.min(chosen ?? focused.value, poll.options.length - 1)
+
+  const move = (event: KeyboardEvent & { currentTarget: HTMLElement }, from: number) => {
+    const last = poll.options.length - 1
+    const to = {
+      ArrowDown: from === last ? 0 : from + 1,
+      ArrowRight: from === last ? 0 : from + 1,
+      ArrowUp: from === 0 ? last : from - 1,
+      ArrowLeft: from === 0 ? last : from - 1,
+      Home: 0,
+      End: last,
+    }[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    focused.value = to
+    const radios = event.currentTarget.parentElement?.querySelectorAll<HTMLElement>('[role=radio]')
+    radios?.[to]?.focus()
+  }
+
+  return (
+    <>
+      <p class="question" id={label} dir="auto">
+        {poll.text}
+      </p>
+      <div role="radiogroup" aria-labelledby={label} class="options">
+        {poll.options.map(({ text, count }, i) => (
+          <button
+            key={i}
+            type="button"
+            class="option"
+            dir="auto"
+            role="radio"
+            aria-checked={chosen === i}
+            aria-disabled={ended}
+            tabIndex={reachable === i ? 0 : -1}
+            onClick={() => !ended && chosen !== i && model.vote(i)}
+            onKeyDown={(event) => move(event, i)}
+          >
+            <Option
+              text={text}
+              count={count}
+              share={shareOf(poll, count)}
+              chosen={chosen === i}
+              results={model.showsResults.value}
+            />
+          </button>
+        ))}
+      </div>
+    </>
+  )
+}
+
+type OptionProps = { text: string; count: number; share: number; chosen: boolean; results: boolean }
+
+function Option({ text, count, share, chosen, results }: OptionProps) {
+  const { t, percent, number, votes } = useTexts()
+  return (
+    <>
+      <span class="bar" style={{ transform: `scaleX(${results ? share : 0})` }} />
+      <span class="mark" aria-hidden="true">
+        {chosen && (
+          <svg viewBox="0 0 16 16" width="10" height="10">
+            <path d="m2.5 8.5 3.5 3.5 7.5-8" fill="none" stroke="currentColor" stroke-width="2.6" />
+          </svg>
+        )}
+      </span>
+      <span class="text">{text}</span>
+      {chosen && <span class="unseen">({t('yourVote')})</span>}
+      {results && (
+        <span class="share">
+          {percent(share)}
+          <span class="count" aria-hidden="true">
+            {number(count)}
+          </span>
+          <span class="unseen"> ({votes(count)})</span>
+        </span>
+      )}
+    </>
+  )
+}
+
+function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
+  const { t, votes, time } = useTexts()
+  const voting = model.voting.value !== undefined
+  const stale = model.stale.value
+  const details = model.voters.value !== undefined
+  return (
+    <div class="footer">
+      <span class="facts">
+        {stale === 'unknown' ? (
+          <span>{t('tallyUnknown')}</span>
+        ) : (
+          <span class="total">{votes(poll.total)}</span>
+        )}
+        {typeof stale === 'number' && <span>{t('asOf', time(stale))}</span>}
+        {model.ended.value && <span>{t('final')}</span>}
+        {poll.edited && <span class="edited">{t('edited')}</span>}
+      </span>
+      <span class="actions">
+        {!model.showsResults.value && stale !== 'unknown' && (
+          <button type="button" class="link" onClick={() => (model.asked.value = true)}>
+            {t('showResults')}
+          </button>
+        )}
+        {model.ownOption.value !== null && !voting && !model.ended.value && (
+          <button type="button" class="link" onClick={() => model.vote(null)}>
+            {t('removeVote')}
+          </button>
+        )}
+        <button type="button" class="link" aria-expanded={details} onClick={() => model.toggleVoters()}>
+          {t('details')}
+        </button>
+        <ManageButton model={model} />
+      </span>
+    </div>
+  )
+}
+
+function Missing({ error }: { error: string }) {
+  const { t } = useTexts()
+  const text = error === 'RepoInactive' ? 'inactive' : isGone(error) ? 'gone' : 'unavailable'
+  return (
+    <section class="poll">
+      <p class="hint" role="status">
+        {t(text)}
+      </p>
+    </section>
+  )
+}
+
+/** As high as the poll will be, so that the page does not jump. */
+function Skeleton({ options, hint }: { options: number; hint: boolean }) {
+  const { t } = useTexts()
+  return (
+    <section class="poll skeleton" aria-busy="true">
+      <p class="question">
+        <span class="blank">{t('loading')}</span>
+      </p>
+      <div class="options">
+        {Array.from({ length: options }, (_, i) => (
+          <div key={i} class="option" />
+        ))}
+      </div>
+      {hint && <p class="hint blank">{t('publicVotes')}</p>}
+      <div class="footer">
+        <span class="blank">{t('details')}</span>
+      </div>
+    </section>
+  )
+}

@@ -1,0 +1,51 @@
+/** A widget's root: its style and its component. */
+import { hydrate, render, type ComponentChild } from 'preact'
+import { ComposerButton, PublishedLink } from './ComposerButton.tsx'
+import { Editor } from './Editor.tsx'
+import type { EditorModel } from './editor.ts'
+import type { PollModel } from './model.ts'
+import { Poll } from './Poll.tsx'
+import css from './poll.css?inline'
+import { TextsContext, type Texts } from './texts.ts'
+
+let sheet: CSSStyleSheet | undefined
+
+function style(): CSSStyleSheet {
+  if (!sheet) {
+    sheet = new CSSStyleSheet()
+    sheet.replaceSync(css)
+  }
+  return sheet
+}
+
+/** @returns what ends it */
+export function draw(root: ShadowRoot, what: ComponentChild, texts: Texts): () => void {
+  root.adoptedStyleSheets = [style()]
+  const tree = <TextsContext.Provider value={texts}>{what}</TextsContext.Provider>
+  if (root.firstElementChild) {
+    // Drawn by the server, with its style, which this document has now.
+    for (const it of root.querySelectorAll('style')) it.remove()
+    hydrate(tree, root)
+  } else render(tree, root)
+  return () => render(null, root)
+}
+
+/** @returns what ends it */
+export const drawPoll = (root: ShadowRoot, model: PollModel, texts: Texts): (() => void) =>
+  draw(root, <Poll model={model} />, texts)
+
+/** @returns what ends it */
+export const drawEditor = (
+  root: ShadowRoot,
+  model: EditorModel,
+  texts: Texts,
+  onCancel?: () => void,
+): (() => void) => draw(root, <Editor model={model} onCancel={onCancel} />, texts)
+
+/** @returns what ends it */
+export const drawComposerButton = (root: ShadowRoot, texts: Texts, onClick: () => void): (() => void) =>
+  draw(root, <ComposerButton onClick={onClick} />, texts)
+
+/** @returns what ends it */
+export const drawLink = (root: ShadowRoot, link: string, texts: Texts, onClose: () => void): (() => void) =>
+  draw(root, <PublishedLink link={link} onClose={onClose} />, texts)

@@ -1,0 +1,159 @@
+/** A poll that is being written: its fields, what is wrong with them, and a preview. */
+import { computed, signal } from '@preact/signals'
+import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
+import { tid } from '@pollz/shared/tid'
+import type { PollView } from '@pollz/shared/wire'
+import { Acting, type Actor } from './acting.ts'
+import type { ActMessage, PollDraft } from './messages.ts'
+import { PollModel, type Surroundings } from './model.ts'
+
+const { text, options } = lexicon.defs.main.record.properties
+/** Bytes of UTF-8, as the lexicon counts them. */
+export const MAX_TEXT = text.maxLength
+export const MAX_OPTION = options.items.maxLength
+export const MIN_OPTIONS = options.minLength
+export const MAX_OPTIONS = options.maxLength
+
+/** Bytes in which a text is counted. */
+export const lengthOf = (value: string) => new TextEncoder().encode(value).length
+
+/** `key` is the same wherever an option moves. */
+export type DraftOption = { key: number; text: string }
+
+export type Problem =
+  | { field: 'text' | number; name: 'empty' | 'tooLong' }
+  /** It says the same as the option at this index. */
+  | { field: number; name: 'same'; as: number }
+
+export class EditorModel {
+  readonly acting: Acting
+  readonly text = signal('')
+  readonly options = signal<DraftOption[]>([])
+  /** Somebody has tried to publish it: from then on everything that is wrong is said. */
+  readonly tried = signal(false)
+  /** What was moved last, and where to: to be read out. */
+  readonly moved = signal<{ text: string; to: number } | undefined>(undefined)
+  /** The poll that is edited; undefined: it is a new one. */
+  readonly edited: PollView | undefined
+  readonly rkey: string
+  /** Of the preview: it is told nothing and tells nobody anything. */
+  readonly preview: PollModel
+  readonly problems = computed(() => this.#problems())
+  /** C7: votes stay with an option's place, so a poll that has some says that its options were changed. */
+  readonly willSayEdited = computed(() => {
+    const edited = this.edited
+    if (!edited || edited.total === 0) return false
+    const { options } = this.draft.value
+    return JSON.stringify(options) !== JSON.stringify(edited.options.map((it) => it.text))
+  })
+  readonly draft = computed(
+    (): PollDraft => ({
+      text: this.text.value.trim(),
+      options: this.options.value.map((it) => it.text.trim()),
+      createdAt: this.#createdAt,
+    }),
+  )
+  #createdAt: string
+  #nextKey = 0
+  #onDone: (uri: string) => void
+
+  /**
+   * @param around what the preview is drawn with
+   * @param edited a poll of one's own that is to be changed
+   * @param onDone called with the at-uri of what was written
+   */
+  constructor(
+    actor: Actor,
+    around: Omit<Surroundings, 'send'>,
+    onDone: (uri: string) => void,
+    edited?: PollView,
+  ) {
+    this.acting = new Acting(actor)
+    this.edited = edited
+    this.#onDone = onDone
+    // One key and one date for all tries: who publishes twice has published once.
+    this.rkey = edited?.rkey ?? tid(Date.now() * 1000, Math.floor(Math.random() * 1024))
+    this.#createdAt = edited?.createdAt ?? new Date().toISOString()
+    this.text.value = edited?.text ?? ''
+    for (const it of edited?.options ?? [{ text: '' }, { text: '' }]) this.add(it.text)
+    this.preview = new PollModel('', { ...around, send: () => {} })
+  }
+
+  /** Nothing has been written yet that would be lost. */
+  get untouched(): boolean {
+    const { text, options } = this.draft.value
+    return this.edited
+      ? text === this.edited.text && !options.some((it, i) => it !== this.edited!.options[i]?.text)
+      : text === '' && options.every((it) => it === '')
+  }
+
+  add(text = ''): void {
+    if (this.options.value.length >= MAX_OPTIONS) return
+    this.options.value = [...this.options.value, { key: this.#nextKey++, text }]
+  }
+
+  remove(index: number): void {
+    if (this.options.value.length <= MIN_OPTIONS) return
+    this.options.value = this.options.value.toSpliced(index, 1)
+  }
+
+  write(index: number, text: string): void {
+    this.options.value = this.options.value.map((it, i) => (i === index ? { ...it, text } : it))
+  }
+
+  move(from: number, to: number): void {
+    const option = this.options.value[from]
+    if (!option || to < 0 || to >= this.options.value.length || to === from) return
+    this.options.value = this.options.value.toSpliced(from, 1).toSpliced(to, 0, option)
+    this.moved.value = { text: option.text, to }
+  }
+
+  /** What is shown meanwhile: the poll as it would be. */
+  previewed(placeholder: (index: number) => string, question: string): PollView {
+    const { text, options, createdAt } = this.draft.value
+    return {
+      uri: '',
+      repo: '',
+      rkey: this.rkey,
+      text: text || question,
+      options: options.map((it, i) => ({
+        text: it || placeholder(i),
+        count: this.edited?.options[i]?.count ?? 0,
+      })),
+      createdAt,
+      total: this.edited?.total ?? 0,
+      edited: (this.edited?.edited ?? false) || this.willSayEdited.value,
+      version: 0,
+    }
+  }
+
+  /** @returns false: something is wrong, which is said from now on */
+  publish(): boolean {
+    this.tried.value = true
+    if (this.problems.value.length > 0) return false
+    this.acting.start({ type: 'publish', rkey: this.rkey, draft: this.draft.value })
+    return true
+  }
+
+  receive(message: ActMessage): void {
+    this.acting.receive(message)
+    if (message.type === 'done') this.#onDone(message.uri)
+  }
+
+  #problems(): Problem[] {
+    const { text, options } = this.draft.value
+    const of = (field: 'text' | number, value: string, max: number): Problem[] => {
+      if (value === '') return [{ field, name: 'empty' }]
+      return lengthOf(value) > max ? [{ field, name: 'tooLong' }] : []
+    }
+    return [
+      ...of('text', text, MAX_TEXT),
+      ...options.flatMap((it, i) => {
+        const same = options.indexOf(it)
+        return it !== '' && same < i
+          ? [{ field: i, name: 'same' as const, as: same }]
+          : of(i, it, MAX_OPTION)
+      }),
+    ]
+  }
+}

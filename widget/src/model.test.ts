@@ -1,0 +1,174 @@
+import { signal } from '@preact/signals'
+import type { PollView } from '@pollz/shared/wire'
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { PageAccount, ToBackground } from './messages.ts'
+import { PollModel } from './model.ts'
+
+const uri = 'at://did:plc:b/tech.waow.poll/1'
+const alice = { did: 'did:plc:a', handle: 'alice.test' }
+const bob = { did: 'did:plc:b', handle: 'bob.test' }
+const host = {} as Element
+
+const poll = (counts: number[], version = 1): PollView => ({
+  uri,
+  repo: 'did:plc:b',
+  rkey: '1',
+  text: '?',
+  options: counts.map((count, i) => ({ text: String(i), count })),
+  total: counts.reduce((sum, count) => sum + count, 0),
+  createdAt: '2026-11-23T20:15:00.000Z',
+  edited: false,
+  version,
+})
+
+let sent: ToBackground[]
+const account = signal<PageAccount | undefined>(alice)
+const connection = signal({ online: true, since: 0 })
+let model: PollModel
+
+beforeEach(() => {
+  sent = []
+  account.value = alice
+  connection.value = { online: true, since: 0 }
+  model = new PollModel(uri, {
+    send: (message) => sent.push(message),
+    account,
+    connection,
+    resultsFirst: signal(false),
+    hasVoted: signal(true),
+    linkTo: (it) => it,
+    profileOf: (it) => it,
+  })
+})
+
+const live = (counts: number[], version?: number) =>
+  model.receive({ type: 'poll', uri, poll: poll(counts, version), tally: 'live' })
+const counts = () => model.shown.value?.options.map(({ count }) => count)
+
+describe('watching', () => {
+  test('only while a widget is in view on a page in view', () => {
+    model.visible(host, true)
+    model.visible({} as Element, true)
+    model.pageVisible(false)
+    model.pageVisible(true)
+    model.visible(host, false)
+    expect(sent.map(({ type }) => type)).toEqual(['watch', 'unwatch', 'watch'])
+    expect(model.watched).toBe(true)
+  })
+
+  test('a new background is told only what is in view, and a click that was under way', () => {
+    model.reconnected()
+    expect(sent).toEqual([])
+    model.vote(1)
+    model.reconnected()
+    expect(sent).toEqual([sent[0], sent[0]])
+    expect(sent[0]).toEqual({ type: 'act', act: { type: 'vote', uri, option: 1 }, account: alice })
+  })
+})
+
+describe('results', () => {
+  test('are hidden until one asks or votes, and stay then', () => {
+    live([1, 2])
+    expect(model.showsResults.value).toBe(false)
+    model.vote(0)
+    expect(model.showsResults.value).toBe(true)
+    model.receive({ type: 'own', uri, voter: alice, option: null })
+    expect(model.showsResults.value).toBe(true)
+  })
+
+  test('one’s own click is in them before the server says so, and out when it is refused', () => {
+    live([1, 2])
+    model.receive({ type: 'own', uri, voter: alice, option: 0 })
+    model.vote(1)
+    expect(counts()).toEqual([0, 3])
+    model.receive({ type: 'refused', act: { type: 'vote', uri, option: 1 }, reason: { name: 'unreachable' } })
+    expect(counts()).toEqual([1, 2])
+    expect(model.chosen.value).toBe(0)
+  })
+
+  test('what is only remembered is shown until the server speaks, and never instead', () => {
+    model.receive({ type: 'poll', uri, poll: poll([5, 5], 9), tally: { at: 1000 } })
+    expect(counts()).toEqual([5, 5])
+    live([1, 0], 2)
+    expect(counts()).toEqual([1, 0])
+    model.receive({ type: 'poll', uri, poll: poll([5, 5], 9), tally: { at: 1000 } })
+    expect(counts()).toEqual([1, 0])
+    model.receive({ type: 'missing', uri, error: 'PollNotFound' })
+    model.receive({ type: 'poll', uri, poll: poll([5, 5], 9), tally: { at: 1000 } })
+    expect(model.missing.value).toBe('PollNotFound')
+  })
+
+  test('say how old they are', () => {
+    model.receive({ type: 'poll', uri, poll: poll([5, 5]), tally: { at: 1000 } })
+    expect(model.stale.value).toBeUndefined()
+    connection.value = { online: false, since: 2000 }
+    expect(model.stale.value).toBe(1000)
+    live([5, 6])
+    expect(model.stale.value).toBe(2000)
+  })
+
+  test('are not made up where only the poll is known', () => {
+    connection.value = { online: false, since: 2000 }
+    model.receive({ type: 'poll', uri, poll: poll([0, 0]), tally: 'unknown' })
+    model.asked.value = true
+    expect(model.stale.value).toBe('unknown')
+    expect(model.showsResults.value).toBe(false)
+  })
+})
+
+describe('accounts', () => {
+  test('another account’s vote is not marked', () => {
+    live([1, 2])
+    model.receive({ type: 'own', uri, voter: bob, option: 1 })
+    expect(model.chosen.value).toBeNull()
+  })
+
+  test('after a switch nothing of the account before is left', () => {
+    model.visible(host, true)
+    live([1, 2])
+    model.receive({ type: 'own', uri, voter: alice, option: 1 })
+    account.value = bob
+    model.accountChanged()
+    expect(model.chosen.value).toBeNull()
+    expect(sent.at(-1)).toEqual({ type: 'watch', uri, account: bob })
+  })
+
+  test('where the page uses none, the vote of the account that is signed in is marked', () => {
+    account.value = undefined
+    live([1, 2])
+    model.receive({ type: 'own', uri, voter: bob, option: 1 })
+    expect(model.chosen.value).toBe(1)
+  })
+})
+
+describe('who voted', () => {
+  const vote = (voter: string) => ({ voter, option: 0, uri: `at://${voter}/v/1`, createdAt: '' })
+
+  test('comes in pages, and gives the results away', () => {
+    live([1, 2])
+    model.toggleVoters()
+    expect(model.showsResults.value).toBe(true)
+    model.receive({ type: 'voters', uri, votes: [vote('a')], cursor: '1', author: 'bob.test' })
+    model.moreVoters()
+    expect(sent.at(-1)).toEqual({ type: 'voters', uri, cursor: '1' })
+    model.receive({ type: 'voters', uri, votes: undefined, cursor: undefined, author: undefined })
+    expect(model.voters.value).toMatchObject({ state: 'failed', cursor: '1' })
+    model.moreVoters()
+    model.receive({ type: 'voters', uri, votes: [vote('b')], cursor: undefined, author: undefined })
+    expect(model.voters.value?.votes.map(({ voter }) => voter)).toEqual(['a', 'b'])
+    model.toggleVoters()
+    model.receive({ type: 'voters', uri, votes: [vote('c')], cursor: undefined, author: undefined })
+    expect(model.voters.value).toBeUndefined()
+  })
+})
+
+test('an ended poll shows its results', () => {
+  model.receive({
+    type: 'poll',
+    uri,
+    poll: { ...poll([1, 2]), endsAt: '2026-01-01T00:00:00Z' },
+    tally: 'live',
+  })
+  expect(model.ended.value).toBe(true)
+  expect(model.showsResults.value).toBe(true)
+})

@@ -1,0 +1,253 @@
+/** One poll on this page, however many widgets show it: state here, rendering in the components. */
+import { computed, signal, type ReadonlySignal } from '@preact/signals'
+import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
+import type { PollView, VoteView } from '@pollz/shared/wire'
+import { Acting, type Actor } from './acting.ts'
+import { EditorModel } from './editor.ts'
+import type { ActMessage, PageAccount, PollMessage, Tally } from './messages.ts'
+
+/** What all polls of a page have in common. */
+export type Surroundings = Actor & {
+  connection: ReadonlySignal<{ online: boolean; since: number }>
+  resultsFirst: ReadonlySignal<boolean>
+  hasVoted: ReadonlySignal<boolean>
+  /** The page of a poll. */
+  linkTo: (uri: string) => string
+  /** The page of a person, by handle or DID. */
+  profileOf: (person: string) => string
+}
+
+/** Who voted for what, as far as it was asked for. */
+export type Voters = {
+  votes: VoteView[]
+  cursor: string | undefined
+  /** handle of the poll's author */
+  author: string | undefined
+  state: 'loading' | 'there' | 'failed'
+}
+
+/** Fewer or more than this many options: the skeleton has another height than the poll, and the page jumps. */
+const LIKELY_OPTIONS = 3
+
+/** There is no such poll, and not only no answer. */
+export const isGone = (error: string) => ['PollNotFound', 'PollDeleted', 'RepoNotFound', 'RepoInactive'].includes(error)
+
+/** Of all votes, from 0 to 1. */
+export const shareOf = ({ total }: PollView, count: number) => (total === 0 ? 0 : count / total)
+
+export class PollModel {
+  readonly uri: string
+  readonly around: Surroundings
+  /** What the skeleton reserves room for. */
+  readonly expectedOptions: number
+  readonly poll = signal<PollView | undefined>(undefined)
+  readonly missing = signal<string | undefined>(undefined)
+  /** A vote is shown as cast at once, and taken back if the PDS refuses. */
+  readonly acting: Acting
+  /** The vote that is known to count, and whose it is. */
+  readonly own = signal<{ voter: PageAccount; option: number | null } | undefined>(undefined)
+  readonly ownOption = computed(() => this.own.value?.option ?? null)
+  /** Whether the reader made it, and may change it. */
+  readonly manageable = computed(() => {
+    const [, , repo, collection] = this.poll.value?.uri.split('/') ?? []
+    const reader = this.around.account.value?.did ?? this.own.value?.voter.did
+    return repo !== undefined && repo === reader && collection === lexicon.id
+  })
+  /** Whoever made it is about to change it. */
+  readonly editing = signal<EditorModel | undefined>(undefined)
+  /** The author's menu is open, or they have asked to delete it and not yet said that they mean it. */
+  readonly managing = signal<'open' | 'deleting' | undefined>(undefined)
+  /** Somebody has asked to see the results. */
+  readonly asked = signal(false)
+  /** Shown while it is there. */
+  readonly voters = signal<Voters | undefined>(undefined)
+  /** Somebody is busy with this poll: its changes are worth being read out. */
+  readonly attended = signal(false)
+  #tally = signal<Tally>('unknown')
+
+  /** Since when the tally has not been heard of, in ms since 1970; `unknown`: it never was; undefined: it is live. */
+  readonly stale = computed((): number | 'unknown' | undefined => {
+    const { online, since } = this.around.connection.value
+    const tally = this.#tally.value
+    // While the first connection is under way nothing is known to be wrong.
+    if (online) return undefined
+    return tally === 'live' ? since : tally === 'unknown' ? tally : tally.at
+  })
+  readonly ended = computed(() => {
+    const endsAt = this.poll.value?.endsAt
+    return endsAt !== undefined && Date.parse(endsAt) <= Date.now()
+  })
+  /** What was just clicked; undefined: nothing is under way. */
+  readonly voting = computed((): number | null | undefined => {
+    const phase = this.acting.phase.value
+    return phase.name === 'acting' && phase.act.type === 'vote' ? phase.act.option : undefined
+  })
+  /** The option to mark: what was just clicked, or the vote that counts. */
+  readonly chosen = computed((): number | null => {
+    const voting = this.voting.value
+    return voting === undefined ? this.ownOption.value : voting
+  })
+  readonly showsResults = computed(
+    () =>
+      this.stale.value !== 'unknown' &&
+      (this.around.resultsFirst.value || this.asked.value || this.chosen.value !== null || this.ended.value),
+  )
+  /** The poll with one's own click in it before the server says so. */
+  readonly shown = computed(() => {
+    const poll = this.poll.value
+    const voting = this.voting.value
+    const own = this.ownOption.value
+    if (!poll || voting === undefined || voting === own) return poll
+    const change = (i: number) => Number(i === voting) - Number(i === own)
+    const options = poll.options.map(({ text, count }, i) => ({
+      text,
+      count: Math.max(0, count + change(i)),
+    }))
+    return { ...poll, options, total: options.reduce((sum, { count }) => sum + count, 0) }
+  })
+  #hosts = new Set<Element>()
+  #pageVisible = true
+  #watched = false
+
+  constructor(uri: string, around: Surroundings, expectedOptions = LIKELY_OPTIONS) {
+    this.uri = uri
+    this.around = around
+    this.acting = new Acting(around)
+    this.expectedOptions = expectedOptions
+  }
+
+  /** A widget of this poll comes into view or leaves it: only while one is, the poll is watched. */
+  visible(host: Element, visible: boolean): void {
+    if (visible) this.#hosts.add(host)
+    else this.#hosts.delete(host)
+    this.#follow()
+  }
+
+  /** The page itself comes into view or leaves it. */
+  pageVisible(visible: boolean): void {
+    this.#pageVisible = visible
+    this.#follow()
+  }
+
+  get watched(): boolean {
+    return this.#watched
+  }
+
+  #follow(): void {
+    const wanted = this.#pageVisible && this.#hosts.size > 0
+    if (wanted === this.#watched) return
+    this.#watched = wanted
+    if (wanted) this.#watch()
+    else this.around.send({ type: 'unwatch', uri: this.uri })
+  }
+
+  /** Says again to a new background what this page wants. */
+  reconnected(): void {
+    if (this.#watched) this.#watch()
+    this.acting.reconnected()
+    this.editing.value?.acting.reconnected()
+    if (this.voters.value?.state === 'loading') this.moreVoters()
+  }
+
+  /** The page uses another account now: whatever was of the one before is not shown to this one. */
+  accountChanged(): void {
+    this.own.value = undefined
+    this.asked.value = false
+    this.acting.dismiss()
+    this.editing.value = undefined
+    this.managing.value = undefined
+    if (this.#watched) this.#watch()
+  }
+
+  #watch(): void {
+    this.around.send({ type: 'watch', uri: this.uri, account: this.around.account.value })
+  }
+
+  /** @param option null takes the vote back */
+  vote(option: number | null): void {
+    // Who has seen the results once has seen them.
+    this.asked.value = true
+    this.attended.value = true
+    this.acting.start({ type: 'vote', uri: this.uri, option })
+  }
+
+  edit(): void {
+    this.managing.value = undefined
+    const done = () => (this.editing.value = undefined)
+    this.editing.value = new EditorModel(this.around, this.around, done, this.poll.value)
+  }
+
+  delete(): void {
+    this.managing.value = undefined
+    this.acting.start({ type: 'delete', uri: this.uri })
+  }
+
+  /** Opens and closes the list of those who voted. */
+  toggleVoters(): void {
+    if (this.voters.value) {
+      this.voters.value = undefined
+      return
+    }
+    // They give the results away.
+    this.asked.value = true
+    this.voters.value = { votes: [], cursor: undefined, author: undefined, state: 'loading' }
+    this.moreVoters()
+  }
+
+  moreVoters(): void {
+    const voters = this.voters.value
+    if (!voters) return
+    this.voters.value = { ...voters, state: 'loading' }
+    this.around.send({ type: 'voters', uri: this.uri, cursor: voters.cursor })
+  }
+
+  receive(message: PollMessage | ActMessage): void {
+    switch (message.type) {
+      case 'poll':
+        this.#receivePoll(message.poll, message.tally)
+        return
+      case 'missing':
+        this.missing.value = message.error
+        return
+      case 'own': {
+        const { voter, option } = message
+        const account = this.around.account.value
+        if (account && account.did !== voter.did) return
+        this.own.value = { voter, option }
+        // What was said about a vote that was not cast is over, wherever this one came from.
+        const phase = this.acting.phase.value
+        if (phase.name !== 'idle' && phase.name !== 'acting' && phase.act.type === 'vote')
+          this.acting.dismiss()
+        return
+      }
+      case 'whoAreYou':
+      case 'signingIn':
+      case 'refused':
+        this.acting.receive(message)
+        return
+      case 'done':
+        // What was clicked since then is still under way.
+        if (message.act.type !== 'vote' || message.act.option === this.voting.value) this.acting.dismiss()
+        return
+      case 'voters': {
+        const before = this.voters.value
+        if (before?.state !== 'loading') return
+        const { votes, cursor, author } = message
+        this.voters.value = votes
+          ? { votes: [...before.votes, ...votes], cursor, author, state: 'there' }
+          : { ...before, author, state: 'failed' }
+        return
+      }
+      default:
+        message satisfies never
+    }
+  }
+
+  #receivePoll(poll: PollView, tally: Tally): void {
+    // What is only remembered does not contradict the server.
+    if (tally !== 'live' && (this.missing.value !== undefined || this.#tally.value === 'live')) return
+    this.missing.value = undefined
+    this.poll.value = poll
+    this.#tally.value = tally
+  }
+}

@@ -1,0 +1,139 @@
+/** The polls of one page: their models, fed by whoever works for it. */
+import { batch, effect, signal as createSignal, type ReadonlySignal } from '@preact/signals'
+import { pollLink } from '@pollz/shared/links'
+import { EditorModel } from './editor.ts'
+import type { PageAccount, ToBackground, ToContent } from './messages.ts'
+import { PollModel } from './model.ts'
+
+export type PageSettings = ToContent & { type: 'settings' }
+
+export type Polls = {
+  /** @param expectedOptions how many options it probably has */
+  model: (uri: string, expectedOptions?: number) => PollModel
+  /** The model that is there already. */
+  known: (uri: string) => PollModel | undefined
+  /**
+   * For a new poll.
+   *
+   * @param done called with its at-uri, and its link
+   */
+  write: (done: (uri: string, link: string) => void) => EditorModel
+  /** The link of a poll, with how many options it has: what shows it can leave room for them. */
+  linkTo: (uri: string, options: number) => string
+  /** Forgets all polls. */
+  clear: () => void
+}
+
+export type Connection = {
+  /** Whether something is to be heard: if not, the background may sleep. */
+  wanted: () => boolean
+  onMessage: (message: ToContent) => void
+  /** On each new connection: the background has forgotten everything. */
+  onConnect: () => void
+}
+
+/**
+ * @param connect to who works for this page; returns what sends a message
+ * @param account that the page is using
+ * @param site base URL of the site that has people's profiles
+ * @param onSettings called first, and whenever a setting changes
+ */
+export function connectPolls(
+  connect: (connection: Connection) => (message: ToBackground) => void,
+  account: ReadonlySignal<PageAccount | undefined>,
+  site: string,
+  onSettings: (settings: PageSettings) => void,
+  signal: AbortSignal,
+): Polls {
+  const models = new Map<string, PollModel>()
+  const connection = createSignal({ online: true, since: 0 })
+  const resultsFirst = createSignal(false)
+  const hasVoted = createSignal(true)
+  let linkTo = (uri: string) => uri
+
+  /** Polls that are being written or changed. */
+  const editors = () => [
+    ...(written ? [written] : []),
+    ...[...models.values()].flatMap(({ editing }) => editing.value ?? []),
+  ]
+  let written: EditorModel | undefined
+
+  const receive = (message: ToContent) => {
+    if (message.type === 'settings') {
+      const { hosts, server } = message
+      linkTo = (uri) => pollLink(uri, hosts, server)
+      batch(() => {
+        resultsFirst.value = message.resultsFirst
+        hasVoted.value = message.hasVoted
+      })
+      onSettings(message)
+    } else if (message.type === 'connection') connection.value = message
+    else if (!('act' in message)) models.get(message.uri)?.receive(message)
+    else {
+      const { act } = message
+      if (act.type === 'publish') {
+        const editor = editors().find(({ rkey }) => rkey === act.rkey)
+        // A page that was left to sign in has no editor any more.
+        const edited = [...models.values()].find(({ poll }) => poll.value?.rkey === act.rkey)
+        ;(editor ?? edited)?.receive(message)
+      } else if (act.type !== 'signIn') models.get(act.uri)?.receive(message)
+    }
+  }
+  const send = connect({
+    // Who is about to publish something is waited for too.
+    wanted: () =>
+      (written !== undefined && written.acting.phase.value.name !== 'idle') ||
+      [...models.values()].some((model) => model.watched),
+    onMessage: receive,
+    onConnect: () => {
+      for (const model of models.values()) model.reconnected()
+      written?.acting.reconnected()
+    },
+  })
+  const around = {
+    send,
+    account,
+    connection,
+    resultsFirst,
+    hasVoted,
+    linkTo: (uri: string) => linkTo(uri),
+    profileOf: (person: string) => `${site}/profile/${person}`,
+  }
+
+  // A tab in the background is out of sight.
+  document.addEventListener(
+    'visibilitychange',
+    () => {
+      for (const model of models.values()) model.pageVisible(document.visibilityState === 'visible')
+    },
+    { signal },
+  )
+  let before = account.peek()?.did
+  const endAccount = effect(() => {
+    const did = account.value?.did
+    if (did !== before) for (const model of models.values()) model.accountChanged()
+    before = did
+  })
+  signal.addEventListener('abort', endAccount)
+
+  return {
+    model: (uri, expectedOptions) => {
+      const known = models.get(uri) ?? new PollModel(uri, around, expectedOptions)
+      models.set(uri, known)
+      return known
+    },
+    known: (uri) => models.get(uri),
+    write: (done) => {
+      const model: EditorModel = new EditorModel({ send, account }, around, (uri) => {
+        done(uri, withOptions(linkTo(uri), model.options.value.length))
+        written = undefined
+      })
+      return (written = model)
+    },
+    linkTo: (uri, options) => withOptions(linkTo(uri), options),
+    clear: () => models.clear(),
+  }
+}
+
+/** A hint in a link: whoever shows the poll can leave room for it before it is there. */
+const withOptions = (link: string, options: number) => `${link}?options=${options}`

@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { createTexts, type Key } from './texts.ts'
+
+const folder = join(import.meta.dirname, '../locales')
+type Messages = Record<string, { message: string }>
+const read = (locale: string) =>
+  JSON.parse(readFileSync(join(folder, locale, 'messages.json'), 'utf8')) as Messages
+const english = read('en')
+const placeholders = (message: string) => (message.match(/\$\d/g) ?? []).toSorted()
+
+const textsIn = (locale: string, language: string) =>
+  createTexts(
+    (key: Key, values) =>
+      read(locale)[key]!.message.replace(/\$(\d)/g, (_, i) => values[Number(i) - 1] ?? ''),
+    language,
+  )
+
+test('there are five languages', () => {
+  expect(readdirSync(folder).toSorted()).toEqual(['de', 'en', 'es', 'ja', 'pt'])
+})
+
+describe.each(readdirSync(folder))('%s', (locale) => {
+  const messages = read(locale)
+
+  test('is complete, and says everything with the same substitutions', () => {
+    expect(Object.keys(messages).toSorted()).toEqual(Object.keys(english).toSorted())
+    const wrong = Object.keys(messages).filter((key) => {
+      const [here, there] = [messages[key]!.message, english[key]!.message]
+      return here.trim() === '' || placeholders(here).join() !== placeholders(there).join()
+    })
+    expect(wrong).toEqual([])
+    expect(messages['locale']!.message).toBe(locale)
+  })
+
+  test('is translated', () => {
+    const same = Object.keys(messages).filter((key) => messages[key]!.message === english[key]!.message)
+    // Names, and words that are the same in both languages.
+    expect(locale === 'en' ? 0 : same.length).toBeLessThan(6)
+  })
+})
+
+test('numbers and plurals are those of the language', () => {
+  expect([0, 1, 2, 1234].map(textsIn('en', 'en-US').votes)).toEqual([
+    '0 votes',
+    '1 vote',
+    '2 votes',
+    '1,234 votes',
+  ])
+  expect([0, 1, 1234].map(textsIn('de', 'de').votes)).toEqual(['0 Stimmen', '1 Stimme', '1.234 Stimmen'])
+  expect([0, 1, 2].map(textsIn('pt', 'pt-BR').votes)).toEqual(['0 voto', '1 voto', '2 votos'])
+  expect(textsIn('es', 'es').votes(1_000_000)).toBe('1.000.000 de votos')
+  expect(textsIn('ja', 'ja').votes(1)).toBe('1 票')
+  expect(textsIn('de', 'de').percent(0.5)).toBe('50\u00a0%')
+})
+
+test('a reader whose language is not there gets words and numbers in English', () => {
+  expect(textsIn('en', 'fr').votes(1234)).toBe('1,234 votes')
+})
+
+test('a date that is none is shown as it was written', () => {
+  expect(textsIn('en', 'en').date('yesterday')).toBe('yesterday')
+})

@@ -1,0 +1,58 @@
+/** The widget's words and numbers, in the language of whoever reads them. */
+import { createContext } from 'preact'
+import { useContext } from 'preact/hooks'
+import type messages from '../locales/en/messages.json'
+
+export type Key = keyof typeof messages
+
+export type Texts = {
+  /** The text of a key; `$1` and `$2` in it become the substitutions. */
+  t: (key: Key, ...substitutions: string[]) => string
+  number: (value: number) => string
+  /** @param share 0 to 1 */
+  percent: (share: number) => string
+  votes: (count: number) => string
+  /** @param time RFC 3339, or ms since 1970 */
+  date: (time: string | number) => string
+  time: (time: number) => string
+}
+
+/**
+ * @param getMessage `browser.i18n.getMessage`, or another that reads the same files
+ * @param language BCP 47, of the reader
+ */
+export function createTexts(
+  getMessage: (key: Key, substitutions: string[]) => string,
+  language: string,
+): Texts {
+  // Words and numbers in the same language: a reader whose language has no words here gets both in English.
+  const translated = getMessage('locale', [])
+  const locale = language.split('-')[0] === translated ? language : translated
+  const number = new Intl.NumberFormat(locale)
+  const percent = new Intl.NumberFormat(locale, { style: 'percent' })
+  const plural = new Intl.PluralRules(locale)
+  const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
+  const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
+  const t: Texts['t'] = (key, ...substitutions) => getMessage(key, substitutions)
+  return {
+    t,
+    number: (value) => number.format(value),
+    percent: (share) => percent.format(share),
+    votes: (count) => {
+      const category = plural.select(count)
+      const key = category === 'one' || category === 'many' ? (`votes_${category}` as const) : 'votes_other'
+      return t(key, number.format(count))
+    },
+    // A record's date is whatever its author wrote: the lexicon asks for one, this does not trust it.
+    date: (it) => (Number.isNaN(new Date(it).getTime()) ? String(it) : date.format(new Date(it))),
+    time: (it) => time.format(it),
+  }
+}
+
+export const TextsContext = createContext<Texts | undefined>(undefined)
+
+export function useTexts(): Texts {
+  const texts = useContext(TextsContext)
+  if (!texts) throw new Error('a component outside of TextsContext')
+  return texts
+}
