@@ -1,12 +1,13 @@
 /** Where a build points to unless its environment says otherwise, and what nobody has set yet. */
+import { PLC_URL, PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { Settings } from './requests.ts'
 
 export const DEFAULT_SERVER_URL = 'https://pollz.fly.dev'
 
 export const network = {
-  plc: import.meta.env?.['WXT_PLC_URL'] ?? 'https://plc.directory',
+  plc: import.meta.env?.['WXT_PLC_URL'] ?? PLC_URL,
   /** Asked for the DID of a handle that somebody types in to sign in. */
-  handleResolver: import.meta.env?.['WXT_HANDLE_RESOLVER_URL'] ?? 'https://public.api.bsky.app',
+  handleResolver: import.meta.env?.['WXT_HANDLE_RESOLVER_URL'] ?? PUBLIC_HANDLE_RESOLVER,
 }
 
 export const defaults: Settings = {

@@ -66,7 +66,8 @@ test.each(Object.keys(workspaces))('%s imports only what stands before it', (wor
       .filter((from) => {
         const other = /^@pollz\/([^/]+)/.exec(from)?.[1]
         const outside =
-          from.startsWith('.') && relative(join(root, workspace), resolve(dirname(file), from)).startsWith('..')
+          from.startsWith('.') &&
+          relative(join(root, workspace), resolve(dirname(file), from)).startsWith('..')
         return outside || (other !== undefined && !workspaces[workspace]!.includes(other))
       })
       .map((from) => `${relative(root, file)} imports ${from}`),

@@ -34,15 +34,27 @@ function packages() {
   if (status !== 0) fail('npm ci failed')
 }
 
+/** When something below a folder was changed last. */
+const newestIn = (folder) =>
+  Math.max(
+    ...readdirSync(join(root, folder), { recursive: true }).map((name) => changed(join(root, folder, name))),
+  )
+
 function lexicons() {
   const made = changed(join(root, 'shared/src/lexicons/index.ts'))
-  const sources = join(root, 'shared/lexicons')
-  const newest = Math.max(
-    ...readdirSync(sources, { recursive: true }).map((name) => changed(join(sources, name))),
-  )
-  if (made > newest) return
+  if (made > newestIn('shared/lexicons')) return
   say('generating types and validators from the lexicons')
   npm('run', '--silent', 'prepare')
+}
+
+/** The server's pages, and what they run in browsers. */
+function site() {
+  const made = changed(join(root, 'site/.output/server/server.js'))
+  const sources = ['site/src', 'client/src', 'widget', 'shared/src', 'package-lock.json', 'site/build.ts']
+  if (made > Math.max(...sources.map((it) => (it.includes('.') ? changed(join(root, it)) : newestIn(it)))))
+    return
+  say('building the server’s pages')
+  npm('run', '--silent', 'build', '-w', 'site')
 }
 
 function npm(...args) {
@@ -88,6 +100,7 @@ const command = process.argv[2]
 try {
   packages()
   lexicons()
+  site()
   switch (command) {
     case 'setup':
       await browserAndTap()

@@ -92,4 +92,3 @@ export function reasonOf(error: unknown): Reason {
   if (error instanceof XRPCError) return { name: 'refused', detail: error.message || error.error }
   return { name: 'refused', detail: error instanceof Error ? error.message : String(error) }
 }
-

@@ -57,7 +57,7 @@ export class Authored {
     await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey })
     await this.#announce(poll)
     // Where the server is away, nobody else says so.
-    this.#parts.pages.send({ type: 'missing', uri, error: 'PollDeleted' })
+    this.#parts.pages.send({ type: 'missing', uri, error: 'PollNotFound' })
     return poll
   }
 

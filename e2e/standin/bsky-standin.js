@@ -242,43 +242,48 @@ function go(pathname) {
 }
 addEventListener('popstate', show)
 
-/** The composer: an editor, the preview of a link's card, the toolbar of media. */
+/** The composer: for each post of a thread an editor and the preview of a link's card; one toolbar, of the post in use. */
 function compose(text) {
   if (document.querySelector('[data-testid="composePostView"]')) return
-  const editor = el('div', { class: 'ProseMirror', contenteditable: 'true', 'aria-label': 'Write' }, text)
-  const preview = el('div', {})
-  const read = () => {
-    const link = /https?:\/\/\S+/.exec(editor.textContent)?.[0]
-    const shown = preview.querySelector('a')?.href
-    if (link === shown) return
-    preview.replaceChildren(...(link ? [card({ uri: link, title: link, description: '' })] : []))
-  }
-  editor.oninput = read
-  const close = () => dialog.remove()
+  const toolbar = el('div', { class: 'css-toolbar' }, el('button', { 'data-testid': 'openGifBtn' }, 'GIF'))
   const publish = el('button', { 'data-testid': 'composerPublishBtn' }, 'Post')
-  publish.onclick = close
+  const addPost = el('button', { class: 'css-add' }, 'Add post')
+  const posts = el('div', {})
   const dialog = el(
     'div',
     { role: 'dialog', 'aria-modal': 'true', 'aria-label': 'Composer', class: 'css-dialog' },
-    el(
-      'div',
-      { 'data-testid': 'composePostView' },
-      el('div', { class: 'css-actions' }, publish),
-      editor,
-      preview,
-      el('div', { class: 'css-toolbar' }, el('button', { 'data-testid': 'openGifBtn' }, 'GIF')),
-    ),
+    el('div', { class: 'css-actions' }, publish, addPost),
+    posts,
   )
-  // As the client does: a paste of plain text becomes text, and a link in it a card.
-  editor.addEventListener('paste', (event) => {
-    event.preventDefault()
-    editor.append(event.clipboardData.getData('text/plain'))
-    read()
-  })
+  publish.onclick = () => dialog.remove()
+  addPost.onclick = () => add('')
   dialog.addEventListener('keydown', (event) => event.stopPropagation())
   document.body.append(dialog)
-  read()
-  editor.focus()
+  add(text)
+
+  function add(text) {
+    const editor = el('div', { class: 'ProseMirror', contenteditable: 'true', 'aria-label': 'Write' }, text)
+    const preview = el('div', {})
+    const read = () => {
+      const link = /https?:\/\/\S+/.exec(editor.textContent)?.[0]
+      const shown = preview.querySelector('a')?.href
+      if (link === shown) return
+      preview.replaceChildren(...(link ? [card({ uri: link, title: link, description: '' })] : []))
+    }
+    editor.oninput = read
+    // As the client does: a paste of plain text becomes text, and a link in it a card.
+    editor.addEventListener('paste', (event) => {
+      event.preventDefault()
+      editor.append(event.clipboardData.getData('text/plain'))
+      read()
+    })
+    const view = el('div', { 'data-testid': 'composePostView' }, editor, preview)
+    // The toolbar is where somebody writes.
+    editor.addEventListener('focus', () => toolbar.parentElement !== view && view.append(toolbar))
+    posts.append(view)
+    read()
+    editor.focus()
+  }
 }
 // The client's shortcuts: a widget that leaks its keys opens the composer, and Escape closes it from anywhere.
 addEventListener('keydown', (event) => {

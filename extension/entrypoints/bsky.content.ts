@@ -4,7 +4,7 @@ import { drawComposerButton, drawEditor, drawLink, drawPoll } from '@pollz/widge
 import { connectPolls, type PageSettings } from '@pollz/widget/polls'
 import { browserTexts, connectBackground } from '../connect.ts'
 import { account, followAccount, lookAtAccount } from '../page/account.ts'
-import { followComposers } from '../page/composer.ts'
+import { followComposers, holdEscape } from '../page/composer.ts'
 import { findInPage } from '../page/finder.ts'
 import { followTheme, theme } from '../page/theme.ts'
 import { Mounts } from '../page/mount.ts'
@@ -13,6 +13,7 @@ export default defineContentScript({
   matches: ['https://bsky.app/*'],
   runAt: 'document_start',
   main(ctx) {
+    holdEscape(ctx.signal)
     const texts = browserTexts()
     /** What is shown depends on these; the rest is the widgets' own business. */
     const linksOf = ({ hosts, server, on }: PageSettings) => JSON.stringify([hosts, server, on])

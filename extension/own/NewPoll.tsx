@@ -15,7 +15,7 @@ export function NewPoll({ model, account }: NewPollProps) {
   useEffect(() => drawEditor(host.current!.attachShadow({ mode: 'open' }), model, texts), [])
   return (
     <main>
-      <h1>{t('newPoll')}</h1>
+      <h1>pollz</h1>
       <p class="help">
         {account && `${t('publishedBy', nameOf(account.handle ?? account.did))} `}
         {t('thenPost')}

@@ -18,18 +18,14 @@ export type ComposerParts = {
   drawLink: Draw<[link: string, onClose: () => void]>
 }
 
-/** @returns what is called with a media button of each composer that is found */
-export function followComposers(
-  parts: ComposerParts,
-  signal: AbortSignal,
-): (mediaButton: HTMLElement) => void {
-  /** Kept when its editor is closed, and even its composer: nothing that was written is lost before it is published. */
-  let model: EditorModel | undefined
-  let writing: HTMLElement | undefined
-  let close: (() => void) | undefined
-  const buttons = new Map<HTMLElement, () => void>()
+/** What is over a composer. */
+let close: (() => void) | undefined
 
-  // bsky.app closes its composer on Escape wherever it was pressed, so this has to come before it.
+/**
+ * Keeps an Escape that is meant for the editor from bsky.app, which closes its composer wherever it was pressed. It has
+ * to come before the page's own listener, so before the page's scripts.
+ */
+export function holdEscape(signal: AbortSignal): void {
   addEventListener(
     'keydown',
     (event) => {
@@ -42,6 +38,20 @@ export function followComposers(
     },
     { capture: true, signal },
   )
+}
+
+/** @returns what is called with a media button of each composer that is found */
+export function followComposers(
+  parts: ComposerParts,
+  signal: AbortSignal,
+): (mediaButton: HTMLElement) => void {
+  /** Kept when its editor is closed, and even its composer: nothing that was written is lost before it is published. */
+  let model: EditorModel | undefined
+  /** The composer that the editor was opened in last. */
+  let dialog: Element | undefined
+  let writing: HTMLElement | undefined
+  const buttons = new Map<HTMLElement, () => void>()
+
   document.addEventListener(
     'focusin',
     ({ target }) => {
@@ -82,18 +92,22 @@ export function followComposers(
   const textOf = (dialog: Element) =>
     writing && dialog.contains(writing) ? writing : dialog.querySelector<HTMLElement>(WRITING)
 
-  function edit(dialog: Element): void {
-    const current = model ?? parts.write((link) => put(dialog, link))
+  function edit(composer: Element): void {
+    dialog = composer
+    const current = model ?? parts.write(put)
     model = current
-    open(dialog, (root, onClose) => parts.drawEditor(root, current, onClose))
+    open(composer, (root, onClose) => parts.drawEditor(root, current, onClose))
   }
 
-  function put(dialog: Element, link: string): void {
+  function put(link: string): void {
     model = undefined
     close?.()
+    // Where it was closed meanwhile, the popup has the poll.
+    if (!dialog?.isConnected) return
     const text = textOf(dialog)
     if (text) paste(text, link)
-    if (!text?.textContent?.includes(link)) open(dialog, (root, onClose) => parts.drawLink(root, link, onClose))
+    if (!text?.textContent?.includes(link))
+      open(dialog, (root, onClose) => parts.drawLink(root, link, onClose))
   }
 
   return (mediaButton) => {

@@ -75,7 +75,7 @@ export class Mounts {
     // People scale the text of posts; nothing else around it tells by how much.
     if (sample) host.style.setProperty('--text-size', getComputedStyle(sample).fontSize)
     host.style.minHeight = HEIGHT_BEFORE
-      const widget: Widget = { uri, options, post, host, card: undefined, end: undefined }
+    const widget: Widget = { uri, options, post, host, card: undefined, end: undefined }
     this.#byHost.set(host, widget)
     this.#observer.observe(host)
     return widget

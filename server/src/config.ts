@@ -1,5 +1,6 @@
 /** The environment as one checked object. */
 import { isLoopback } from '@pollz/shared/links'
+import { PLC_URL } from '@pollz/shared/network'
 
 export type Config = {
   port: number
@@ -70,7 +71,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       `RECONCILE_PAUSE: expected milliseconds, 0 or more, got "${env['RECONCILE_PAUSE']}"`,
     )
 
-  const plcUrl = http('PLC_URL', text('PLC_URL') ?? 'https://plc.directory')
+  const plcUrl = http('PLC_URL', text('PLC_URL') ?? PLC_URL)
   const handleResolver = text('HANDLE_RESOLVER_URL')
   return {
     port,

@@ -157,6 +157,7 @@ describe('bad input', () => {
     ['/api/polls?limit=0', 400, 'limit'],
     ['/api/polls?limit=many', 400, 'limit'],
     ['/api/polls?cursor=x', 400, 'cursor'],
+    ['/api/polls?sort=loudest', 400, 'sort'],
     ['/api/polls/nonsense', 400, 'uri'],
     [`/api/polls/${encodeURIComponent('at://did:plc:a/app.bsky.feed.post/1')}`, 400, 'uri'],
     [`${path}/votes?voter=bob`, 400, 'voter'],
@@ -333,15 +334,19 @@ describe('what the extension signs in with', () => {
     })
   })
 
-  test('the callback page runs nothing', async () => {
+  test('the callback page runs nothing but its own script', async () => {
     const response = await fetch(`${base}/oauth/callback`)
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
-    expect(await response.text()).not.toContain('<script')
+    const scripts = (await response.text()).match(/<script[^>]*>/g)
+    expect(scripts).toEqual([
+      expect.stringMatching(/^<script type="module" src="\/assets\/callback-[\w-]+\.js">$/),
+      '<script id="state" type="application/json">',
+    ])
   })
 })
 
 test('a poll’s page shows hostile text as text', async () => {
-  const text = '<script>alert(1)</script>'
+  const text = '</script><script>alert(1)</script>'
   const event = pollEvent(tea, ['<img src=x>', '"\''], T0)
   await deliver((id) => recordMessage({ ...event, record: { ...(event.record as object), text } }, id))
   const response = await fetch(`${base}/poll/${alice}/3kaaaaaaaaaa2`)
@@ -349,5 +354,60 @@ test('a poll’s page shows hostile text as text', async () => {
   expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;')
   expect(page).not.toContain('<script>alert')
   expect(page).not.toContain('<img src=x>')
+  expect(page.match(/<script[^>]*>/g)).toHaveLength(2)
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+})
+
+describe('pages', () => {
+  test('are in the reader’s language, as far as there is one', async () => {
+    await deliver(poll(), vote('did:plc:bob', 1, T0 + 1))
+    const titleIn = async (language: string) => {
+      const headers = { accept: 'text/html', 'accept-language': language }
+      const response = await fetch(`${base}/poll/${alice}/3kaaaaaaaaaa2`, { headers })
+      expect(response.headers.get('vary')).toContain('Accept-Language')
+      return /<meta property="og:description" content="([^"]*)"/.exec(await response.text())![1]
+    }
+    expect(await titleIn('de-DE,de;q=0.9,en;q=0.8')).toMatch(/\(1 Stimme\)$/)
+    expect(await titleIn('fr,pt-BR;q=0.5')).toMatch(/\(1 voto\)$/)
+    expect(await titleIn('fr')).toMatch(/\(1 vote\)$/)
+    expect(await titleIn('*;q=x;;,')).toMatch(/\(1 vote\)$/)
+  })
+
+  test('their files come compressed, and for ever', async () => {
+    const page = await (await fetch(base, { headers: { accept: 'text/html' } })).text()
+    const script = /src="(\/assets\/page-[^"]+)"/.exec(page)![1]!
+    const response = await fetch(`${base}${script}`, { headers: { 'accept-encoding': 'br' } })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-encoding')).toBe('br')
+    expect(response.headers.get('content-type')).toContain('javascript')
+    expect(response.headers.get('cache-control')).toContain('immutable')
+    expect((await fetch(`${base}/assets/../server/server.js`)).status).toBe(404)
+    expect((await fetch(`${base}/assets/%2e%2e%2fserver%2fserver.js`)).status).toBe(404)
+  })
+
+  test('the busiest polls are those of the last days with the most votes that count', async () => {
+    const now = Date.now() * 1000
+    const [old, quiet, busy] = ['old', 'quiet', 'busy'].map((rkey) => pollUri(alice, rkey))
+    await deliver(
+      poll(old, ['a', 'b'], now - 8 * 86_400_000_000),
+      poll(quiet, ['a', 'b'], now),
+      poll(busy, ['a', 'b'], now),
+      ...['bob', 'carol', 'dan'].map((name) => vote(`did:plc:${name}`, 1, now + 1, old)),
+      ...['bob', 'carol'].map((name) => vote(`did:plc:${name}`, 1, now + 1, busy)),
+      vote('did:plc:bob', 0, now + 1, quiet),
+      // Of no option.
+      ...['carol', 'dan', 'erin'].map((name) => vote(`did:plc:${name}`, 7, now + 1, quiet)),
+    )
+    const { body } = await get('/api/polls?sort=busiest')
+    expect((body as { rkey: string; voteCount: number }[]).map((it) => [it.rkey, it.voteCount])).toEqual([
+      ['busy', 2],
+      ['quiet', 1],
+    ])
+  })
+
+  test('an address that nothing has is a page for people and JSON for programs', async () => {
+    const page = await fetch(`${base}/nowhere`, { headers: { accept: 'text/html' } })
+    expect([page.status, page.headers.get('content-type')]).toEqual([404, expect.stringContaining('html')])
+    expect((await get('/nowhere')).body).toMatchObject({ error: 'NotFound' })
+  })
 })

@@ -1,17 +1,28 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
+import { pollHosts } from '@pollz/shared/families'
+import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { Config } from './config.ts'
 import { listen, type Readiness } from './http/server.ts'
 import type { Change } from './ingest/events.ts'
 import { createRepos } from './ingest/repos.ts'
 import { TapConsumer } from './ingest/tap.ts'
+import { Handles } from './live/handles.ts'
 import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
+import { briefly } from './briefly.ts'
 import { reasonOf, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { findPoll, newestPolls, pollAuthors, voteRecordsOf, votesOf } from './store/queries.ts'
+import { busiestPolls, findPoll, newestPolls, pollAuthors, voteRecordsOf, votesOf } from './store/queries.ts'
 import { reconcileForever } from './store/reconcile.ts'
 import { Store, type Stored } from './store/store.ts'
+
+/** Polls in each list of the home page. */
+const LISTED = 10
+/** For how long the lists are good enough, in ms. */
+const LISTS_AGE = 2_000
+/** Polls that are older than this, in ms, are not among the busiest. */
+const BUSY_FOR = 7 * 24 * 3_600_000
 
 /** DIDs in one request to tap. */
 const TRACK_AT_ONCE = 500
@@ -108,13 +119,32 @@ export async function startServer(
     ready: () => readiness().ready,
   })
 
+  const handles = new Handles((did) => repos.handleOf(did))
+  const lists = briefly(LISTS_AGE, async () => {
+    const [newest, busiest] = await Promise.all([
+      newestPolls(store.reader, LISTED, undefined),
+      busiestPolls(store.reader, LISTED, (Date.now() - BUSY_FOR) * 1000),
+    ])
+    const [named, busy] = await Promise.all(
+      [newest.items, busiest].map((polls) => Promise.all(polls.map((poll) => handles.named(poll)))),
+    )
+    return { newest: named!, busiest: busy! }
+  })
+
   const { server, port } = await listen(
     {
       metrics: metrics.registry,
-      publicUrl: config.publicUrl,
+      frame: {
+        publicUrl: config.publicUrl,
+        network: { plc: config.plcUrl, handleResolver: config.handleResolverUrl ?? PUBLIC_HANDLE_RESOLVER },
+        hosts: pollHosts(config.publicUrl),
+      },
+      lists,
+      named: (poll) => handles.named(poll),
       lookup,
       hub,
       newestPolls: (...args) => newestPolls(store.reader, ...args),
+      busiestPolls: async (limit) => (await lists()).busiest.slice(0, limit),
       votesOf: (...args) => votesOf(store.reader, ...args),
       readiness,
       log,

@@ -47,10 +47,7 @@ export function Editor({ model, onCancel }: EditorProps) {
         onInput={(value) => (model.text.value = value)}
       />
       <Options model={model} problemOf={problemOf} />
-      {model.willSayEdited.value && <p class="hint">{t('willSayEdited')}</p>}
-      <Preview model={model} />
-      <Notice acting={model.acting} />
-      <div class="footer">
+      <p class="more-options">
         <button
           type="button"
           class="link"
@@ -63,6 +60,11 @@ export function Editor({ model, onCancel }: EditorProps) {
         >
           {t('addOption')}
         </button>
+      </p>
+      {model.willSayEdited.value && <p class="hint">{t('willSayEdited')}</p>}
+      <Preview model={model} />
+      <Notice acting={model.acting} />
+      <div class="footer">
         <span class="actions">
           {onCancel && (
             <button type="button" class="link" onClick={onCancel}>

@@ -46,13 +46,11 @@ export class EditorModel {
     const { options } = this.draft.value
     return JSON.stringify(options) !== JSON.stringify(edited.options.map((it) => it.text))
   })
-  readonly draft = computed(
-    (): PollDraft => ({
-      text: this.text.value.trim(),
-      options: this.options.value.map((it) => it.text.trim()),
-      createdAt: this.#createdAt,
-    }),
-  )
+  readonly draft = computed((): PollDraft => ({
+    text: this.text.value.trim(),
+    options: this.options.value.map((it) => it.text.trim()),
+    createdAt: this.#createdAt,
+  }))
   #createdAt: string
   #nextKey = 0
   #onDone: (uri: string) => void
@@ -76,7 +74,7 @@ export class EditorModel {
     this.#createdAt = edited?.createdAt ?? new Date().toISOString()
     this.text.value = edited?.text ?? ''
     for (const it of edited?.options ?? [{ text: '' }, { text: '' }]) this.add(it.text)
-    this.preview = new PollModel('', { ...around, send: () => {} })
+    this.preview = new PollModel('', { ...around, send: () => {}, hasVoted: signal(true) })
   }
 
   /** Nothing has been written yet that would be lost. */
@@ -150,9 +148,7 @@ export class EditorModel {
       ...of('text', text, MAX_TEXT),
       ...options.flatMap((it, i) => {
         const same = options.indexOf(it)
-        return it !== '' && same < i
-          ? [{ field: i, name: 'same' as const, as: same }]
-          : of(i, it, MAX_OPTION)
+        return it !== '' && same < i ? [{ field: i, name: 'same' as const, as: same }] : of(i, it, MAX_OPTION)
       }),
     ]
   }

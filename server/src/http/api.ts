@@ -11,6 +11,7 @@ import type { VoteView } from '@pollz/shared/wire'
 export type ApiParts = {
   lookup: Lookup
   newestPolls: (limit: number, cursor: string | undefined) => Promise<Page<PollView>>
+  busiestPolls: (limit: number) => Promise<PollView[]>
   votesOf: (
     poll: string,
     limit: number,
@@ -21,14 +22,15 @@ export type ApiParts = {
 
 export function failure(
   c: Context,
-  status: 400 | 404 | 410 | 413 | 500 | 502 | 503,
+  status: 400 | 404 | 410 | 413 | 500 | 501 | 502 | 503,
   error: string,
   message: string,
 ) {
   return c.json({ error, message } satisfies ApiError, status)
 }
 
-const STATUS = {
+/** Of a poll that is not there, by why. */
+export const STATUS = {
   InvalidRequest: 400,
   PollNotFound: 404,
   RepoNotFound: 404,
@@ -69,7 +71,7 @@ function linkNext(c: Context, cursor: string | undefined): void {
   c.header('Link', `<${c.req.path}?${next}>; rel="next"`)
 }
 
-export function createApi({ lookup, newestPolls, votesOf }: ApiParts): Hono {
+export function createApi({ lookup, newestPolls, busiestPolls, votesOf }: ApiParts): Hono {
   const api = new Hono()
 
   // pollz's front end sends credentials, which forbids the answer "*". There are no cookies here to protect.
@@ -92,10 +94,15 @@ export function createApi({ lookup, newestPolls, votesOf }: ApiParts): Hono {
   api.get('/polls', async (c) => {
     const limit = limitOf(c, 50)
     if (typeof limit === 'string') return failure(c, 400, 'InvalidRequest', limit)
-    const cursor = c.req.query('cursor')
+    const { cursor, sort = 'newest' } = c.req.query()
+    if (sort !== 'newest' && sort !== 'busiest')
+      return failure(c, 400, 'InvalidRequest', `sort: expected newest or busiest, got "${sort}"`)
     if (cursor !== undefined && !/^-?\d{1,16}\.\d{1,16}$/.test(cursor))
       return failure(c, 400, 'InvalidRequest', `cursor: not one of this list: "${cursor}"`)
-    const page = await newestPolls(limit, cursor)
+    const page =
+      sort === 'busiest'
+        ? { items: await busiestPolls(limit), cursor: undefined }
+        : await newestPolls(limit, cursor)
     linkNext(c, page.cursor)
     return c.json(
       page.items.map(({ uri, repo, rkey, text, options, createdAt, total, handle }) => ({

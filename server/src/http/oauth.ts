@@ -1,11 +1,11 @@
-/** What the extension signs in with: the client's metadata, and the page that a PDS sends people back to. */
+/** What the extension, and this server's own pages, sign in with: the client's metadata, and the page that a PDS sends people back to. */
 import { buildAtprotoLoopbackClientMetadata, type OAuthClientMetadataInput } from '@atproto/oauth-types'
 import { isLoopback } from '@pollz/shared/links'
 import { OAUTH_SCOPE } from '@pollz/shared/oauth'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
-import { html } from 'hono/html'
-import { PAGE_POLICY, page } from './page.ts'
+import { site } from '@pollz/site/built'
+import type { createAnswer } from './pages.ts'
 
 export function clientMetadata(publicUrl: string): OAuthClientMetadataInput {
   const redirect = `${publicUrl}/oauth/callback`
@@ -29,23 +29,10 @@ export function clientMetadata(publicUrl: string): OAuthClientMetadataInput {
   }
 }
 
-export function createOAuth(publicUrl: string): Hono {
+export function createOAuth(publicUrl: string, answer: ReturnType<typeof createAnswer>): Hono {
   const oauth = new Hono()
   oauth.get('/client-metadata.json', cors(), (c) => c.json(clientMetadata(publicUrl)))
-  // The answer is in the fragment, which the extension reads from the tab's address and no server ever sees.
-  oauth.get('/callback', (c) => {
-    c.header('Content-Security-Policy', PAGE_POLICY)
-    c.header('Referrer-Policy', 'no-referrer')
-    return c.html(
-      page(
-        'Signing in to pollz',
-        'The way back from a PDS to the pollz extension.',
-        html`<h1>Signing you in…</h1>
-          <p>
-            This tab closes by itself. If it stays open, the pollz extension is not running in this browser.
-          </p>`,
-      ),
-    )
-  })
+  // The answer is in the fragment, which whoever began the sign-in reads from the address and no server ever sees.
+  oauth.get('/callback', (c) => answer(c, site.callback))
   return oauth
 }

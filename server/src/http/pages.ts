@@ -1,59 +1,200 @@
-/** The page behind a poll's link: readable without JavaScript, described for link cards. */
+/** What people see of the server: polls, frames with polls for other sites, lists of polls, and why there is none. */
+import { join } from 'node:path'
+import { serveStatic } from '@hono/node-server/serve-static'
 import { home } from '@pollz/shared/families'
-import { Hono } from 'hono'
-import { html } from 'hono/html'
-import type { Lookup } from '../live/lookup.ts'
-import { notFound } from './api.ts'
-import { PAGE_POLICY, page } from './page.ts'
+import { isLoopback, parsePollLink } from '@pollz/shared/links'
+import type { PollView } from '@pollz/shared/wire'
+import { site } from '@pollz/site/built'
+import type { Frame, ProblemName } from '@pollz/site/types'
+import { Hono, type Context } from 'hono'
+import { accepts } from 'hono/accepts'
+import { compress } from 'hono/compress'
+import { cors } from 'hono/cors'
+import { isDid } from '../ingest/events.ts'
+import type { Found, Lookup } from '../live/lookup.ts'
+import { failure, notFound, STATUS } from './api.ts'
+import { drawCard } from './card.ts'
+import { Cards } from './cards.ts'
 
-export function createPages(lookup: Lookup, publicUrl: string): Hono {
+export type PageParts = {
+  lookup: Lookup
+  frame: Omit<Frame, 'language'>
+  lists: () => Promise<{ newest: PollView[]; busiest: PollView[] }>
+  /** with its author's handle, as far as that is known */
+  named: (poll: PollView) => Promise<PollView>
+}
+
+const assets = join(import.meta.dirname, '../../../site/.output/assets')
+
+/** Of the rest of an oEmbed answer, in s: how long it is as good as new. */
+const EMBED_AGE = 3600
+/** Link cards are made once and shown for long. */
+const CARD_AGE = 60
+
+const wantsJson = (c: Context) => c.req.header('Accept')?.includes('application/json') ?? false
+/** A browser, or whoever reads pages: programs are answered in JSON. */
+export const wantsHtml = (c: Context) => c.req.header('Accept')?.includes('text/html') ?? false
+
+function languageOf(c: Context): string {
+  return accepts(c, {
+    header: 'Accept-Language',
+    supports: [...site.languages],
+    default: 'en',
+    match: (wanted, { supports, default: fallback }) =>
+      wanted
+        .toSorted((a, b) => b.q - a.q)
+        .map(({ type }) => type.split('-')[0]!.toLowerCase())
+        .find((language) => supports.includes(language)) ?? fallback,
+  })
+}
+
+/** Answers with a page of the site. */
+export function createAnswer(frame: PageParts['frame']) {
+  const { origin, protocol, host, hostname } = new URL(frame.publicUrl)
+  const live = `${protocol === 'https:' ? 'wss' : 'ws'}://${host}`
+  // A page talks to the PDSes of whoever signs in, which can be anywhere.
+  const pds = isLoopback(hostname) ? 'https: http:' : 'https:'
+  const policy = (framable: boolean) =>
+    [
+      "default-src 'none'",
+      "script-src 'self'",
+      `style-src 'self' ${site.styleSource}`,
+      // The bars' widths.
+      "style-src-attr 'unsafe-inline'",
+      "img-src 'self'",
+      `connect-src ${origin} ${live} ${pds}`,
+      "base-uri 'none'",
+      "form-action 'none'",
+      `frame-ancestors ${framable ? '*' : "'none'"}`,
+    ].join('; ')
+  const [framed, alone] = [policy(true), policy(false)]
+
+  return (c: Context, make: (frame: Frame) => string, { status = 200, framable = false } = {}) => {
+    c.header('Content-Security-Policy', framable ? framed : alone)
+    c.header('Referrer-Policy', 'no-referrer')
+    c.header('Vary', 'Accept, Accept-Language', { append: true })
+    c.header('Cache-Control', 'no-cache')
+    return c.html(make({ ...frame, language: languageOf(c) }), status as 200)
+  }
+}
+
+function problemOf({ error, deleted }: Found & { ok: false }, repo: string): ProblemName {
+  switch (error) {
+    case 'PollNotFound':
+      return deleted ? 'deleted' : 'poll'
+    case 'RepoNotFound':
+      return isDid(repo) ? 'repo' : 'handle'
+    case 'RepoInactive':
+      return 'inactive'
+    case 'UpstreamFailure':
+    case 'InvalidProof':
+    case 'Busy':
+      return 'upstream'
+    case 'InvalidRequest':
+      return 'invalid'
+    case 'InternalServerError':
+      return 'failed'
+    default:
+      return error satisfies never
+  }
+}
+
+export function createPages({ lookup, frame, lists, named }: PageParts): Hono {
   const pages = new Hono()
-  pages.get('/poll/:repo/:rkey', async (c) => {
-    const { repo, rkey } = c.req.param()
-    const found = await lookup.find(`at://${repo}/${home.poll}/${rkey}`)
-    c.header('Vary', 'Accept')
-    const wantsJson = c.req.header('Accept')?.includes('application/json') ?? false
-    if (wantsJson) return found.ok ? c.json(found.poll) : notFound(c, found)
+  const answer = createAnswer(frame)
+  const cards = new Cards(drawCard)
+  const ofServer = { [new URL(frame.publicUrl).host]: home.poll }
 
-    c.header('Content-Security-Policy', PAGE_POLICY)
-    if (!found.ok) {
-      const { status } = notFound(c, found)
-      const title = status === 410 ? 'This poll’s account is not active' : 'No such poll'
-      c.status(status as 400)
-      return c.html(
-        page(
-          title,
-          found.message,
-          html`<h1>${title}</h1>
-            <p>${found.message}</p>`,
-        ),
-      )
+  const findNamed = async (uri: string): Promise<Found> => {
+    const found = await lookup.find(uri)
+    return found.ok ? { ...found, poll: await named(found.poll) } : found
+  }
+  const find = (c: Context) => {
+    const { repo, rkey } = c.req.param() as { repo: string; rkey: string }
+    return findNamed(`at://${repo}/${home.poll}/${rkey}`)
+  }
+
+  pages.use('/assets/*', async (c, next) => {
+    await next()
+    // Their names change with what is in them.
+    if (c.res.ok) c.header('Cache-Control', 'public, max-age=31536000, immutable')
+  })
+  pages.use(
+    '/assets/*',
+    serveStatic({
+      root: assets,
+      precompressed: true,
+      rewriteRequestPath: (path) => path.replace(/^\/assets/, ''),
+    }),
+  )
+
+  pages.use('/', compress())
+  pages.get('/', async (c) => {
+    const all = await lists()
+    return answer(c, (it) => site.home(it, all))
+  })
+
+  /** A poll, or why there is none. */
+  const pollPage =
+    (make: (frame: Frame, poll: PollView) => string, framable: boolean) => async (c: Context) => {
+      const found = await find(c)
+      if (wantsJson(c)) {
+        c.header('Vary', 'Accept')
+        return found.ok ? c.json(found.poll) : notFound(c, found)
+      }
+      if (found.ok) return answer(c, (it) => make(it, found.poll), { framable })
+      const { repo } = c.req.param() as { repo: string }
+      const name = problemOf(found, repo)
+      return answer(c, (it) => site.problem(it, name, repo), { status: STATUS[found.error], framable })
     }
+  pages.use('/poll/:repo/:rkey', compress())
+  pages.get('/poll/:repo/:rkey', pollPage(site.poll, false))
+  pages.use('/embed/:repo/:rkey', compress())
+  pages.get('/embed/:repo/:rkey', pollPage(site.embed, true))
+
+  pages.get('/poll/:repo/:rkey/card.png', async (c) => {
+    const found = await find(c)
+    if (!found.ok) return notFound(c, found)
+    const card = await cards.of(found.poll)
+    if (!card) return failure(c, 503, 'Busy', 'too many pictures are being drawn: try again later')
+    const tag = `"${card.version}"`
+    c.header('ETag', tag)
+    c.header('Cache-Control', `public, max-age=${CARD_AGE}`)
+    if (c.req.header('If-None-Match') === tag) return c.body(null, 304)
+    return c.body(new Uint8Array(card.png), 200, { 'content-type': 'image/png' })
+  })
+
+  // https://oembed.com
+  pages.get('/oembed', cors(), async (c) => {
+    const { url, format, maxwidth, maxheight } = c.req.query()
+    if (format !== undefined && format !== 'json')
+      return failure(c, 501, 'InvalidRequest', `format: expected json, got "${format}"`)
+    const uri = parsePollLink(url ?? '', ofServer)
+    if (uri === undefined)
+      return failure(c, 404, 'PollNotFound', `url: expected ${frame.publicUrl}/poll/REPO/RKEY`)
+    for (const [name, value] of Object.entries({ maxwidth, maxheight }))
+      if (value !== undefined && !/^[1-9]\d{0,4}$/.test(value))
+        return failure(c, 400, 'InvalidRequest', `${name}: expected pixels, got "${value}"`)
+    const found = await findNamed(uri)
+    if (!found.ok) return notFound(c, found)
     const { poll } = found
-    const shares = poll.options.map(({ count }) => Math.round((count / (poll.total || 1)) * 100))
-    const votes = poll.total === 1 ? '1 vote' : `${poll.total} votes`
-    const description = `${poll.options.map((option) => option.text).join(' · ')} (${votes})`
-    return c.html(
-      page(
-        poll.text,
-        description,
-        html`<h1 dir="auto">${poll.text}</h1>
-          <ul>
-            ${poll.options.map(
-              ({ text, count }, i) =>
-                html`<li dir="auto">
-                  <span>${text}</span> <b>${shares[i]} %</b> <small>${count}</small>
-                  <meter min="0" max="100" value="${shares[i]}"></meter>
-                </li>`,
-            )}
-          </ul>
-          <p>
-            ${votes} · by ${poll.handle ? `@${poll.handle}` : poll.repo}
-            ${poll.edited ? '· edited after the first vote' : ''}
-          </p>`,
-        `${publicUrl}/poll/${poll.repo}/${poll.rkey}`,
-      ),
+    const code = site.embedCode(
+      { ...frame, language: languageOf(c) },
+      poll,
+      Number(maxwidth ?? Infinity),
+      Number(maxheight ?? Infinity),
     )
+    return c.json({
+      version: '1.0',
+      type: 'rich',
+      title: poll.text,
+      author_name: poll.handle ?? poll.repo,
+      author_url: `https://bsky.app/profile/${poll.handle ?? poll.repo}`,
+      provider_name: 'pollz',
+      provider_url: frame.publicUrl,
+      cache_age: EMBED_AGE,
+      ...code,
+    })
   })
   return pages
 }

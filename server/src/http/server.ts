@@ -9,32 +9,40 @@ import type { Hub } from '../live/hub.ts'
 import { reasonOf, type Log } from '../log.ts'
 import { createApi, failure, type ApiParts } from './api.ts'
 import { createOAuth } from './oauth.ts'
-import { createPages } from './pages.ts'
+import { createAnswer, createPages, wantsHtml, type PageParts } from './pages.ts'
+import { site } from '@pollz/site/built'
 
 export type Readiness = { ready: boolean; database: string; tap: string }
 
-export type HttpParts = ApiParts & {
-  publicUrl: string
-  hub: Hub
-  readiness: () => Readiness
-  metrics: Registry
-  log: Log
-}
+export type HttpParts = ApiParts &
+  PageParts & {
+    hub: Hub
+    readiness: () => Readiness
+    metrics: Registry
+    log: Log
+  }
 
-export function createApp({ publicUrl, readiness, metrics, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
+export function createApp({ readiness, metrics, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
   const app = new Hono()
+  const answer = createAnswer(parts.frame)
   app.use(async (c, next) => {
     await next()
     c.header('X-Content-Type-Options', 'nosniff')
   })
   app.onError((error, c) => {
     log.error('a request failed', { path: c.req.path, reason: reasonOf(error), stack: error.stack })
-    return failure(c, 500, 'InternalServerError', 'something went wrong here; it has been logged')
+    return wantsHtml(c)
+      ? answer(c, (frame) => site.problem(frame, 'failed', ''), { status: 500 })
+      : failure(c, 500, 'InternalServerError', 'something went wrong here; it has been logged')
   })
-  app.notFound((c) => failure(c, 404, 'NotFound', `there is nothing at ${c.req.path}`))
+  app.notFound((c) =>
+    wantsHtml(c)
+      ? answer(c, (frame) => site.problem(frame, 'nothing', ''), { status: 404 })
+      : failure(c, 404, 'NotFound', `there is nothing at ${c.req.path}`),
+  )
   app.route('/api', createApi(parts))
-  app.route('/oauth', createOAuth(publicUrl))
-  app.route('/', createPages(parts.lookup, publicUrl))
+  app.route('/oauth', createOAuth(parts.frame.publicUrl, answer))
+  app.route('/', createPages(parts))
   app.get('/health', (c) => c.json({ status: 'ok' }))
   app.get('/ready', (c) => {
     const ready = readiness()

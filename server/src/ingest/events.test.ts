@@ -1,15 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { tid, timeOfTid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
-import {
-  T0,
-  identityMessage,
-  iso,
-  pollEvent,
-  pollUri,
-  recordMessage,
-  voteEvent,
-} from '../../test/records.ts'
+import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { microseconds, readEvent } from './events.ts'
 
 const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')

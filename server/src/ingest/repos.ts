@@ -62,6 +62,8 @@ class BoundedCache extends MemoryCache {
 export type Repos = {
   /** The DID of a DID or handle; a handle counts only if the DID's document names it too. */
   resolveRepo(repo: string): Promise<RepoRead<string>>
+  /** The handle that a DID's document names and that leads back to it; undefined: there is none, or nobody can say. */
+  handleOf(did: string): Promise<string | undefined>
   readRecord(did: string, collection: string, rkey: string): Promise<RepoRead<ProvenRecord>>
   /** One page of a collection, the greatest record keys first: what the PDS says, without a proof. */
   listRecords(did: string, collection: string, cursor: string | undefined): Promise<RepoRead<RecordPage>>
@@ -160,6 +162,16 @@ export function createRepos(options: {
       } catch (error) {
         return { ok: false, error: 'UpstreamFailure', message: `${handle}: ${reasonOf(error)}` }
       }
+    },
+
+    async handleOf(did) {
+      const document = await resolveDid(did)
+      if (!document.ok) return undefined
+      const name = document.value.alsoKnownAs?.find((it) => it.startsWith('at://'))
+      const handle = name?.slice('at://'.length).toLowerCase()
+      if (!isHandle(handle)) return undefined
+      const back = await resolveHandle(handle).catch(() => undefined)
+      return back === did ? handle : undefined
     },
 
     readRecord: (did, collection, rkey) =>

@@ -8,10 +8,10 @@ import type { Polls } from './polls.ts'
 
 export type LookupError = 'InvalidRequest' | 'PollNotFound' | 'InternalServerError' | RepoError
 
-/** `uri`: the poll's at-uri with the author's DID, also where there is no poll (yet). */
+/** `uri`: the poll's at-uri with the author's DID, also where there is no poll (yet). `deleted`: there was one. */
 export type Found =
   | { ok: true; uri: string; poll: PollView }
-  | { ok: false; uri: string | undefined; error: LookupError; message: string }
+  | { ok: false; uri: string | undefined; error: LookupError; message: string; deleted?: boolean }
 
 /** How long an answer of a PDS that there is no such poll is believed, in ms. */
 const KEEP_MISSES = 10_000
@@ -86,7 +86,7 @@ export class Lookup {
       case 'there':
         return { ok: true, uri: named.uri, poll: state.poll }
       case 'gone':
-        return missing(named.uri)
+        return missing(named.uri, state.deleted)
       case 'inactive':
         return {
           ok: false,
@@ -109,7 +109,8 @@ export class Lookup {
     if (!read.ok) return { ...read, uri: named.uri }
     this.#track([named.repo])
     const state = await this.#polls.find(named.uri)
-    return state.state === 'there' ? { ok: true, uri: named.uri, poll: state.poll } : missing(named.uri)
+    if (state.state === 'there') return { ok: true, uri: named.uri, poll: state.poll }
+    return missing(named.uri, state.state === 'gone' && state.deleted)
   }
 
   /**
@@ -177,6 +178,7 @@ export class Lookup {
   }
 }
 
-function missing(uri: string): Found & { ok: false } {
-  return { ok: false, uri, error: 'PollNotFound', message: `there is no poll ${uri}` }
+function missing(uri: string, deleted: boolean): Found & { ok: false } {
+  const message = deleted ? `the poll ${uri} was deleted` : `there is no poll ${uri}`
+  return { ok: false, uri, error: 'PollNotFound', message, deleted }
 }

@@ -8,13 +8,14 @@ import { CHOICES, NO_OPTION, POLL_IS_THERE } from './counting.ts'
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
   | { state: 'there'; poll: PollView }
-  | { state: 'gone' }
+  /** `deleted`: it was there once, and valid */
+  | { state: 'gone'; deleted: boolean }
   | { state: 'inactive'; status: AccountStatus }
   | { state: 'unknown' }
 
 export type Page<T> = { items: T[]; cursor: string | undefined }
 
-const POLL_COLUMNS = `p.id, p.uri, p.rev, p.text, p.options, p.created_at, p.made, p.ends_at, a.handle, a.status,
+const POLL_COLUMNS = `p.id, p.uri, p.rev, p.options_hash, p.text, p.options, p.created_at, p.made, p.ends_at, a.handle, a.status,
   coalesce(p.first_vote < p.options_changed, 0) AS edited,
   max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
   (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
@@ -63,7 +64,9 @@ export async function findPoll(client: Client, uri: string): Promise<PollState> 
   const status = String(row['status']) as AccountStatus
   if (status !== 'active') return { state: 'inactive', status }
   if (row['options'] !== null) return { state: 'there', poll: pollView(row) }
-  return row['rev'] === null || row['rev'] === '' ? { state: 'unknown' } : { state: 'gone' }
+  return row['rev'] === null || row['rev'] === ''
+    ? { state: 'unknown' }
+    : { state: 'gone', deleted: row['options_hash'] !== null }
 }
 
 /** Polls of active accounts, the newest first. */
@@ -82,6 +85,20 @@ export async function newestPolls(
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
   return { items: page.map(pollView), cursor: last && `${last['made']}.${last['id']}` }
+}
+
+/** Polls of active accounts made since a time (in microseconds since 1970), those with the most votes first. */
+export async function busiestPolls(client: Client, limit: number, since: number): Promise<PollView[]> {
+  const { rows } = await client.execute({
+    sql: `SELECT ${POLL_COLUMNS} FROM (
+        SELECT q.id, sum(t.n) AS votes FROM polls q JOIN tallies t ON t.poll = q.id
+        WHERE q.made > ? AND q.options IS NOT NULL AND t.option < json_array_length(q.options)
+        GROUP BY q.id HAVING votes > 0 ORDER BY votes DESC, q.id DESC LIMIT ?
+      ) b CROSS JOIN polls p ON p.id = b.id JOIN accounts a ON a.id = p.author
+      WHERE a.status = 'active' ORDER BY b.votes DESC, p.id DESC`,
+    args: [since, limit],
+  })
+  return rows.map(pollView)
 }
 
 /** The votes that count for a poll (C1, C2, C5), in the order in which the voters were first seen. */

@@ -1,0 +1,348 @@
+/** Making a poll where one writes, posting it, finding it again, changing and deleting it. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { home } from '@pollz/shared/families'
+import type { BrowserContext, Locator, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
+import { startTestNetwork, type Account, type Network } from './network.ts'
+import { until } from './processes.ts'
+import { option, showsCounts, signIn, widget } from './widget.ts'
+
+const tap = process.env['POLLZ_TAP']
+const artifacts = join(import.meta.dirname, 'artifacts')
+
+describe.skipIf(!tap)('making a poll', () => {
+  const stop = new AbortController()
+  let network: Network
+  let alice: Account
+  let bob: Account
+  let context: BrowserContext
+  let page: Page
+
+  beforeAll(async () => {
+    mkdirSync(artifacts, { recursive: true })
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob')
+    network = started.network
+    ;[alice, bob] = started.accounts
+    await buildExtension(network)
+    context = await openBrowser([alice, bob])
+    page = await openBsky(context, alice)
+  })
+
+  afterEach(({ task }) => pictureFailure(task, context))
+
+  afterAll(async () => {
+    await context?.close()
+    stop.abort()
+    await network?.done
+  })
+
+  const composer = () => page.getByRole('dialog', { name: 'Composer' })
+  const addPoll = () => composer().getByRole('button', { name: 'Add poll' })
+  const editor = (within: Page | Locator = page) => within.getByRole('form', { name: 'New poll' })
+  const field = (name: string, within: Page | Locator = editor()) =>
+    within.getByRole('textbox', { name, exact: true })
+  const values = () =>
+    editor()
+      .getByRole('listitem')
+      .getByRole('textbox')
+      .evaluateAll((fields) => fields.map((it) => (it as HTMLInputElement).value))
+  const written = () => composer().locator('.ProseMirror').last()
+
+  const pollsOf = async (person: Account) => {
+    const { data } = await person.agent.com.atproto.repo.listRecords({
+      repo: person.did,
+      collection: home.poll,
+    })
+    return data.records as unknown as { uri: string; value: { text: string; options: string[] } }[]
+  }
+
+  test('the composer has a button beside its own; the editor counts as the lexicon does', async () => {
+    await page.getByRole('button', { name: 'New post' }).click()
+    await addPoll().waitFor()
+    expect(
+      await composer()
+        .getByTestId('openGifBtn')
+        .evaluate((gif) => gif.nextElementSibling?.hasAttribute('data-pollz-button')),
+    ).toBe(true)
+    await written().fill('What do you think?')
+    await addPoll().click()
+    // It is in the composer's dialog, which would else take the focus back.
+    await editor(composer()).waitFor()
+    expect(await field('Question').evaluate((it) => it.matches(':focus'))).toBe(true)
+    const publish = editor().getByRole('button', { name: 'Publish poll' })
+    await publish.click()
+    await editor().getByText('Write a question').waitFor()
+    expect(await editor().getByText('Write this option, or remove it').count()).toBe(2)
+
+    // 75 emoji have 300 bytes.
+    await field('Question').fill('🙂'.repeat(75))
+    await until('no complaint', async () => (await editor().getByText('Write a question').count()) === 0)
+    await field('Question').fill(`${'🙂'.repeat(75)}!`)
+    await editor().getByText('Too long').waitFor()
+    await field('Question').fill('Tabs or spaces?')
+    await field('Option 1').fill('é'.repeat(51))
+    await editor().getByText('Too long').waitFor()
+    await field('Option 1').fill('Tabs')
+    await field('Option 2').fill(' Tabs ')
+    await editor().getByText('The same as option 1').waitFor()
+    await field('Option 2').fill('Spaces')
+
+    const add = editor().getByRole('button', { name: 'Add option' })
+    for (let i = 3; i <= 10; i++) {
+      await add.click()
+      await field(`Option ${i}`).fill(String(i))
+    }
+    expect(await add.isDisabled()).toBe(true)
+    for (let i = 10; i > 3; i--)
+      await editor()
+        .getByRole('button', { name: `Remove option ${i}` })
+        .click()
+    await field('Option 3').fill('Both')
+    expect(await values()).toEqual(['Tabs', 'Spaces', 'Both'])
+  })
+
+  test('its preview is the real widget, and nobody votes in it', async () => {
+    const preview = editor().getByRole('group', { name: 'Preview' })
+    expect(await preview.locator('.option').allTextContents()).toEqual(['Tabs', 'Spaces', 'Both'])
+    await preview.locator('.option').first().click({ force: true })
+    expect(await preview.locator('[aria-checked=true]').count()).toBe(0)
+    await page.screenshot({ path: join(artifacts, 'composer.png') })
+    await page
+      .getByRole('button', { name: 'dark', exact: true })
+      .evaluate((it) => (it as HTMLElement).click())
+    await page.screenshot({ path: join(artifacts, 'composer-dark.png') })
+    await page
+      .getByRole('button', { name: 'light', exact: true })
+      .evaluate((it) => (it as HTMLElement).click())
+  })
+
+  test('options are put in order by keyboard and by pointer', async () => {
+    const handle = (name: string) => editor().getByRole('button', { name: `Move option ${name}: drag` })
+    await handle('1').focus()
+    await page.keyboard.press('ArrowDown')
+    expect(await values()).toEqual(['Spaces', 'Tabs', 'Both'])
+    await editor().getByText('“Tabs” is now option 2').waitFor()
+    // The focus goes along.
+    await until('the focus', () => handle('2').evaluate((it) => it.matches(':focus')))
+    await page.keyboard.press('End')
+    expect(await values()).toEqual(['Spaces', 'Both', 'Tabs'])
+
+    const from = (await handle('3').boundingBox())!
+    const to = (await handle('1').boundingBox())!
+    await page.mouse.move(from.x + 8, from.y + 8)
+    await page.mouse.down()
+    await page.mouse.move(to.x + 8, to.y + 8, { steps: 8 })
+    await page.mouse.up()
+    expect(await values()).toEqual(['Tabs', 'Spaces', 'Both'])
+    // What comes after is only a pointer that moves.
+    await page.mouse.move(from.x + 8, from.y + 8, { steps: 4 })
+    expect(await values()).toEqual(['Tabs', 'Spaces', 'Both'])
+  })
+
+  test('Escape closes the editor and not the composer, and nothing written is lost', async () => {
+    await field('Question').press('Escape')
+    await editor().waitFor({ state: 'detached' })
+    expect(await composer().count()).toBe(1)
+    expect(await written().evaluate((it) => it.matches(':focus'))).toBe(true)
+    // Shortcuts of the page do not hear what is typed.
+    await addPoll().click()
+    await field('Question').press('End')
+    await field('Question').pressSequentially(' n/')
+    expect(await field('Question').inputValue()).toBe('Tabs or spaces? n/')
+    await field('Question').fill('Tabs or spaces?')
+    expect(await values()).toEqual(['Tabs', 'Spaces', 'Both'])
+    // The composer itself still closes by it, and a new one has the draft.
+    await editor().getByRole('button', { name: 'Cancel' }).click()
+    await page.keyboard.press('Escape')
+    await composer().waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'New post' }).click()
+    await written().fill('What do you think?')
+    await addPoll().click()
+    expect(await values()).toEqual(['Tabs', 'Spaces', 'Both'])
+  })
+
+  test('publishing writes the record, tells the server, and puts the link into the post', async () => {
+    await signIn(context, page, () => editor().getByRole('button', { name: 'Publish poll' }).click())
+    await editor().waitFor({ state: 'detached' })
+    const [poll] = await pollsOf(alice)
+    expect(poll!.value).toMatchObject({ text: 'Tabs or spaces?', options: ['Tabs', 'Spaces', 'Both'] })
+    const link = `${alice.linkTo(poll!.uri)}?options=3`
+    expect(await written().textContent()).toBe(`What do you think? ${link}`)
+    // The composer has made its card, which no widget covers.
+    await composer().locator(`a[href="${link}"]`).waitFor()
+    expect(await composer().locator('[data-pollz]').count()).toBe(0)
+    await page.screenshot({ path: join(artifacts, 'composed.png') })
+    // The server has read it, although no vote has made tap look at her yet.
+    const list = (await (await fetch(`${network.serverUrl}/api/polls`)).json()) as { uri: string }[]
+    expect(list.map(({ uri }) => uri)).toContain(poll!.uri)
+  })
+
+  test('a toolbar that is drawn anew, or moves to another post, has its button again, once', async () => {
+    const redraw = () =>
+      composer()
+        .getByTestId('openGifBtn')
+        .evaluate((gif) => {
+          const toolbar = gif.parentElement!
+          toolbar.replaceChildren(gif.cloneNode(true))
+        })
+    await redraw()
+    await addPoll().waitFor()
+    await redraw()
+    await addPoll().waitFor()
+    expect(await addPoll().count()).toBe(1)
+
+    await composer().getByRole('button', { name: 'Add post' }).click()
+    await composer().locator('.ProseMirror').nth(1).waitFor()
+    await composer().locator('.ProseMirror').first().focus()
+    await addPoll().click()
+    await field('Question').fill('In the first?')
+    await field('Option 1').fill('Yes')
+    await field('Option 2').fill('No')
+    await editor().getByRole('button', { name: 'Publish poll' }).click()
+    await until('its link', async () => {
+      const [poll] = await pollsOf(alice)
+      const text = await composer().locator('.ProseMirror').first().textContent()
+      return poll!.value.text === 'In the first?' && text!.includes(alice.linkTo(poll!.uri))
+    })
+    expect(await composer().locator('.ProseMirror').nth(1).textContent()).toBe('')
+  })
+
+  test('an editor that takes no paste: the link is there to be copied', async () => {
+    await written().evaluate((it) => it.replaceWith(it.cloneNode(true)))
+    await written().focus()
+    await written().evaluate((it) =>
+      it.addEventListener('paste', (event) => event.stopImmediatePropagation(), true),
+    )
+    await addPoll().click()
+    await field('Question').fill('By hand?')
+    await field('Option 1').fill('Yes')
+    await field('Option 2').fill('No')
+    await editor().getByRole('button', { name: 'Publish poll' }).click()
+    await composer().getByText('Put its link into your post').waitFor()
+    const [poll] = await pollsOf(alice)
+    expect(await composer().getByLabel('Link').inputValue()).toBe(`${alice.linkTo(poll!.uri)}?options=2`)
+    await composer().getByRole('button', { name: 'Dismiss' }).click()
+    await composer().getByTestId('composerPublishBtn').click()
+  })
+
+  test('a refusal is said, and trying again does not make a second poll', async () => {
+    await alice.agent.com.atproto.server.deactivateAccount({})
+    await page.getByRole('button', { name: 'New post' }).click()
+    await addPoll().click()
+    await field('Question').fill('Refused?')
+    await field('Option 1').fill('Yes')
+    await field('Option 2').fill('No')
+    await editor().getByRole('button', { name: 'Publish poll' }).click()
+    const alert = editor().getByRole('alert')
+    await alert.getByText(/Not published: .*deactivated/i).waitFor()
+    await alice.agent.com.atproto.server.activateAccount()
+    await alert.getByRole('button', { name: 'Try again' }).click()
+    await editor().waitFor({ state: 'detached' })
+    expect((await pollsOf(alice)).filter(({ value }) => value.text === 'Refused?')).toHaveLength(1)
+    await composer().getByTestId('composerPublishBtn').click()
+  })
+
+  test('the popup finds polls that were never posted, to post or to delete them', async () => {
+    const polls = await pollsOf(alice)
+    const posted = polls.find(({ value }) => value.text === 'Tabs or spaces?')!
+    await alice.post('Here it is', posted.uri, 'card')
+    const popup = await ownPage(context, 'popup.html')
+    await popup.setViewportSize({ width: 380, height: 600 })
+    const made = (text: string) =>
+      popup
+        .locator('section')
+        .filter({ has: popup.getByRole('heading', { name: 'Made lately' }) })
+        .locator('> div')
+        .filter({ hasText: text })
+    await made('By hand?').getByText('Not posted yet').waitFor()
+    expect(await made('Tabs or spaces?').getByText('Not posted yet').count()).toBe(0)
+    await popup.screenshot({ path: join(artifacts, 'popup-made.png') })
+
+    await made('Refused?').getByRole('button', { name: 'Delete' }).click()
+    await made('Refused?').getByRole('button', { name: 'Delete poll' }).click()
+    await popup.getByText('This poll does not exist any more.').waitFor()
+    await until('the record is gone', async () =>
+      (await pollsOf(alice)).every(({ value }) => value.text !== 'Refused?'),
+    )
+
+    const byHand = polls.find(({ value }) => value.text === 'By hand?')!
+    const closed = popup.waitForEvent('close')
+    const [opened] = await Promise.all([
+      context.waitForEvent('page'),
+      made('By hand?').getByRole('button', { name: 'Post', exact: true }).click(),
+    ])
+    await closed
+    await opened.getByRole('dialog', { name: 'Composer' }).waitFor()
+    expect(await opened.locator('.ProseMirror').textContent()).toBe(`${alice.linkTo(byHand.uri)}?options=2`)
+    await opened.close()
+  })
+
+  test('New poll in the popup does the same where the composer has no button', async () => {
+    const popup = await ownPage(context, 'popup.html')
+    const [made] = await Promise.all([
+      context.waitForEvent('page'),
+      popup.getByRole('button', { name: 'New poll' }).click(),
+    ])
+    await made.getByText('Published by @alice.test.').waitFor()
+    const form = editor(made)
+    await field('Question', form).fill('From the popup?')
+    await field('Option 1', form).fill('Yes')
+    await field('Option 2', form).fill('No')
+    await made.screenshot({ path: join(artifacts, 'new-poll.png') })
+    await form.getByRole('button', { name: 'Publish poll' }).click()
+    await made.getByRole('dialog', { name: 'Composer' }).waitFor()
+    const [poll] = await pollsOf(alice)
+    expect(poll!.value.text).toBe('From the popup?')
+    expect(await made.locator('.ProseMirror').textContent()).toBe(`${alice.linkTo(poll!.uri)}?options=2`)
+    await made.close()
+  })
+
+  test('its author changes it in the feed: votes stay with the place, and everybody is told; then deletes it', async () => {
+    const { uri } = (await pollsOf(alice)).find(({ value }) => value.text === 'Tabs or spaces?')!
+    await bob.vote(uri, 1)
+    await page.goto('https://bsky.app/')
+    await showsCounts(page, uri, [0, 1, 0])
+    const shown = widget(page, uri)
+    await shown.getByRole('button', { name: 'Manage your poll' }).click()
+    await page.screenshot({ path: join(artifacts, 'manage.png') })
+    await shown.getByRole('button', { name: 'Edit' }).click()
+    await field('Question', shown).fill('Tabs or blanks?')
+    await until(
+      'no warning yet',
+      async () => (await shown.getByText('There are votes already').count()) === 0,
+    )
+    await field('Option 2', shown).fill('Blanks')
+    await shown.getByText('There are votes already').waitFor()
+    await shown.getByRole('button', { name: 'Save' }).click()
+    await shown.getByRole('form').waitFor({ state: 'detached' })
+    await option(page, uri, 'Blanks').waitFor()
+    await showsCounts(page, uri, [0, 1, 0])
+    await shown.getByText('Edited after the first vote').waitFor()
+    expect((await pollsOf(alice)).find((it) => it.uri === uri)!.value).toMatchObject({
+      text: 'Tabs or blanks?',
+      options: ['Tabs', 'Blanks', 'Both'],
+    })
+
+    // Nobody else may.
+    await page.getByRole('button', { name: '@bob.test' }).click()
+    await option(page, uri, 'Blanks').waitFor()
+    expect(await widget(page, uri).getByRole('button', { name: 'Manage your poll' }).count()).toBe(0)
+    await page.getByRole('button', { name: '@alice.test' }).click()
+    await shown.getByRole('button', { name: 'Manage your poll' }).click()
+    await shown.getByRole('button', { name: 'Delete' }).click()
+    await shown.getByText('Delete this poll?').waitFor()
+    await shown.getByRole('button', { name: 'Cancel' }).click()
+    await option(page, uri, 'Blanks').waitFor()
+    await shown.getByRole('button', { name: 'Manage your poll' }).click()
+    await shown.getByRole('button', { name: 'Delete' }).click()
+    await shown.getByRole('button', { name: 'Delete poll' }).click()
+    await shown.getByText('This poll does not exist any more.').waitFor()
+    const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
+    expect(await answer.json()).toMatchObject({
+      error: 'PollNotFound',
+      message: expect.stringContaining('was deleted'),
+    })
+  })
+})

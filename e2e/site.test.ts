@@ -1,0 +1,330 @@
+/** The server's own pages in a Chromium without the extension: polls, votes, frames, cards, and why there is none. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import ogs from 'open-graph-scraper'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { openPlainBrowser, pictureFailure } from './browser.ts'
+import { PASSWORD, startTestNetwork, type Account, type Network } from './network.ts'
+import { until } from './processes.ts'
+import { option, showsCounts, widget } from './widget.ts'
+
+const tap = process.env['POLLZ_TAP']
+const artifacts = join(import.meta.dirname, 'artifacts')
+
+describe.skipIf(!tap)('the server’s pages', () => {
+  const stop = new AbortController()
+  let network: Network
+  let alice: Account
+  let bob: Account
+  let carol: Account
+  let dan: Account
+  let browser: Browser
+  let context: BrowserContext
+  let page: Page
+  let poll: string
+
+  beforeAll(async () => {
+    mkdirSync(artifacts, { recursive: true })
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob', 'carol', 'dan')
+    network = started.network
+    ;[alice, bob, carol, dan] = started.accounts
+    poll = await bob.makePoll('Tabs or <spaces>?', ['Tabs', 'Spaces', 'Both, in turns'])
+    browser = await openPlainBrowser()
+    context = await browser.newContext({ viewport: { width: 700, height: 900 }, deviceScaleFactor: 2 })
+    page = await context.newPage()
+  })
+
+  afterEach(({ task }) => pictureFailure(task, ...(context ? [context] : [])))
+
+  afterAll(async () => {
+    await browser?.close()
+    stop.abort()
+    await network?.done
+  })
+
+  const pathOf = (uri: string, repo?: string) => `/poll/${repo ?? uri.split('/')[2]}/${uri.split('/')[4]}`
+  const at = (path: string) => `${network.serverUrl}${path}`
+  const html = (path: string) => fetch(at(path), { headers: { accept: 'text/html' } })
+
+  /** The PDS's own sign-in page, in this tab, and back. */
+  async function authorize(person: Account, where = page): Promise<void> {
+    await where.getByLabel('Password', { exact: true }).fill(PASSWORD)
+    await where.getByRole('button', { name: 'Sign in' }).click()
+    await where.getByRole('button', { name: 'Authorize' }).click()
+    await where.getByText(`Signed in as @${person.handle}`).waitFor()
+  }
+
+  test('without a script: question, options, results, in the reader’s language', async () => {
+    const plain = await browser.newContext({ javaScriptEnabled: false, locale: 'de-DE' })
+    const reader = await plain.newPage()
+    await carol.vote(poll, 1)
+    await until('her vote', async () => {
+      await reader.goto(at(pathOf(poll)))
+      return (await widget(reader, poll).getByText('1 Stimme').count()) > 0
+    })
+    await option(reader, poll, 'Spaces 100').waitFor()
+    expect(await reader.getByRole('heading', { level: 1 }).innerText()).toBe('Tabs or <spaces>?')
+    expect(await reader.locator('html').getAttribute('lang')).toBe('de')
+    await reader.screenshot({ path: join(artifacts, 'page-without-script.png') })
+    await plain.close()
+  })
+
+  test('with it: live, and somebody without the extension votes, changes their mind, and takes it back', async () => {
+    await page.goto(at(pathOf(poll, bob.handle)))
+    await showsCounts(page, poll, [0, 1, 0])
+    await carol.vote(poll, 0)
+    await showsCounts(page, poll, [1, 0, 0])
+    await option(page, poll, 'Spaces').click()
+    await widget(page, poll).getByLabel('Vote as').fill('@alice.test')
+    await widget(page, poll).getByRole('button', { name: 'Sign in' }).click()
+    await authorize(alice)
+    expect(new URL(page.url()).pathname).toBe(pathOf(poll, bob.handle))
+    await showsCounts(page, poll, [1, 1, 0])
+    await widget(page, poll).getByRole('radio', { name: 'Spaces', checked: true }).waitFor()
+    expect(await alice.voteRecord(poll)).toMatchObject({ subject: poll, option: 1 })
+    await page.screenshot({ path: join(artifacts, 'page-voted.png') })
+
+    await option(page, poll, 'Both').click()
+    await showsCounts(page, poll, [1, 0, 1])
+    await until('the record', async () => ((await alice.voteRecord(poll)) as { option: number }).option === 2)
+    await page.reload()
+    await widget(page, poll).getByRole('radio', { name: 'Both', checked: true }).waitFor()
+    await widget(page, poll).getByRole('button', { name: 'Remove vote' }).click()
+    await showsCounts(page, poll, [1, 0, 0])
+    await until('the record is gone', async () => !(await alice.voteRecord(poll)))
+  })
+
+  test('nothing in the page is against its policy', async () => {
+    const other = await context.newPage()
+    const complaints: string[] = []
+    other.on('console', (message) => {
+      // A PDS asks for a fresh nonce this way, and gets it.
+      if (message.type() === 'error' && !message.text().includes('401')) complaints.push(message.text())
+    })
+    other.on('pageerror', (error) => complaints.push(error.message))
+    await other.goto(at(pathOf(poll)))
+    await showsCounts(other, poll, [1, 0, 0])
+    await option(other, poll, 'Tabs').click()
+    await until('the vote', async () => (await alice.voteRecord(poll)) !== undefined)
+    await widget(other, poll).getByRole('button', { name: 'Details' }).click()
+    await widget(other, poll).getByRole('link', { name: '@carol.test' }).waitFor()
+    expect(complaints).toEqual([])
+    await other.close()
+  })
+
+  test('a sign-in that is given up is said; signing out ends the session', async () => {
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('button', { name: 'Sign in' }).waitFor()
+    await option(page, poll, 'Spaces').click()
+    await widget(page, poll).getByLabel('Vote as').fill('alice.test')
+    await widget(page, poll).getByRole('button', { name: 'Sign in' }).click()
+    await page.getByLabel('Password', { exact: true }).waitFor()
+    await page.goBack()
+    await widget(page, poll).getByText('Not voted: the sign-in was not finished').waitFor()
+    await showsCounts(page, poll, [2, 0, 0])
+
+    // Whoever began as one account and comes back as nobody known does not vote.
+    await page.getByRole('button', { name: 'Sign in' }).first().click()
+    await page.getByLabel('Handle').fill('nobody.test')
+    await page.locator('#account').getByRole('button', { name: 'Sign in' }).click()
+    await page.locator('#account').getByRole('alert').waitFor()
+    expect(await page.locator('#account').innerText()).toContain('Not signed in')
+  })
+
+  test('its author edits and deletes it on the page', async () => {
+    const own = await bob.makePoll('Draft?', ['One', 'Two'])
+    await carol.vote(own, 0)
+    await page.goto(at(pathOf(own)))
+    await showsCounts(page, own, [1, 0])
+    expect(await widget(page, own).getByRole('button', { name: 'Manage your poll' }).count()).toBe(0)
+    await page.getByRole('button', { name: 'Sign in' }).first().click()
+    await page.getByLabel('Handle').fill('bob.test')
+    await page.locator('#account').getByRole('button', { name: 'Sign in' }).click()
+    await authorize(bob)
+    const manage = () => widget(page, own).getByRole('button', { name: 'Manage your poll' }).click()
+    await manage()
+    await widget(page, own).getByRole('button', { name: 'Edit' }).click()
+    await widget(page, own).getByRole('textbox', { name: 'Question' }).fill('Final?')
+    await widget(page, own).getByRole('textbox', { name: 'Option 2', exact: true }).fill('Twice')
+    await widget(page, own).getByText('There are votes already').waitFor()
+    await page.screenshot({ path: join(artifacts, 'page-edit.png') })
+    await widget(page, own).getByRole('button', { name: 'Save' }).click()
+    await widget(page, own).getByRole('form').waitFor({ state: 'detached' })
+    await option(page, own, 'Twice').waitFor()
+    await widget(page, own).getByText('Edited after the first vote').waitFor()
+    await showsCounts(page, own, [1, 0])
+
+    await manage()
+    await widget(page, own).getByRole('button', { name: 'Delete' }).click()
+    await widget(page, own).getByRole('button', { name: 'Delete poll' }).click()
+    await widget(page, own).getByText('This poll does not exist any more.').waitFor()
+    const response = await html(pathOf(own))
+    expect(response.status).toBe(404)
+    expect(await response.text()).toContain('This poll was deleted')
+  })
+
+  test('where there is no poll, a page says why, with a proper status', async () => {
+    const suspended = await dan.makePoll('Hers?', ['Yes', 'No'])
+    expect((await html(pathOf(suspended))).status).toBe(200)
+    await dan.agent.com.atproto.server.deactivateAccount({})
+    const rkey = poll.split('/')[4]
+    const cases: [string, number, string][] = [
+      [`/poll/did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/${rkey}`, 404, 'No such account'],
+      [`/poll/nobody.test/${rkey}`, 404, 'This handle leads nowhere'],
+      [`/poll/${bob.did}/3kaaaaaaaaaa2`, 404, 'No such poll'],
+      [`/poll/${bob.did}/%3Cscript%3E`, 400, 'This is not a poll’s address'],
+      ['/poll/not-a-handle/x', 400, 'This is not a poll’s address'],
+      ['/nowhere', 404, 'There is nothing here'],
+      [`/embed/${bob.did}/3kaaaaaaaaaa2`, 404, 'No such poll'],
+    ]
+    for (const [path, status, title] of cases) {
+      const response = await html(path)
+      const text = await response.text()
+      expect([path, response.status, /<h1>(.*?)<\/h1>/.exec(text)?.[1]]).toEqual([path, status, title])
+      expect(text).not.toMatch(/\bat .*\.ts:\d+/)
+    }
+    await until('the account is not active', async () => {
+      const response = await html(pathOf(suspended))
+      return response.status === 410 && (await response.text()).includes('This account is not active')
+    })
+    await page.goto(at('/poll/nobody.test/x'))
+    await page.screenshot({ path: join(artifacts, 'page-problem.png') })
+  })
+
+  test('a card service finds title, description and a picture; the picture has the question and the bars', async () => {
+    const { result, error } = await ogs({ url: at(pathOf(poll)) })
+    expect(error).toBe(false)
+    expect(result).toMatchObject({
+      ogTitle: 'Tabs or <spaces>?',
+      ogDescription: 'Tabs · Spaces · Both, in turns (2 votes)',
+      ogUrl: at(pathOf(poll)),
+      ogSiteName: 'pollz',
+      twitterCard: 'summary_large_image',
+    })
+    const [picture] = result.ogImage!
+    expect(picture).toMatchObject({ width: '1200', height: '630', type: 'image/png' })
+    const response = await fetch(picture!.url)
+    expect(response.headers.get('content-type')).toBe('image/png')
+    const png = Buffer.from(await response.arrayBuffer())
+    writeFileSync(join(artifacts, 'card.png'), png)
+    const tag = response.headers.get('etag')!
+    expect((await fetch(picture!.url, { headers: { 'if-none-match': tag } })).status).toBe(304)
+
+    /** A column of the picture: rows of the light blue of bars. */
+    const blueRows = (image: Buffer, x: number) =>
+      page.evaluate(
+        async ([data, x]) => {
+          const bitmap = await createImageBitmap(await (await fetch(data)).blob())
+          const canvas = new OffscreenCanvas(bitmap.width, bitmap.height)
+          const context = canvas.getContext('2d')!
+          context.drawImage(bitmap, 0, 0)
+          let rows = 0
+          for (let y = 0; y < bitmap.height; y++) {
+            const [r, g, b] = context.getImageData(x, y, 1, 1).data
+            if (r! < 240 && g! > 200 && b === 255) rows++
+          }
+          return rows
+        },
+        [`data:image/png;base64,${image.toString('base64')}`, x] as const,
+      )
+    await page.goto('about:blank')
+    // Both votes are for the first of three: its bar goes all the way, the others have none.
+    expect(await blueRows(png, 1100)).toBeGreaterThan(60)
+    expect(await blueRows(png, 1100)).toBeLessThan(100)
+    await bob.vote(poll, 1)
+    await until(
+      'a new picture',
+      async () => {
+        const newer = await fetch(picture!.url)
+        if (newer.headers.get('etag') === tag) return false
+        const image = Buffer.from(await newer.arrayBuffer())
+        // Two thirds and one third: two bars at the left, none at the right.
+        return (await blueRows(image, 330)) > 120 && (await blueRows(image, 1100)) === 0
+      },
+      20_000,
+    )
+  })
+
+  describe('in somebody else’s page', () => {
+    let site: Server
+    let origin: string
+
+    beforeAll(async () => {
+      const oembed = await fetch(at(`/oembed?${new URLSearchParams({ url: at(pathOf(poll)) })}`))
+      const { html: frame } = (await oembed.json()) as { html: string }
+      site = createServer((_, response) => {
+        response.setHeader('content-type', 'text/html')
+        response.end(`<!doctype html><title>A blog</title><h1>A blog</h1>${frame}`)
+      })
+      await new Promise<void>((resolve) => {
+        site.listen(0, '127.0.0.1', resolve)
+      })
+      origin = `http://127.0.0.1:${(site.address() as AddressInfo).port}`
+    })
+
+    afterAll(() => void site?.close())
+
+    test('oEmbed is found from the poll’s page, and says what it can and can’t', async () => {
+      const text = await (await html(pathOf(poll))).text()
+      const href = /<link rel="alternate" type="application\/json\+oembed" href="([^"]+)"/.exec(text)![1]!
+      const response = await fetch(href.replaceAll('&amp;', '&'))
+      expect(await response.json()).toMatchObject({
+        version: '1.0',
+        type: 'rich',
+        title: 'Tabs or <spaces>?',
+        author_name: 'bob.test',
+        width: 550,
+        html: expect.stringContaining('<iframe src='),
+      })
+      const status = async (query: Record<string, string>) =>
+        (await fetch(at(`/oembed?${new URLSearchParams(query)}`))).status
+      expect(await status({ url: at(pathOf(poll)), format: 'xml' })).toBe(501)
+      expect(await status({ url: 'https://elsewhere.example/poll/a.b/c' })).toBe(404)
+      expect(await status({ url: at(`/poll/${bob.did}/3kaaaaaaaaaa2`) })).toBe(404)
+      expect(await status({ url: at(pathOf(poll)), maxwidth: 'wide' })).toBe(400)
+    })
+
+    test('it is live, and a click opens the poll’s own page, which can’t be framed', async () => {
+      await page.goto(origin)
+      const frame = page.frameLocator('iframe')
+      const radio = frame.getByRole('radio', { name: 'Spaces' })
+      await radio.waitFor()
+      const count = async () => Number(await radio.locator('.count').innerText())
+      const before = await count()
+      await carol.vote(poll, 1)
+      await until('the vote', async () => (await count()) === before + 1)
+      await page.screenshot({ path: join(artifacts, 'embed.png') })
+      const [opened] = await Promise.all([context.waitForEvent('page'), radio.click()])
+      await option(opened, poll, 'Spaces').waitFor()
+      expect(new URL(opened.url()).pathname).toBe(pathOf(poll))
+      await opened.close()
+      expect(await radio.getAttribute('aria-checked')).toBe('false')
+
+      const whole = await fetch(at(pathOf(poll)))
+      expect(whole.headers.get('content-security-policy')).toContain("frame-ancestors 'none'")
+      await page.setContent(`<iframe src="${at(pathOf(poll))}"></iframe>`)
+      await until('it is refused', async () =>
+        page.frames().some((it) => it !== page.mainFrame() && it.url().startsWith('chrome-error:')),
+      )
+    })
+  })
+
+  test('home: the newest and the busiest, and new ones come by themselves', async () => {
+    await page.goto(at('/'))
+    const list = (name: string) => page.locator(`[data-list="${name}"] > li`)
+    await until(
+      'two lists',
+      async () => (await list('newest').count()) >= 1 && (await list('busiest').count()) >= 1,
+    )
+    expect(await list('busiest').first().getByText('Tabs or <spaces>?').count()).toBe(1)
+    await page.screenshot({ path: join(artifacts, 'home.png'), fullPage: true })
+    const newer = await bob.makePoll('Just now?', ['Yes', 'No'])
+    await fetch(at(`/api/polls/${encodeURIComponent(newer)}`))
+    await list('newest').first().getByText('Just now?').waitFor({ timeout: 20_000 })
+    await carol.vote(newer, 0)
+    await list('newest').first().getByText('1 vote').first().waitFor()
+  })
+})

@@ -1,0 +1,15 @@
+/** What is asked for far more often than it changes. */
+
+/** One answer for all who ask within some ms, and one question under way. A failure is not remembered. */
+export function briefly<T>(ms: number, ask: () => Promise<T>): () => Promise<T> {
+  let kept: { answer: Promise<T>; until: number } | undefined
+  return () => {
+    if (kept && kept.until > Date.now()) return kept.answer
+    const asked = { answer: ask(), until: Date.now() + ms }
+    kept = asked
+    asked.answer.catch(() => {
+      if (kept === asked) kept = undefined
+    })
+    return asked.answer
+  }
+}

@@ -1,0 +1,215 @@
+/** The picture of a poll for link cards: question, options and their bars, in Bluesky's colours. */
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
+import type { PollView } from '@pollz/shared/wire'
+
+/** What link cards ask for: 1.91 to 1. */
+export const WIDTH = 1200
+export const HEIGHT = 630
+
+const MARGIN = 56
+const BELOW_QUESTION = 24
+const FOOTER = 44
+const MAX_ROW = 84
+const MIN_ROW = 32
+/** Between options: less between many. */
+const gapOf = (options: number) => (options > 6 ? 7 : 12)
+/** Sizes of the question, in px: the greatest that leaves room for the options. */
+const SIZES = [60, 52, 46, 40, 34, 28]
+const MAX_LINES = 4
+/** Where even the smallest is too large. */
+const FEWEST_LINES = 3
+
+const COLORS = {
+  background: '#ffffff',
+  text: '#000000',
+  secondary: '#405168',
+  border: '#c0cad8',
+  bar: '#e5f0ff',
+  leading: '#cce1ff',
+  brand: '#006aff',
+}
+
+/** Bluesky's own. */
+const FONT = 'PollzInter'
+const inter = dirname(createRequire(import.meta.url).resolve('inter-ui/package.json'))
+for (const name of ['Regular', 'SemiBold'])
+  GlobalFonts.registerFromPath(join(inter, 'web', `Inter-${name}.woff2`), FONT)
+
+/** Other scripts and emoji come from what the machine has: all of it, for nothing else falls back by itself. */
+const families = [
+  FONT,
+  ...GlobalFonts.families.map(({ family }) => family).filter((it) => !/Mono|Serif|Math/.test(it)),
+]
+  .map((family) => `"${family}"`)
+  .join(', ')
+
+const fontOf = (weight: 400 | 600, size: number) => `${weight} ${size}px ${families}`
+
+const words = new Intl.Segmenter(undefined, { granularity: 'word' })
+const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
+const number = new Intl.NumberFormat('en')
+const percent = new Intl.NumberFormat('en', { style: 'percent' })
+
+/** Whether a text is read from right to left: by its first letter, as `dir=auto` says it. */
+const isRtl = (text: string) =>
+  /^[^\p{L}]*[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(text)
+
+/** One line of what somebody wrote: what can't be drawn has a mark instead. */
+const lineOf = (text: string) =>
+  text
+    .toWellFormed()
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+
+/** @returns PNG, 1200 by 630 */
+export async function drawCard(poll: PollView): Promise<Buffer> {
+  const canvas = createCanvas(WIDTH, HEIGHT)
+  const context = canvas.getContext('2d')
+  context.fillStyle = COLORS.background
+  context.fillRect(0, 0, WIDTH, HEIGHT)
+  context.textBaseline = 'middle'
+
+  const { size, lines, row } = layout(context, poll)
+  const question = lineOf(poll.text)
+  context.fillStyle = COLORS.text
+  context.font = fontOf(600, size)
+  for (const [i, line] of lines.entries())
+    write(context, line, isRtl(question), MARGIN, WIDTH - MARGIN, MARGIN + lineHeight(size) * (i + 0.5))
+
+  const gap = gapOf(poll.options.length)
+  let y = MARGIN + lineHeight(size) * lines.length + BELOW_QUESTION
+  const most = Math.max(...poll.options.map(({ count }) => count))
+  for (const { text, count } of poll.options) {
+    drawOption(
+      context,
+      lineOf(text),
+      poll.total === 0 ? undefined : count / poll.total,
+      count === most,
+      y,
+      row,
+    )
+    y += row + gap
+  }
+  drawFooter(context, poll)
+  return canvas.encode('png')
+}
+
+const lineHeight = (size: number) => size * 1.25
+
+/** The greatest question that leaves room for the options, each `row` px high. */
+function layout(context: SKRSContext2D, poll: PollView): { size: number; lines: string[]; row: number } {
+  const n = poll.options.length
+  const rowBelow = (size: number, lines: string[]) => {
+    const above = MARGIN + lineHeight(size) * lines.length + BELOW_QUESTION
+    return Math.min(MAX_ROW, (HEIGHT - MARGIN - FOOTER - above) / n - gapOf(n))
+  }
+  for (const size of SIZES) {
+    context.font = fontOf(600, size)
+    const lines = wrap(context, lineOf(poll.text), WIDTH - 2 * MARGIN)
+    const row = rowBelow(size, lines)
+    if (lines.length <= MAX_LINES && row >= MIN_ROW) return { size, lines, row }
+  }
+  const size = SIZES.at(-1)!
+  const all = wrap(context, lineOf(poll.text), WIDTH - 2 * MARGIN)
+  const lines = all.slice(0, FEWEST_LINES)
+  if (all.length > lines.length) lines.push(shorten(context, `${lines.pop()}…`, WIDTH - 2 * MARGIN))
+  return { size, lines, row: rowBelow(size, lines) }
+}
+
+function drawOption(
+  context: SKRSContext2D,
+  text: string,
+  share: number | undefined,
+  leads: boolean,
+  y: number,
+  height: number,
+): void {
+  const rtl = isRtl(text)
+  const width = WIDTH - 2 * MARGIN
+  const radius = Math.min(14, height / 3)
+  if (share !== undefined && share > 0) {
+    context.save()
+    context.beginPath()
+    context.roundRect(MARGIN, y, width, height, radius)
+    context.clip()
+    context.fillStyle = leads ? COLORS.leading : COLORS.bar
+    context.fillRect(rtl ? WIDTH - MARGIN - width * share : MARGIN, y, width * share, height)
+    context.restore()
+  }
+  context.strokeStyle = COLORS.border
+  context.lineWidth = 2
+  context.beginPath()
+  context.roundRect(MARGIN, y, width, height, radius)
+  context.stroke()
+
+  const size = Math.round(Math.min(32, Math.max(16, height * 0.44)))
+  const padding = 24
+  const [left, right] = [MARGIN + padding, WIDTH - MARGIN - padding]
+  const middle = y + height / 2
+  let room = right - left
+  context.fillStyle = COLORS.text
+  if (share !== undefined) {
+    context.font = fontOf(600, size)
+    const figure = percent.format(share)
+    room -= context.measureText(figure).width + padding
+    write(context, figure, !rtl, left, right, middle)
+  }
+  context.font = fontOf(leads && share !== undefined ? 600 : 400, size)
+  write(context, shorten(context, text, room), rtl, left, right, middle)
+}
+
+function drawFooter(context: SKRSContext2D, { total, handle }: PollView): void {
+  const y = HEIGHT - MARGIN - FOOTER / 2 + 8
+  context.font = fontOf(600, 28)
+  context.fillStyle = COLORS.brand
+  const brand = context.measureText('pollz').width
+  write(context, 'pollz', true, MARGIN, WIDTH - MARGIN, y)
+  context.font = fontOf(400, 28)
+  context.fillStyle = COLORS.secondary
+  const votes = `${number.format(total)} ${total === 1 ? 'vote' : 'votes'}`
+  const text = handle === undefined ? votes : `${votes} · @${handle}`
+  write(context, shorten(context, text, WIDTH - 2 * MARGIN - brand - 24), false, MARGIN, WIDTH - MARGIN, y)
+}
+
+/** @param end whether it ends at the right, instead of beginning at the left */
+function write(
+  context: SKRSContext2D,
+  text: string,
+  end: boolean,
+  left: number,
+  right: number,
+  y: number,
+): void {
+  context.direction = isRtl(text) ? 'rtl' : 'ltr'
+  context.textAlign = end ? 'right' : 'left'
+  context.fillText(text, end ? right : left, y)
+}
+
+/** Lines that are not wider than this; a word that is goes over several. */
+function wrap(context: SKRSContext2D, text: string, width: number): string[] {
+  const fits = (line: string) => context.measureText(line.trimEnd()).width <= width
+  const lines: string[] = []
+  let line = ''
+  const add = (part: string) => {
+    if (line === '' || fits(line + part)) line += part
+    else {
+      lines.push(line.trimEnd())
+      line = part.trimStart()
+    }
+  }
+  for (const { segment } of words.segment(text)) {
+    if (fits(segment)) add(segment)
+    else for (const { segment: letter } of graphemes.segment(segment)) add(letter)
+  }
+  return [...lines, line.trimEnd()]
+}
+
+/** As much of a text as there is room for. */
+function shorten(context: SKRSContext2D, text: string, width: number): string {
+  if (context.measureText(text).width <= width) return text
+  const letters = [...graphemes.segment(text)].map(({ segment }) => segment)
+  while (letters.length > 1 && context.measureText(`${letters.join('')}…`).width > width) letters.pop()
+  return `${letters.join('').replace(/[\s…]+$/, '')}…`
+}

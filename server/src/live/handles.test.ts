@@ -1,0 +1,36 @@
+import type { PollView } from '@pollz/shared/wire'
+import { expect, test, vi } from 'vitest'
+import { Handles } from './handles.ts'
+
+const poll = { repo: 'did:plc:a', text: '?' } as PollView
+
+test('one question for all who ask, and none where it is known', async () => {
+  const ask = vi.fn(async () => 'a.example')
+  const handles = new Handles(ask)
+  const all = await Promise.all([handles.named(poll), handles.named(poll)])
+  expect(all.map(({ handle }) => handle)).toEqual(['a.example', 'a.example'])
+  expect((await handles.named({ ...poll, handle: 'known.example' })).handle).toBe('known.example')
+  expect(ask).toHaveBeenCalledTimes(1)
+})
+
+test('a page does not wait for a name that does not come, and has it later', async () => {
+  let answer: (handle: string) => void = () => {}
+  const asked = new Promise<string>((resolve) => (answer = resolve))
+  const handles = new Handles(() => asked)
+  expect((await handles.named(poll)).handle).toBeUndefined()
+  answer('a.example')
+  expect((await handles.named(poll)).handle).toBe('a.example')
+})
+
+test('that there is none is believed for a while only', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const ask = vi.fn(async (): Promise<string | undefined> => undefined)
+  const handles = new Handles(ask)
+  await handles.named(poll)
+  await handles.named(poll)
+  expect(ask).toHaveBeenCalledTimes(1)
+  vi.advanceTimersByTime(61_000)
+  ask.mockResolvedValue('a.example')
+  expect((await handles.named(poll)).handle).toBe('a.example')
+  vi.useRealTimers()
+})

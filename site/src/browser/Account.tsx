@@ -1,0 +1,47 @@
+/** Whose page it is: signing in, and out. */
+import type { Acting } from '@pollz/widget/acting'
+import type { PageAccount } from '@pollz/widget/messages'
+import { nameOf, Notice } from '@pollz/widget/Notice.tsx'
+import { useTexts } from '@pollz/widget/texts'
+import type { ReadonlySignal } from '@preact/signals'
+
+type AccountProps = {
+  account: ReadonlySignal<PageAccount | undefined>
+  acting: Acting
+  signOut: (did: string) => void
+}
+
+export function Account(props: AccountProps) {
+  return (
+    <div class="account">
+      <Content {...props} />
+    </div>
+  )
+}
+
+function Content({ account, acting, signOut }: AccountProps) {
+  const { t } = useTexts()
+  const person = account.value
+  const { name } = acting.phase.value
+  if (person)
+    return (
+      <div class="notice">
+        <span>{t('signedInAs', nameOf(person.handle ?? person.did))}</span>
+        <button type="button" class="link" onClick={() => signOut(person.did)}>
+          {t('signOut')}
+        </button>
+      </div>
+    )
+  if (name !== 'idle' && name !== 'acting') return <Notice acting={acting} />
+  return (
+    <div class="notice">
+      <button
+        type="button"
+        class="link"
+        onClick={() => (acting.phase.value = { name: 'whoAreYou', act: { type: 'signIn' } })}
+      >
+        {t('signIn')}
+      </button>
+    </div>
+  )
+}

@@ -1,0 +1,57 @@
+/** A page with polls: each is taken over from what the server drew, then what works for them is loaded. */
+import { Acting } from '@pollz/widget/acting'
+import { draw } from '@pollz/widget/draw.tsx'
+import type { PageAccount, ToBackground, ToContent } from '@pollz/widget/messages'
+import { connectPolls } from '@pollz/widget/polls'
+import { signal as createSignal } from '@preact/signals'
+import { h } from 'preact'
+import { SITE } from '../links.ts'
+import { textsOf } from '../texts.ts'
+import { Account } from './Account.tsx'
+import { followLists } from './lists.ts'
+import { mountPolls } from './mount.ts'
+import { state } from './state.ts'
+
+// A session belongs to the origin that started it, and a PDS leads back to this one alone.
+if (location.origin !== state.publicUrl)
+  location.replace(new URL(location.pathname + location.search, state.publicUrl))
+
+const { publicUrl, language, messages, hosts } = state
+const texts = textsOf(messages, language)
+const { signal } = new AbortController()
+const account = createSignal<PageAccount | undefined>(undefined)
+
+let hear: (message: ToContent) => void = () => {}
+const engine = import('./engine.ts').then(({ startEngine }) =>
+  startEngine(
+    (message) => {
+      if ('act' in message && message.act.type === 'signIn') signingIn.receive(message)
+      else hear(message)
+    },
+    (person) => {
+      if (person?.did !== account.peek()?.did) account.value = person
+    },
+    signal,
+  ),
+)
+const send = (message: ToBackground) => void engine.then(({ receive }) => receive(message))
+const signingIn = new Acting({ send, account })
+
+const polls = connectPolls(
+  ({ onMessage }) => {
+    hear = onMessage
+    // As it was drawn: with its results, which are in the page's picture and description too.
+    hear({ type: 'settings', hosts, server: publicUrl, on: true, resultsFirst: true, hasVoted: false })
+    return send
+  },
+  account,
+  SITE,
+  () => {},
+  signal,
+)
+const mounted = mountPolls(polls, texts)
+followLists(mounted, texts, signal)
+
+const header = document.getElementById('account')!
+const signOut = (did: string) => void engine.then((it) => it.signOut(did))
+draw(header.attachShadow({ mode: 'open' }), h(Account, { account, acting: signingIn, signOut }), texts)

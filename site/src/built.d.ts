@@ -1,0 +1,2 @@
+import type { Site } from './types.ts'
+export declare const site: Site

@@ -1,0 +1,137 @@
+import { signal } from '@preact/signals'
+import { home } from '@pollz/shared/families'
+import { isTid } from '@pollz/shared/tid'
+import type { PollView } from '@pollz/shared/wire'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { EditorModel, MAX_OPTION, MAX_TEXT } from './editor.ts'
+import type { PageAccount, ToBackground } from './messages.ts'
+
+let sent: ToBackground[]
+let done: string[]
+let model: EditorModel
+
+const create = (edited?: PollView) =>
+  new EditorModel(
+    { send: (message) => sent.push(message), account: signal<PageAccount | undefined>({ did: 'did:plc:a' }) },
+    {
+      account: signal(undefined),
+      connection: signal({ online: true, since: 0 }),
+      resultsFirst: signal(false),
+      hasVoted: signal(true),
+      linkTo: (it) => it,
+      profileOf: (it) => it,
+    },
+    (uri) => done.push(uri),
+    edited,
+  )
+
+const poll: PollView = {
+  uri: 'at://did:plc:a/tech.waow.poll/3kabc',
+  repo: 'did:plc:a',
+  rkey: '3kabc',
+  text: 'Tea?',
+  options: [
+    { text: 'Yes', count: 2 },
+    { text: 'No', count: 1 },
+  ],
+  total: 3,
+  createdAt: '2026-11-23T20:15:00.000Z',
+  edited: false,
+  version: 1,
+}
+
+beforeEach(() => {
+  sent = []
+  done = []
+  model = create()
+})
+
+const texts = () => model.options.value.map(({ text }) => text)
+const write = (text: string, ...options: string[]) => {
+  model.text.value = text
+  for (const [i, option] of options.entries()) {
+    if (i >= model.options.value.length) model.add()
+    model.write(i, option)
+  }
+}
+
+describe('what is wrong', () => {
+  test.each([
+    ['nothing is written', '', ['', ''], ['empty', 'empty', 'empty']],
+    ['only spaces', '  ', [' a', 'b '], ['empty']],
+    ['one byte too many', '🙂'.repeat(75) + 'x', ['a', 'b'], ['tooLong']],
+    ['a long option', 'a', ['é'.repeat(51), 'b'], ['tooLong']],
+    ['the same option', 'a', ['b', ' b'], ['same']],
+    ['nothing', '🙂'.repeat(75), ['é'.repeat(50), 'b'], []],
+  ])('%s', (_, text, options, expected) => {
+    write(text, ...options)
+    expect(model.problems.value.map(({ name }) => name)).toEqual(expected)
+    // What it lets through is what the lexicon lets through, and only that, but for what makes no sense.
+    const { ok } = home.readPoll({ $type: home.poll, ...model.draft.value })
+    if (expected.length === 0 || expected.includes('tooLong')) expect(ok).toBe(expected.length === 0)
+  })
+
+  test('the limits are the lexicon’s', () => {
+    write('x'.repeat(MAX_TEXT), 'y'.repeat(MAX_OPTION), 'b')
+    expect(home.readPoll({ $type: home.poll, ...model.draft.value }).ok).toBe(true)
+    model.text.value += 'x'
+    expect(home.readPoll({ $type: home.poll, ...model.draft.value }).ok).toBe(false)
+  })
+
+  test('is not published', () => {
+    expect(model.publish()).toBe(false)
+    expect(sent).toEqual([])
+  })
+})
+
+test('there are two to ten options, which keep their key wherever they go', () => {
+  write('?', 'a', 'b')
+  model.remove(0)
+  expect(texts()).toEqual(['a', 'b'])
+  for (let i = 0; i < 20; i++) model.add()
+  expect(model.options.value).toHaveLength(10)
+  const { key } = model.options.value[0]!
+  model.move(0, 2)
+  expect(texts().slice(0, 3)).toEqual(['b', '', 'a'])
+  expect(model.options.value[2]!.key).toBe(key)
+  expect(model.moved.value).toEqual({ text: 'a', to: 2 })
+  model.move(0, -1)
+  model.move(9, 10)
+  expect(model.options.value[2]!.key).toBe(key)
+})
+
+test('every try to publish says the same, under a key of its own', () => {
+  write(' Tea? ', 'Yes', ' No ')
+  expect(model.publish()).toBe(true)
+  const act = (sent[0] as ToBackground & { type: 'act' }).act
+  expect(act).toMatchObject({ type: 'publish', draft: { text: 'Tea?', options: ['Yes', 'No'] } })
+  model.receive({ type: 'refused', act, reason: { name: 'unreachable' } })
+  model.publish()
+  expect(sent[1]).toEqual(sent[0])
+  expect(isTid(model.rkey)).toBe(true)
+  expect(create().rkey).not.toBe(model.rkey)
+  model.receive({ type: 'done', act, uri: 'at://x' })
+  expect(done).toEqual(['at://x'])
+})
+
+test('a poll that is changed keeps its key and date, and says what will become of its votes', () => {
+  model = create(poll)
+  expect(model.untouched).toBe(true)
+  model.text.value = 'Tea now?'
+  expect(model.untouched).toBe(false)
+  expect(model.willSayEdited.value).toBe(false)
+  model.move(0, 1)
+  expect(model.willSayEdited.value).toBe(true)
+  // C7: counts stay with the place.
+  expect(model.previewed(String, '?')).toMatchObject({
+    text: 'Tea now?',
+    options: [
+      { text: 'No', count: 2 },
+      { text: 'Yes', count: 1 },
+    ],
+    total: 3,
+    edited: true,
+  })
+  model.publish()
+  expect(sent[0]).toMatchObject({ act: { rkey: '3kabc', draft: { createdAt: poll.createdAt } } })
+})
