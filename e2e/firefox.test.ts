@@ -1,5 +1,6 @@
-/** The Firefox build in a real Firefox, with its event page: a poll, signing in, a vote, a tally that moves. */
+/** The Firefox build in a real Firefox, with its event page: a poll, signing in, a vote, a tally that moves, a new poll. */
 import { join } from 'node:path'
+import { home } from '@pollz/shared/families'
 import { launch, type Browser, type Page } from 'puppeteer-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, commandPath } from './browser.ts'
@@ -89,5 +90,22 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
     await bob.vote(poll, 0)
     await until('his vote too', async () => (await shown()).text.includes('2 votes'))
     expect(await alice.voteRecord(poll)).toMatchObject({ option: 1 })
+  })
+
+  test('makes a poll in the composer, and puts its link into the post', async () => {
+    await page.locator('button::-p-text(New post)').click()
+    await page.locator('>>> [aria-label="Add poll"]').click()
+    const write = (label: string, text: string) => page.locator(`>>> [aria-label="${label}"]`).fill(text)
+    await write('Question', 'From Firefox?')
+    await write('Option 1', 'Yes')
+    await write('Option 2', 'No')
+    await page.locator('>>> button::-p-text(Publish poll)').click()
+    const written = () => page.evaluate(() => document.querySelector('.ProseMirror')!.textContent)
+    await until('the link', async () =>
+      (await written())!.startsWith(`${network.serverUrl}/poll/${alice.did}/`),
+    )
+    const uri = `at://${alice.did}/${home.poll}/${/([^/]+)\?options=2$/.exec((await written())!)![1]}`
+    const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
+    expect(await answer.json()).toMatchObject({ text: 'From Firefox?' })
   })
 })

@@ -2,9 +2,10 @@
 import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
 import type { Act, ActMessage, PageAccount, PollMessage, ToContent } from '@pollz/widget/messages'
-import { drawPoll } from '@pollz/widget/draw.tsx'
-import { PollModel } from '@pollz/widget/model'
-import { createTexts, type Key } from '@pollz/widget/texts'
+import { drawComposerButton, drawEditor, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
+import { EditorModel } from '@pollz/widget/editor'
+import { PollModel, type Surroundings } from '@pollz/widget/model'
+import { createTexts, type Key, type Texts } from '@pollz/widget/texts'
 import de from '@pollz/widget/locales/de/messages.json'
 import en from '@pollz/widget/locales/en/messages.json'
 import ja from '@pollz/widget/locales/ja/messages.json'
@@ -37,6 +38,9 @@ export const tabs = poll('Tabs or spaces?', [
   ['Whatever the formatter says', 811],
 ])
 
+/** Of the one who reads. */
+const mine: PollView = { ...tabs, uri: `at://${alice.did}/tech.waow.poll/3kabc`, repo: alice.did }
+
 type Setting = {
   messages?: ToContent[]
   /** What somebody does then. */
@@ -45,6 +49,12 @@ type Setting = {
   hasVoted?: boolean
   offline?: boolean
   language?: keyof typeof locales
+  /** What is drawn instead of the poll. */
+  instead?: (root: ShadowRoot, texts: Texts, around: Surroundings) => void
+}
+
+function editor(around: Surroundings, edited?: PollView): EditorModel {
+  return new EditorModel(around, around, () => {}, edited)
 }
 
 const shown = (it: PollView): ToContent => ({ type: 'poll', uri, poll: it, tally: 'live' })
@@ -185,6 +195,58 @@ const settings: Record<string, Setting> = {
     language: 'ja',
   },
   German: { messages: [shown(tabs)], hasVoted: false, language: 'de' },
+  'one’s own': { messages: [shown(mine)] },
+  'managing one’s own': { messages: [shown(mine)], act: (model) => (model.managing.value = 'open') },
+  'about to delete it': {
+    messages: [shown(mine)],
+    act: (model) => (model.managing.value = 'deleting'),
+  },
+  'not deleted': {
+    messages: [
+      shown(mine),
+      { type: 'refused', act: { type: 'delete', uri }, reason: { name: 'unreachable' } },
+    ],
+  },
+  'editing it': {
+    messages: [shown(mine)],
+    act: (model) => {
+      model.edit()
+      model.editing.value!.move(0, 1)
+    },
+  },
+  'a new poll': { instead: (root, texts, around) => drawEditor(root, editor(around), texts, () => {}) },
+  'a poll with much wrong': {
+    instead: (root, texts, around) => {
+      const model = editor(around)
+      model.text.value = '🙂'.repeat(76)
+      for (const option of ['Tabs', 'x'.repeat(95), 'é'.repeat(60), 'Tabs']) model.add(option)
+      model.publish()
+      drawEditor(root, model, texts, () => {})
+    },
+  },
+  'publishing it': {
+    instead: (root, texts, around) => {
+      const model = editor(around, mine)
+      model.publish()
+      drawEditor(root, model, texts)
+    },
+  },
+  'not published': {
+    instead: (root, texts, around) => {
+      const model = editor(around, mine)
+      const act: Act = { type: 'publish', rkey: model.rkey, draft: model.draft.value }
+      model.receive({ type: 'refused', act, reason: { name: 'refused', detail: 'Account is deactivated' } })
+      drawEditor(root, model, texts, () => {})
+    },
+  },
+  'a new poll in German': {
+    language: 'de',
+    instead: (root, texts, around) => drawEditor(root, editor(around), texts, () => {}),
+  },
+  'a link that was not put in': {
+    instead: (root, texts) => drawLink(root, 'https://pollz.example/poll/bob.example/3kabc', texts, () => {}),
+  },
+  'the composer’s button': { instead: (root, texts) => drawComposerButton(root, texts, () => {}) },
 }
 
 export const names = Object.keys(settings)
@@ -201,7 +263,7 @@ export function draw(name: string, theme: string): void {
   const setting = settings[name]!
   document.documentElement.className = `theme--${theme}`
   const connection = signal({ online: true, since: 0 })
-  const model = new PollModel(uri, {
+  const around: Surroundings = {
     send: () => {},
     account: signal(setting.loggedOut ? undefined : alice),
     connection,
@@ -209,7 +271,8 @@ export function draw(name: string, theme: string): void {
     hasVoted: signal(setting.hasVoted ?? true),
     linkTo: () => 'https://pollz.example/poll/bob.example/3kabc',
     profileOf: (it) => `https://bsky.app/profile/${it}`,
-  })
+  }
+  const model = new PollModel(uri, around)
   drawn = model
   for (const message of setting.messages ?? []) model.receive(message as never)
   if (setting.offline) connection.value = { online: false, since: noon }
@@ -221,6 +284,8 @@ export function draw(name: string, theme: string): void {
     (key, values) => messages[key].message.replace(/\$(\d)/g, (_, i) => values[Number(i) - 1] ?? ''),
     setting.language ?? 'en-GB',
   )
-  drawPoll(host.attachShadow({ mode: 'open' }), model, texts)
+  const root = host.attachShadow({ mode: 'open' })
+  if (setting.instead) setting.instead(root, texts, around)
+  else drawPoll(root, model, texts)
   document.querySelector('main > div')!.replaceWith(host)
 }

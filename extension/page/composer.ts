@@ -124,10 +124,18 @@ export function followComposers(
   }
 }
 
+/** In Firefox, the page's own globals: what a content script makes with its own, the page may not read. */
+type PageGlobals = Pick<typeof globalThis, 'ClipboardEvent' | 'DataTransfer' | 'Object'>
+const page = (globalThis as { wrappedJSObject?: PageGlobals }).wrappedJSObject ?? globalThis
+
 /** As somebody does it: bsky.app makes a link of it, and its card. */
 function paste(editor: HTMLElement, link: string): void {
   editor.focus()
-  const clipboardData = new DataTransfer()
-  clipboardData.setData('text/plain', /\S$/.test(editor.textContent ?? '') ? ` ${link}` : link)
-  editor.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
+  const data = /\S$/.test(editor.textContent ?? '') ? ` ${link}` : link
+  const clipboardData = new page.DataTransfer()
+  clipboardData.setData('text/plain', data)
+  const init = new page.Object() as ClipboardEventInit
+  // Chromium takes the one, Firefox the other.
+  Object.assign(init, { bubbles: true, cancelable: true, clipboardData, data, dataType: 'text/plain' })
+  editor.dispatchEvent(new page.ClipboardEvent('paste', init))
 }

@@ -63,7 +63,7 @@ export function Editor({ model, onCancel }: EditorProps) {
       </p>
       {model.willSayEdited.value && <p class="hint">{t('willSayEdited')}</p>}
       <Preview model={model} />
-      <Notice acting={model.acting} />
+      <Notice acting={model.acting} current={() => model.act()} />
       <div class="footer">
         <span class="actions">
           {onCancel && (

@@ -12,9 +12,19 @@ const NOT_DONE = {
   signIn: 'notSignedIn',
 } as const satisfies Record<Act['type'], Key>
 
-export function Notice({ acting }: { acting: Acting }) {
+type NoticeProps = {
+  acting: Acting
+  /** What would be done now, where that can have changed meanwhile; undefined: nothing, for something is wrong. */
+  current?: () => Act | undefined
+}
+
+export function Notice({ acting, current }: NoticeProps) {
   const { t } = useTexts()
   const phase = acting.phase.value
+  const start = (act: Act, identifier?: string) => {
+    const now = current ? current() : act
+    if (now) acting.start(now, identifier)
+  }
   switch (phase.name) {
     case 'idle':
     case 'acting':
@@ -29,12 +39,12 @@ export function Notice({ acting }: { acting: Acting }) {
         </div>
       )
     case 'whoAreYou':
-      return <WhoAreYou acting={acting} act={phase.act} />
+      return <WhoAreYou acting={acting} act={phase.act} start={start} />
     case 'refused':
       return (
         <div class="notice" role="alert">
           <span class="bad">{t(NOT_DONE[phase.act.type], reasonText(t, phase.reason))}</span>
-          <button type="button" class="link" onClick={() => acting.start(phase.act)}>
+          <button type="button" class="link" onClick={() => start(phase.act)}>
             {t('tryAgain')}
           </button>
           <button type="button" class="link" onClick={() => acting.dismiss()}>
@@ -47,7 +57,9 @@ export function Notice({ acting }: { acting: Acting }) {
   }
 }
 
-function WhoAreYou({ acting, act }: { acting: Acting; act: Act }) {
+type WhoAreYouProps = { acting: Acting; act: Act; start: (act: Act, identifier: string) => void }
+
+function WhoAreYou({ acting, act, start }: WhoAreYouProps) {
   const { t } = useTexts()
   const handle = useSignal('')
   return (
@@ -56,7 +68,7 @@ function WhoAreYou({ acting, act }: { acting: Acting; act: Act }) {
       onSubmit={(event) => {
         event.preventDefault()
         const typed = typedHandle(handle)
-        if (typed !== '') acting.start(act, typed)
+        if (typed !== '') start(act, typed)
       }}
     >
       <label>

@@ -4,7 +4,7 @@ import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'j
 import { tid } from '@pollz/shared/tid'
 import type { PollView } from '@pollz/shared/wire'
 import { Acting, type Actor } from './acting.ts'
-import type { ActMessage, PollDraft } from './messages.ts'
+import type { Act, ActMessage, PollDraft } from './messages.ts'
 import { PollModel, type Surroundings } from './model.ts'
 
 const { text, options } = lexicon.defs.main.record.properties
@@ -125,12 +125,18 @@ export class EditorModel {
     }
   }
 
-  /** @returns false: something is wrong, which is said from now on */
-  publish(): boolean {
+  /** What publishing it now would be; undefined: something is wrong, which is said from now on. */
+  act(): Act | undefined {
     this.tried.value = true
-    if (this.problems.value.length > 0) return false
-    this.acting.start({ type: 'publish', rkey: this.rkey, draft: this.draft.value })
-    return true
+    if (this.problems.value.length > 0) return undefined
+    return { type: 'publish', rkey: this.rkey, draft: this.draft.value }
+  }
+
+  /** @returns false: something is wrong */
+  publish(): boolean {
+    const act = this.act()
+    if (act) this.acting.start(act)
+    return act !== undefined
   }
 
   receive(message: ActMessage): void {
