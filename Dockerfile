@@ -1,20 +1,38 @@
-FROM node:24-slim AS build
+# The server, with its pages: `docker build -t pollz .`
+FROM node:24-slim AS manifests
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY shared/package.json shared/
-COPY server/package.json server/
+COPY widget/package.json widget/
+COPY client/package.json client/
 COPY extension/package.json extension/
+COPY site/package.json site/
+COPY server/package.json server/
 COPY tap/package.json tap/
 COPY e2e/package.json e2e/
+
+FROM manifests AS build
+RUN npm ci --ignore-scripts --no-audit --no-fund --include-workspace-root \
+  --workspace shared --workspace widget --workspace client --workspace site
 COPY shared shared
-RUN npm ci --omit=dev --workspace server --workspace shared --include-workspace-root --ignore-scripts \
-  && npm run prepare
+COPY widget widget
+COPY client client
+COPY site site
+RUN npm run prepare && npm run build --workspace site
+
+FROM manifests AS packages
+RUN npm ci --ignore-scripts --no-audit --no-fund --omit=dev --workspace shared --workspace server
 
 FROM node:24-slim
+# For polls' pictures: scripts that the server's own font lacks.
+RUN apt-get update && apt-get install -y --no-install-recommends \
+  fonts-dejavu-core fonts-droid-fallback fonts-noto-color-emoji && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 ENV NODE_ENV=production DATABASE_URL=file:/data/pollz.db
-COPY --from=build /app /app
-COPY server server
+COPY --from=packages /app .
+COPY --from=build /app/shared shared
+COPY --from=build /app/site/.output site/.output
+COPY server/src server/src
 RUN mkdir /data && chown node /data
 USER node
 VOLUME /data
