@@ -14,6 +14,7 @@ COPY e2e/package.json e2e/
 FROM manifests AS build
 RUN npm ci --ignore-scripts --no-audit --no-fund --include-workspace-root \
   --workspace shared --workspace widget --workspace client --workspace site
+COPY tsconfig.base.json .
 COPY shared shared
 COPY widget widget
 COPY client client
@@ -32,6 +33,8 @@ ENV NODE_ENV=production DATABASE_URL=file:/data/pollz.db
 COPY --from=packages /app .
 COPY --from=build /app/shared shared
 COPY --from=build /app/site/.output site/.output
+# What the pages are built from is not installed here, so neither is this link.
+RUN ln -sfn ../../site node_modules/@pollz/site
 COPY server/src server/src
 RUN mkdir /data && chown node /data
 USER node
