@@ -34,7 +34,7 @@ describe('a picture of the size that cards have', () => {
 describe('are kept', () => {
   const drawn = () => {
     let n = 0
-    return vi.fn(async () => Buffer.from(String(++n)))
+    return vi.fn<() => Promise<Buffer>>(async () => Buffer.from(String(++n)))
   }
 
   test('while the tally is the same, and a little longer', async () => {

@@ -5,7 +5,7 @@ import { Handles } from './handles.ts'
 const poll = { repo: 'did:plc:a', text: '?' } as PollView
 
 test('one question for all who ask, and none where it is known', async () => {
-  const ask = vi.fn(async () => 'a.example')
+  const ask = vi.fn<() => Promise<string>>(async () => 'a.example')
   const handles = new Handles(ask)
   const all = await Promise.all([handles.named(poll), handles.named(poll)])
   expect(all.map(({ handle }) => handle)).toEqual(['a.example', 'a.example'])
@@ -24,7 +24,7 @@ test('a page does not wait for a name that does not come, and has it later', asy
 
 test('that there is none is believed for a while only', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
-  const ask = vi.fn(async (): Promise<string | undefined> => undefined)
+  const ask = vi.fn<() => Promise<string | undefined>>(async () => undefined)
   const handles = new Handles(ask)
   await handles.named(poll)
   await handles.named(poll)
