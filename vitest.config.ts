@@ -12,12 +12,23 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'remote',
+          // The server again, on a libSQL server: a stand-in for one, or whatever TEST_DATABASE_URL names.
+          include: ['server/src/**/*.test.ts'],
+          env: { TEST_DATABASE_URL: process.env['TEST_DATABASE_URL'] ?? 'standin' },
+          // A real one has one set of tables.
+          fileParallelism: process.env['TEST_DATABASE_URL'] === undefined,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // One network and one browser at a time on a small machine.
           fileParallelism: false,
           // And nothing else beside them.
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import axe from 'axe-core'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import type { Account, Network } from './network.ts'
 import { standInForBsky } from './standin/bsky-standin.ts'
@@ -102,6 +103,19 @@ export async function openBsky(
   }
   await page.goto(`https://bsky.app${path}`)
   return page
+}
+
+/** What axe finds in a page, also in one whose policy allows no script but its own. */
+export async function axeFinds(page: Page): Promise<string[]> {
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('Runtime.evaluate', { expression: axe.source })
+  const { result } = await cdp.send('Runtime.evaluate', {
+    expression:
+      'axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html)}`)))',
+    awaitPromise: true,
+  })
+  await cdp.detach()
+  return JSON.parse(result.value as string) as string[]
 }
 
 /** What the pages looked like when a test failed: `e2e/artifacts/failed-….png`. For `afterEach`. */

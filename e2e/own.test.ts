@@ -1,10 +1,9 @@
 /** The extension's own pages, its settings, its languages, and what it does when something is away or refuses. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import axe from 'axe-core'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
+import { axeFinds, buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, signIn, widget } from './widget.ts'
@@ -54,17 +53,6 @@ describe.skipIf(!tap)('the extension beside the page', () => {
       return record?.option === chosen
     })
 
-  /** What axe finds in a page of the extension's own, whose policy allows no script but its own. */
-  async function complaints(own: Page): Promise<string[]> {
-    const cdp = await context.newCDPSession(own)
-    await cdp.send('Runtime.evaluate', { expression: axe.source })
-    const { result } = await cdp.send('Runtime.evaluate', {
-      expression: 'axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id }) => id)))',
-      awaitPromise: true,
-    })
-    return JSON.parse(result.value as string) as string[]
-  }
-
   test('before the first vote ever it is said that votes are public; after it no more', async () => {
     const hint = widget(page, poll).getByText('Votes are public')
     await hint.waitFor()
@@ -87,7 +75,7 @@ describe.skipIf(!tap)('the extension beside the page', () => {
     await bob.vote(poll, 1)
     await list('Voted lately').locator('.total').getByText('2 votes').waitFor()
     await popup.screenshot({ path: join(artifacts, 'popup.png'), fullPage: true })
-    expect(await complaints(popup)).toEqual([])
+    expect(await axeFinds(popup)).toEqual([])
     await popup.close()
   })
 
@@ -151,7 +139,7 @@ describe.skipIf(!tap)('the extension beside the page', () => {
     await options.getByLabel('Show polls on bsky.app').uncheck()
     await save()
     await options.getByText('Saved.').waitFor()
-    expect(await complaints(options)).toEqual([])
+    expect(await axeFinds(options)).toEqual([])
     await options.screenshot({ path: join(artifacts, 'options.png') })
     await until('no polls', async () => (await page.locator('[data-pollz]').count()) === 0)
     // The card is a card again.

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import ogs from 'open-graph-scraper'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { openPlainBrowser, pictureFailure } from './browser.ts'
+import { axeFinds, openPlainBrowser, pictureFailure } from './browser.ts'
 import { PASSWORD, startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, widget } from './widget.ts'
@@ -131,7 +131,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await page.getByLabel('Handle').fill('nobody.test')
     await page.locator('#account').getByRole('button', { name: 'Sign in' }).click()
     await page.locator('#account').getByRole('alert').waitFor()
-    expect(await page.locator('#account').innerText()).toContain('Not signed in')
+    expect(await page.locator('#account').getByText('Not signed in').count()).toBe(1)
   })
 
   test('its author edits and deletes it on the page', async () => {
@@ -165,6 +165,29 @@ describe.skipIf(!tap)('the server’s pages', () => {
     expect(response.status).toBe(404)
     expect(await response.text()).toContain('This poll was deleted')
   })
+
+  test.each(['light', 'dark'] as const)(
+    'axe finds nothing in them, and nothing is too wide: %s',
+    async (scheme) => {
+      const reader = await browser.newContext({ colorScheme: scheme, viewport: { width: 320, height: 700 } })
+      const other = await reader.newPage()
+      for (const path of [
+        '/',
+        pathOf(poll),
+        pathOf(poll).replace('/poll/', '/embed/'),
+        '/poll/nobody.test/x',
+      ]) {
+        await other.goto(at(path))
+        await other.getByText('pollz').or(widget(other, poll)).first().waitFor()
+        expect([path, await axeFinds(other)]).toEqual([path, []])
+        const surplus = await other.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        expect([path, surplus]).toEqual([path, 0])
+        const name = path.split('/')[1] || 'home'
+        await other.screenshot({ path: join(artifacts, `narrow-${name}-${scheme}.png`), fullPage: true })
+      }
+      await reader.close()
+    },
+  )
 
   test('where there is no poll, a page says why, with a proper status', async () => {
     const suspended = await dan.makePoll('Hers?', ['Yes', 'No'])

@@ -4,15 +4,14 @@
  * counts it.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
+import { emptyDatabase } from '../test/database.ts'
 import { Oracle } from '../test/oracle.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { readEvent, type Change } from './ingest/events.ts'
-import { openDatabase } from './store/database.ts'
+import { openDatabase, type DatabaseOptions } from './store/database.ts'
 import { findPoll } from './store/queries.ts'
 import { recount } from './store/recount.ts'
 
@@ -27,13 +26,14 @@ const main = join(import.meta.dirname, 'main.ts')
 
 let server: ChildProcess | undefined
 
-function startServer(databaseUrl: string, tapUrl: string): ChildProcess {
+function startServer({ url, authToken = '' }: DatabaseOptions, tapUrl: string): ChildProcess {
   return spawn('node', [main], {
     env: {
       ...process.env,
       PORT: '0',
       HOST: '127.0.0.1',
-      DATABASE_URL: databaseUrl,
+      DATABASE_URL: url,
+      DATABASE_AUTH_TOKEN: authToken,
       TAP_URL: tapUrl,
       LOG_LEVEL: 'error',
     },
@@ -46,7 +46,7 @@ afterEach(() => server?.kill('SIGKILL'))
 const random = (below: number) => Math.floor(Math.random() * below)
 
 test(`nothing acked is missing after ${KILLS} kills in ${EVENTS} events`, { timeout: 300_000 }, async () => {
-  const databaseUrl = `file:${join(mkdtempSync(join(tmpdir(), 'pollz-chaos-')), 'test.db')}`
+  const database = await emptyDatabase()
   const tap = await TapStandIn.listen()
   const oracle = new Oracle()
   const polls = Array.from({ length: POLLS }, (_, i) => pollUri(`did:plc:author${i % 20}`, `poll${i}`))
@@ -85,7 +85,7 @@ test(`nothing acked is missing after ${KILLS} kills in ${EVENTS} events`, { time
 
   /** Every acked version, or a newer one of the same record, is in the database. */
   async function checkAcked(): Promise<void> {
-    const client = await openDatabase({ url: databaseUrl, authToken: undefined })
+    const client = await openDatabase(database)
     const { rows } = await client.execute(`
       SELECT a.did || ' ' || CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END AS record, v.rev
       FROM votes v JOIN accounts a ON a.id = v.voter LEFT JOIN polls p ON p.id = v.poll`)
@@ -101,7 +101,7 @@ test(`nothing acked is missing after ${KILLS} kills in ${EVENTS} events`, { time
 
   let kills = 0
   while (kills < KILLS) {
-    server = startServer(databaseUrl, tap.url)
+    server = startServer(database, tap.url)
     const acked = tap.acked.size
     // Now and then at once, while it starts or takes its first batch.
     const enough = acked + random((2 * (EVENTS - acked)) / (KILLS - kills + 2))
@@ -113,14 +113,14 @@ test(`nothing acked is missing after ${KILLS} kills in ${EVENTS} events`, { time
     await vi.waitUntil(() => !tap.connected, 5000)
     await checkAcked()
   }
-  server = startServer(databaseUrl, tap.url)
+  server = startServer(database, tap.url)
   await vi.waitUntil(() => tap.connected && tap.acked.size === EVENTS, { timeout: 60_000, interval: 5 })
 
   const ended = new Promise((resolve) => server!.once('exit', resolve))
   server.kill('SIGTERM')
   expect(await ended).toBe(0)
   await checkAcked()
-  const client = await openDatabase({ url: databaseUrl, authToken: undefined })
+  const client = await openDatabase(database)
   for (const poll of polls) {
     const found = await findPoll(client, poll)
     const counts = found.state === 'there' ? found.poll.options.map(({ count }) => count) : found.state
@@ -128,4 +128,5 @@ test(`nothing acked is missing after ${KILLS} kills in ${EVENTS} events`, { time
   }
   client.close()
   await tap.close()
+  await database.close()
 })

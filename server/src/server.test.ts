@@ -1,11 +1,9 @@
 /** The server whole: a stand-in for tap on one side, real libSQL inside, HTTP and WebSocket clients on the other. */
-import { mkdtempSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import { emptyDatabase } from '../test/database.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { readConfig } from './config.ts'
@@ -20,14 +18,15 @@ let tap: TapStandIn
 let stop: AbortController
 let base: string
 let done: Promise<void>
-let databaseUrl: string
+let database: Awaited<ReturnType<typeof emptyDatabase>>
 
 async function start() {
   stop = new AbortController()
   const config = readConfig({
     PORT: '0',
     HOST: '127.0.0.1',
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: database.url,
+    DATABASE_AUTH_TOKEN: database.authToken,
     TAP_URL: tap.url,
     // Nobody listens there: a PDS can't be found.
     PLC_URL: 'http://127.0.0.1:9',
@@ -40,7 +39,7 @@ async function start() {
 }
 
 beforeEach(async () => {
-  databaseUrl = `file:${join(mkdtempSync(join(tmpdir(), 'pollz-server-')), 'test.db')}`
+  database = await emptyDatabase()
   tap = await TapStandIn.listen()
   await start()
 })
@@ -49,6 +48,7 @@ afterEach(async () => {
   stop.abort()
   await done
   await tap.close()
+  await database.close()
 })
 
 let nextId = 1

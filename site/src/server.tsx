@@ -122,6 +122,15 @@ function Author({ poll, texts: { t, date }, link }: { poll: PollView; texts: Tex
   )
 }
 
+/** Of the page. The poll shows it too, out of sight of those who go from heading to heading. */
+function Question({ poll }: { poll: PollView }) {
+  return (
+    <h1 class="unseen" dir="auto">
+      {poll.text}
+    </h1>
+  )
+}
+
 const summary = (poll: PollView, { votes }: Texts) =>
   `${poll.options.map(({ text }) => text).join(' · ')} (${votes(poll.total)})`
 
@@ -156,9 +165,7 @@ const poll: Site['poll'] = (frame, poll) => {
       polls={[poll]}
       head={head}
     >
-      <h1 class="unseen" dir="auto">
-        {poll.text}
-      </h1>
+      <Question poll={poll} />
       <Author poll={poll} texts={texts} />
       <Widget frame={frame} poll={poll} texts={texts} />
       <p class="row">
@@ -190,6 +197,7 @@ const embed: Site['embed'] = (frame, poll) => {
       bare
       head={<link rel="canonical" href={linkOf(frame, poll)} />}
     >
+      <Question poll={poll} />
       <Widget frame={frame} poll={poll} texts={texts} />
       <p class="row">
         <a href={`${frame.publicUrl}/poll/${pathOf(poll)}`} target="_blank" rel="noopener">

@@ -1,9 +1,7 @@
 /** The counting rules by example; the property test beside this one tries everything else. */
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Client } from '@libsql/client'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { emptyDatabase } from '../../test/database.ts'
 import {
   T0,
   identityMessage,
@@ -27,15 +25,19 @@ const carol = 'did:plc:carol'
 const tea = pollUri(alice, '3kaaaaaaaaaa2')
 const sugar = pollUri(alice, '3kbbbbbbbbbb2')
 
+let database: Awaited<ReturnType<typeof emptyDatabase>>
 let client: Client
 let version = 0
 
 beforeEach(async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'pollz-counting-'))
-  client = await openDatabase({ url: `file:${join(folder, 'test.db')}`, authToken: undefined })
+  database = await emptyDatabase()
+  client = await openDatabase(database)
   await migrate(client)
 })
-afterEach(() => client.close())
+afterEach(async () => {
+  client.close()
+  await database.close()
+})
 
 /** Delivers events in one batch. */
 function deliver(...events: (RecordEvent | string)[]): Promise<Applied> {

@@ -2,12 +2,10 @@
  * Random histories against the oracle: records of a few accounts, made, changed, moved, deleted, made again, invalid;
  * delivered in any order, late, twice, in batches of any size, with accounts that come and go.
  */
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Client } from '@libsql/client'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { emptyDatabase, isRemote } from '../../test/database.ts'
 import { Oracle } from '../../test/oracle.ts'
 import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { ACCOUNT_STATUSES, readEvent, type Change } from '../ingest/events.ts'
@@ -18,7 +16,7 @@ import { findPoll, votesOf } from './queries.ts'
 import { recount } from './recount.ts'
 
 /** Enough for each rule, broken, to be caught. */
-const HISTORIES = 10_000
+const HISTORIES = isRemote ? 1_000 : 10_000
 const PER_RUN = 25
 
 /** Times are steps of a second, so that ends in whole milliseconds fall between them. */
@@ -77,18 +75,22 @@ const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).ch
   }),
 )
 
+let database: Awaited<ReturnType<typeof emptyDatabase>>
 let client: Client
 let run = 0
 let version = 0
 
 beforeAll(async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'pollz-histories-'))
-  client = await openDatabase({ url: `file:${join(folder, 'test.db')}`, authToken: undefined })
+  database = await emptyDatabase()
+  client = await openDatabase(database)
   await migrate(client)
   // A test of counting, not of the disk.
-  await client.execute('PRAGMA synchronous = OFF')
+  if (!isRemote) await client.execute('PRAGMA synchronous = OFF')
 })
-afterAll(() => client.close())
+afterAll(async () => {
+  client.close()
+  await database.close()
+})
 
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
 

@@ -1,7 +1,5 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { emptyDatabase } from '../../test/database.ts'
 import { T0, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { readEvent, type Change } from '../ingest/events.ts'
 import { findPoll } from './queries.ts'
@@ -9,13 +7,17 @@ import { Store } from './store.ts'
 
 const tea = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 
+let database: Awaited<ReturnType<typeof emptyDatabase>>
 let store: Store
 
 beforeEach(async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'pollz-store-'))
-  store = await Store.open({ url: `file:${join(folder, 'test.db')}`, authToken: undefined }, () => {})
+  database = await emptyDatabase()
+  store = await Store.open(database, () => {})
 })
-afterEach(() => store.close())
+afterEach(async () => {
+  await store.close()
+  await database.close()
+})
 
 const change = (event: Parameters<typeof recordMessage>[0]): Change => readEvent(recordMessage(event)).change!
 

@@ -40,7 +40,11 @@ export class Store {
    * @param onApplied called after each commit, before the write is answered
    * @throws Error naming DATABASE_URL where the database can't be opened
    */
-  static async open(options: DatabaseOptions, onApplied: (applied: Applied) => void): Promise<Store> {
+  static async open(
+    { url, authToken }: DatabaseOptions,
+    onApplied: (applied: Applied) => void,
+  ): Promise<Store> {
+    const options: DatabaseOptions = { url, authToken }
     const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: options })
     const first = await new Promise<WriterReply>((resolve, reject) => {
       worker.once('message', resolve)
