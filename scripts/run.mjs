@@ -133,11 +133,21 @@ try {
     case 'start':
       await handOver('server/src/main.ts')
       break
+    case 'doctor':
+    case 'recount':
+    case 'backup':
+    case 'move':
+    case 'hide':
+      await handOver(`server/src/commands/${command}.ts`, process.argv.slice(3))
+      break
+    case 'show':
+      await handOver('server/src/commands/hide.ts', ['--show', ...process.argv.slice(3)])
+      break
     case 'build':
       run('npm', 'run', 'build', '-w', 'extension')
       break
     default:
-      fail(`unknown command ${command}: expected demo, test, start, build, zip, gallery, bench or setup`)
+      fail(`unknown command ${command}: see the scripts in package.json`)
   }
 } catch (error) {
   fail(error.message)

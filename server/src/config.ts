@@ -16,6 +16,10 @@ export type Config = {
   /** XRPC service that is asked for handles; undefined: DNS and .well-known, as the spec says. */
   handleResolverUrl: string | undefined
   logLevel: LogLevel
+  /** What one address may make this server read from others in a minute; 0: no limit. */
+  readsPerMinute: number
+  /** Header that a proxy in front puts the client's address into; undefined: there is no proxy. */
+  clientAddressHeader: string | undefined
   /** Pause between two accounts that are compared with their PDS (C10), in ms; 0: none is. */
   reconcilePause: number
   /**
@@ -71,6 +75,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       `RECONCILE_PAUSE: expected milliseconds, 0 or more, got "${env['RECONCILE_PAUSE']}"`,
     )
 
+  const readsPerMinute = Number(text('READS_PER_MINUTE') ?? '300')
+  if (!Number.isInteger(readsPerMinute) || readsPerMinute < 0)
+    throw new ConfigError(`READS_PER_MINUTE: expected a number, 0 or more, got "${env['READS_PER_MINUTE']}"`)
+
+  const clientAddressHeader = text('CLIENT_ADDRESS_HEADER')
+  if (clientAddressHeader !== undefined && !/^[A-Za-z0-9-]+$/.test(clientAddressHeader))
+    throw new ConfigError(
+      `CLIENT_ADDRESS_HEADER: expected the name of a header, got "${env['CLIENT_ADDRESS_HEADER']}"`,
+    )
+
   const plcUrl = http('PLC_URL', text('PLC_URL') ?? PLC_URL)
   const handleResolver = text('HANDLE_RESOLVER_URL')
   return {
@@ -89,6 +103,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     handleResolverUrl: handleResolver && http('HANDLE_RESOLVER_URL', handleResolver),
     logLevel,
     reconcilePause,
+    readsPerMinute,
+    clientAddressHeader,
     local: isLoopback(new URL(plcUrl).hostname),
   }
 }

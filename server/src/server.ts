@@ -1,18 +1,22 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
 import { pollHosts } from '@pollz/shared/families'
 import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
+import type { PollView } from '@pollz/shared/wire'
 import type { Config } from './config.ts'
+import { createLimits } from './http/limits.ts'
 import { listen, type Readiness } from './http/server.ts'
 import type { Change } from './ingest/events.ts'
 import { createRepos } from './ingest/repos.ts'
 import { TapConsumer } from './ingest/tap.ts'
 import { Handles } from './live/handles.ts'
+import { Hidden } from './live/hidden.ts'
 import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
 import { briefly } from './briefly.ts'
 import { reasonOf, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { hiddenAfter } from './store/hidden.ts'
 import { busiestPolls, findPoll, newestPolls, pollAuthors, voteRecordsOf, votesOf } from './store/queries.ts'
 import { reconcileForever } from './store/reconcile.ts'
 import { Store, type Stored } from './store/store.ts'
@@ -68,12 +72,16 @@ export async function startServer(
 
   const repos = createRepos(config)
   const storeChanges = async (changes: Change[]) => (await store.storeChanges(changes)).applied
-  const lookup = new Lookup(polls, repos, storeChanges, track, (poll, limit) =>
+  const hidden = new Hidden(
+    (after) => hiddenAfter(store.reader, after),
+    (concerns) => hub.recheck(concerns),
+  )
+  const lookup = new Lookup(polls, repos, hidden, storeChanges, track, (poll, limit) =>
     voteRecordsOf(store.reader, poll, limit),
   )
-  const hub = new Hub(async (uri) => {
+  const hub = new Hub(async (uri, pay) => {
     try {
-      return await lookup.find(uri)
+      return await lookup.find(uri, pay)
     } catch (error) {
       log.error('a poll could not be looked up', { uri, reason: reasonOf(error) })
       const message = 'something went wrong here; it has been logged'
@@ -120,16 +128,29 @@ export async function startServer(
   })
 
   const handles = new Handles((did) => repos.handleOf(did))
+  const shown = (list: PollView[]) => list.filter(({ uri }) => !hidden.hides(uri))
   const lists = briefly(LISTS_AGE, async () => {
+    // So many may be left out.
+    const spare = Math.min(hidden.size, 100)
     const [newest, busiest] = await Promise.all([
-      newestPolls(store.reader, LISTED, undefined),
-      busiestPolls(store.reader, LISTED, (Date.now() - BUSY_FOR) * 1000),
+      newestPolls(store.reader, LISTED + spare, undefined),
+      busiestPolls(store.reader, LISTED + spare, (Date.now() - BUSY_FOR) * 1000),
     ])
     const [named, busy] = await Promise.all(
-      [newest.items, busiest].map((polls) => Promise.all(polls.map((poll) => handles.named(poll)))),
+      [newest.items, busiest].map((all) =>
+        Promise.all(
+          shown(all)
+            .slice(0, LISTED)
+            .map((poll) => handles.named(poll)),
+        ),
+      ),
     )
     return { newest: named!, busiest: busy! }
   })
+
+  // Nothing is shown for a moment that is hidden.
+  await hidden.refresh()
+  void hidden.follow(log, signal)
 
   const { server, port } = await listen(
     {
@@ -143,8 +164,13 @@ export async function startServer(
       named: (poll) => handles.named(poll),
       lookup,
       hub,
-      newestPolls: (...args) => newestPolls(store.reader, ...args),
-      busiestPolls: async (limit) => (await lists()).busiest.slice(0, limit),
+      limits: createLimits(config.readsPerMinute, config.clientAddressHeader),
+      hidesAccount: (did) => hidden.hidesAccount(did),
+      newestPolls: async (...args) => {
+        const page = await newestPolls(store.reader, ...args)
+        return { ...page, items: shown(page.items) }
+      },
+      busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(store.reader, ...args),
       readiness,
       log,

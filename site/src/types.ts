@@ -19,6 +19,8 @@ export type ProblemName =
   | 'repo'
   | 'handle'
   | 'inactive'
+  | 'hidden'
+  | 'limited'
   | 'upstream'
   | 'invalid'
   | 'nothing'

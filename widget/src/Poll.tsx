@@ -171,7 +171,14 @@ function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
 
 function Missing({ error }: { error: string }) {
   const { t } = useTexts()
-  const text = error === 'RepoInactive' ? 'inactive' : isGone(error) ? 'gone' : 'unavailable'
+  const text =
+    error === 'RepoInactive'
+      ? 'inactive'
+      : error === 'Hidden'
+        ? 'hidden'
+        : isGone(error)
+          ? 'gone'
+          : 'unavailable'
   return (
     <section class="poll">
       <p class="hint" role="status">

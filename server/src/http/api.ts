@@ -4,12 +4,16 @@ import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { isDid } from '../ingest/events.ts'
-import type { Found, Lookup } from '../live/lookup.ts'
+import type { Found, Lookup, Pay } from '../live/lookup.ts'
+import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
 
 export type ApiParts = {
   lookup: Lookup
+  limits: Limits
+  /** Whether the operator does not show an account. */
+  hidesAccount: (did: string) => boolean
   newestPolls: (limit: number, cursor: string | undefined) => Promise<Page<PollView>>
   busiestPolls: (limit: number) => Promise<PollView[]>
   votesOf: (
@@ -22,7 +26,7 @@ export type ApiParts = {
 
 export function failure(
   c: Context,
-  status: 400 | 404 | 410 | 413 | 500 | 501 | 502 | 503,
+  status: 400 | 404 | 410 | 413 | 429 | 500 | 501 | 502 | 503,
   error: string,
   message: string,
 ) {
@@ -35,6 +39,8 @@ export const STATUS = {
   PollNotFound: 404,
   RepoNotFound: 404,
   RepoInactive: 410,
+  Hidden: 410,
+  RateLimited: 429,
   UpstreamFailure: 502,
   InvalidProof: 502,
   Busy: 503,
@@ -42,6 +48,7 @@ export const STATUS = {
 } as const
 
 export function notFound(c: Context, found: Found & { ok: false }) {
+  if (found.error === 'RateLimited') c.header('Retry-After', '60')
   return failure(c, STATUS[found.error], found.error, found.message)
 }
 
@@ -71,7 +78,14 @@ function linkNext(c: Context, cursor: string | undefined): void {
   c.header('Link', `<${c.req.path}?${next}>; rel="next"`)
 }
 
-export function createApi({ lookup, newestPolls, busiestPolls, votesOf }: ApiParts): Hono {
+export function createApi({
+  lookup,
+  limits,
+  hidesAccount,
+  newestPolls,
+  busiestPolls,
+  votesOf,
+}: ApiParts): Hono {
   const api = new Hono()
 
   // pollz's front end sends credentials, which forbids the answer "*". There are no cookies here to protect.
@@ -120,8 +134,10 @@ export function createApi({ lookup, newestPolls, busiestPolls, votesOf }: ApiPar
 
   api.get('/polls/:uri', async (c) => {
     const uri = c.req.param('uri')
-    const verified = c.req.query('verify') === 'true' ? await lookup.verify(uri) : undefined
-    const found = await lookup.find(uri)
+    const pay = limits.pay(c)
+    const verified = c.req.query('verify') === 'true' ? await lookup.verify(uri, pay) : undefined
+    if (verified && 'ok' in verified) return notFound(c, verified)
+    const found = await lookup.find(uri, pay)
     return found.ok ? c.json({ ...found.poll, ...(verified ? { verified } : {}) }) : notFound(c, found)
   })
 
@@ -133,34 +149,36 @@ export function createApi({ lookup, newestPolls, busiestPolls, votesOf }: ApiPar
       return failure(c, 400, 'InvalidRequest', `cursor: not one of this list: "${cursor}"`)
     if (voter !== undefined && !isDid(voter))
       return failure(c, 400, 'InvalidRequest', `voter: expected a DID, got "${voter}"`)
-    const found = await lookup.find(c.req.param('uri'))
+    const found = await lookup.find(c.req.param('uri'), limits.pay(c))
     if (!found.ok) return notFound(c, found)
     const page = await votesOf(found.uri, limit, cursor, voter)
     linkNext(c, page.cursor)
-    return c.json(page.items)
+    // Somebody's own vote is no news to them, and their client has to find it.
+    return c.json(voter === undefined ? page.items.filter((vote) => !hidesAccount(vote.voter)) : page.items)
   })
 
   api.get('/tallies', async (c) => {
     const uris = c.req.queries('uri') ?? []
     if (uris.length < 1 || uris.length > MAX_URIS)
       return failure(c, 400, 'InvalidRequest', `uri: expected 1 to ${MAX_URIS} of them, got ${uris.length}`)
-    const found = await Promise.all(uris.map((uri) => lookup.find(uri)))
+    const pay = limits.pay(c)
+    const found = await Promise.all(uris.map((uri) => lookup.find(uri, pay)))
     const json = found.map((it, i) =>
       it.ok ? jsonOf(it.poll) : JSON.stringify({ uri: uris[i], error: it.error, message: it.message }),
     )
     return c.body(`[${json.join(',')}]`, 200, { 'content-type': 'application/json' })
   })
 
-  api.post('/votes', (c) => announced(c, (uri) => lookup.fetchVote(uri)))
-  api.post('/polls', (c) => announced(c, (uri) => lookup.fetchPoll(uri)))
+  api.post('/votes', (c) => announced(c, (uri, pay) => lookup.fetchVote(uri, pay)))
+  api.post('/polls', (c) => announced(c, (uri, pay) => lookup.fetchPoll(uri, pay)))
 
   /** "This record exists now, go and read it." */
-  async function announced(c: Context, fetch: (uri: string) => Promise<Found>) {
+  async function announced(c: Context, fetch: (uri: string, pay: Pay) => Promise<Found>) {
     const body: unknown = await c.req.json().catch(() => undefined)
     const uri = typeof body === 'object' && body !== null && 'uri' in body ? body.uri : undefined
     if (typeof uri !== 'string')
       return failure(c, 400, 'InvalidRequest', 'uri: expected the at-uri of a record')
-    const found = await fetch(uri)
+    const found = await fetch(uri, limits.pay(c))
     return found.ok ? c.json(found.poll) : notFound(c, found)
   }
 

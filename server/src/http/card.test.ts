@@ -32,6 +32,7 @@ describe('a picture of the size that cards have', () => {
 })
 
 describe('are kept', () => {
+  const pay = async () => true
   const drawn = () => {
     let n = 0
     return vi.fn<() => Promise<Buffer>>(async () => Buffer.from(String(++n)))
@@ -41,7 +42,7 @@ describe('are kept', () => {
     vi.useFakeTimers()
     const draw = drawn()
     const cards = new Cards(draw)
-    const of = async (version: number) => (await cards.of(poll('?', ['a', 'b'], [], version)))!
+    const of = async (version: number) => (await cards.of(poll('?', ['a', 'b'], [], version), pay))!
     expect(await of(1)).toEqual({ version: 1, png: Buffer.from('1') })
     await of(1)
     // Votes come fast: it is not drawn for each of them.
@@ -58,7 +59,7 @@ describe('are kept', () => {
   test('and one that failed is drawn again', async () => {
     const draw = drawn().mockRejectedValueOnce(new Error('out of memory'))
     const cards = new Cards(draw)
-    await expect(cards.of(poll('?', ['a', 'b']))).rejects.toThrow('out of memory')
-    expect(await cards.of(poll('?', ['a', 'b']))).toMatchObject({ version: 1 })
+    await expect(cards.of(poll('?', ['a', 'b']), pay)).rejects.toThrow('out of memory')
+    expect(await cards.of(poll('?', ['a', 'b']), pay)).toMatchObject({ version: 1 })
   })
 })

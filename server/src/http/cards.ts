@@ -1,4 +1,5 @@
 /** Pictures of polls, kept while they are true, or nearly. */
+import type { Pay } from '../live/lookup.ts'
 import type { PollView } from '@pollz/shared/wire'
 import pLimit from 'p-limit'
 
@@ -20,12 +21,14 @@ export class Cards {
     this.#draw = draw
   }
 
-  /** @returns undefined: too many are waiting to be drawn */
-  async of(poll: PollView): Promise<Card | undefined> {
+  /**
+   * @param pay for a drawing
+   * @returns undefined: too many are waiting to be drawn, or this one may not have more
+   */
+  async of(poll: PollView, pay: Pay): Promise<Card | undefined> {
     const kept = this.#kept.get(poll.uri)
-    this.#kept.delete(poll.uri)
     const good = kept && (kept.version === poll.version || Date.now() - kept.at < REDRAW)
-    if (!good && limit.pendingCount >= MAX_WAITING) return undefined
+    if (!good && (limit.pendingCount >= MAX_WAITING || !(await pay(1)))) return undefined
     const { version } = poll
     const entry = good
       ? kept
@@ -34,6 +37,8 @@ export class Cards {
           at: Date.now(),
           card: limit(async () => ({ version, png: await this.#draw(poll) })),
         }
+    // Asked for last, it goes last.
+    this.#kept.delete(poll.uri)
     this.#kept.set(poll.uri, entry)
     if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
     try {

@@ -11,13 +11,15 @@ import { accepts } from 'hono/accepts'
 import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
 import { isDid } from '../ingest/events.ts'
-import type { Found, Lookup } from '../live/lookup.ts'
+import type { Found, Lookup, Pay } from '../live/lookup.ts'
 import { failure, notFound, STATUS } from './api.ts'
 import { drawCard } from './card.ts'
 import { Cards } from './cards.ts'
+import type { Limits } from './limits.ts'
 
 export type PageParts = {
   lookup: Lookup
+  limits: Limits
   frame: Omit<Frame, 'language'>
   lists: () => Promise<{ newest: PollView[]; busiest: PollView[] }>
   /** with its author's handle, as far as that is known */
@@ -86,6 +88,10 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
       return isDid(repo) ? 'repo' : 'handle'
     case 'RepoInactive':
       return 'inactive'
+    case 'Hidden':
+      return 'hidden'
+    case 'RateLimited':
+      return 'limited'
     case 'UpstreamFailure':
     case 'InvalidProof':
     case 'Busy':
@@ -99,19 +105,19 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
   }
 }
 
-export function createPages({ lookup, frame, lists, named }: PageParts): Hono {
+export function createPages({ lookup, limits, frame, lists, named }: PageParts): Hono {
   const pages = new Hono()
   const answer = createAnswer(frame)
   const cards = new Cards(drawCard)
   const ofServer = { [new URL(frame.publicUrl).host]: home.poll }
 
-  const findNamed = async (uri: string): Promise<Found> => {
-    const found = await lookup.find(uri)
+  const findNamed = async (uri: string, pay: Pay): Promise<Found> => {
+    const found = await lookup.find(uri, pay)
     return found.ok ? { ...found, poll: await named(found.poll) } : found
   }
   const find = (c: Context) => {
     const { repo, rkey } = c.req.param() as { repo: string; rkey: string }
-    return findNamed(`at://${repo}/${home.poll}/${rkey}`)
+    return findNamed(`at://${repo}/${home.poll}/${rkey}`, limits.pay(c))
   }
 
   pages.use('/assets/*', async (c, next) => {
@@ -145,6 +151,7 @@ export function createPages({ lookup, frame, lists, named }: PageParts): Hono {
       if (found.ok) return answer(c, (it) => make(it, found.poll), { framable })
       const { repo } = c.req.param() as { repo: string }
       const name = problemOf(found, repo)
+      if (found.error === 'RateLimited') c.header('Retry-After', '60')
       return answer(c, (it) => site.problem(it, name, repo), { status: STATUS[found.error], framable })
     }
   pages.use('/poll/:repo/:rkey', compress())
@@ -155,7 +162,7 @@ export function createPages({ lookup, frame, lists, named }: PageParts): Hono {
   pages.get('/poll/:repo/:rkey/card.png', async (c) => {
     const found = await find(c)
     if (!found.ok) return notFound(c, found)
-    const card = await cards.of(found.poll)
+    const card = await cards.of(found.poll, limits.pay(c))
     if (!card) return failure(c, 503, 'Busy', 'too many pictures are being drawn: try again later')
     const tag = `"${card.version}"`
     c.header('ETag', tag)
@@ -175,7 +182,7 @@ export function createPages({ lookup, frame, lists, named }: PageParts): Hono {
     for (const [name, value] of Object.entries({ maxwidth, maxheight }))
       if (value !== undefined && !/^[1-9]\d{0,4}$/.test(value))
         return failure(c, 400, 'InvalidRequest', `${name}: expected pixels, got "${value}"`)
-    const found = await findNamed(uri)
+    const found = await findNamed(uri, limits.pay(c))
     if (!found.ok) return notFound(c, found)
     const { poll } = found
     const code = site.embedCode(

@@ -8,9 +8,14 @@ import { WebSocketServer } from 'ws'
 import type { Hub } from '../live/hub.ts'
 import { reasonOf, type Log } from '../log.ts'
 import { createApi, failure, type ApiParts } from './api.ts'
+import { MAX_CONNECTIONS } from './limits.ts'
 import { createOAuth } from './oauth.ts'
 import { createAnswer, createPages, wantsHtml, type PageParts } from './pages.ts'
 import { site } from '@pollz/site/built'
+
+/** Ms until the head, and all of a request, has to be there. */
+const HEADERS_TIMEOUT = 10_000
+const REQUEST_TIMEOUT = 20_000
 
 export type Readiness = { ready: boolean; database: string; tap: string }
 
@@ -61,7 +66,11 @@ export async function listen(
   host: string,
 ): Promise<{ server: Server; port: number }> {
   const app = createApp(parts)
-  const server = createServer(getRequestListener(app.fetch))
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT },
+    getRequestListener(app.fetch),
+  )
+  const connections = new Map<string, number>()
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -74,7 +83,22 @@ export async function listen(
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }
-    sockets.handleUpgrade(request, socket, head, (ws) => hub.add(ws))
+    const address = parts.limits.addressOf(request)
+    const open = connections.get(address) ?? 0
+    if (open >= MAX_CONNECTIONS) {
+      socket.on('error', () => socket.destroy())
+      socket.end('HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nConnection: close\r\n\r\n')
+      return
+    }
+    sockets.handleUpgrade(request, socket, head, (ws) => {
+      connections.set(address, (connections.get(address) ?? 0) + 1)
+      ws.on('close', () => {
+        const left = connections.get(address)! - 1
+        if (left === 0) connections.delete(address)
+        else connections.set(address, left)
+      })
+      hub.add(ws, parts.limits.payOf(request))
+    })
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(new Error(`PORT: can't listen on ${host}:${port}`, { cause })))

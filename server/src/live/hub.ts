@@ -1,17 +1,25 @@
 /** Who watches what, and telling them: a snapshot at once, then at most a few tallies a second per poll. */
 import { MAX_WATCHED, PING_INTERVAL, clientMessage, parseJson, type ServerMessage } from '@pollz/shared/wire'
 import type { WebSocket } from 'ws'
-import type { Found } from './lookup.ts'
+import type { Found, Pay } from './lookup.ts'
 import type { Applied } from '../store/counting.ts'
 
 /** A poll is pushed at most this often, in ms: faster than this nobody reads. */
 const COALESCE = 250
+/** Messages of one client between two pings: a page that is scrolled fast sends some dozens. */
+const MAX_MESSAGES = 1_000
 /** Bytes a slow client may have waiting; above it, it gets the newest tally later instead of every one. */
 const MAX_BUFFERED = 256 * 1024
 
+/** What a commit asks for is nobody's. */
+const free: Pay = async () => true
+
 type Watcher = {
   socket: WebSocket
+  pay: Pay
   /** uri as asked to uri with DID; null while it is looked up */ asked: Map<string, string | null>
+  /** since the last ping */
+  messages: number
 }
 
 export class Hub {
@@ -21,10 +29,10 @@ export class Hub {
   #changed = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #lastFlush = 0
-  #find: (uri: string) => Promise<Found>
+  #find: (uri: string, pay: Pay) => Promise<Found>
 
   /** @param find never rejects */
-  constructor(find: (uri: string) => Promise<Found>, signal: AbortSignal) {
+  constructor(find: (uri: string, pay: Pay) => Promise<Found>, signal: AbortSignal) {
     this.#find = find
     const ping = setInterval(() => this.#ping(), PING_INTERVAL * 0.9)
     signal.addEventListener('abort', () => {
@@ -38,10 +46,15 @@ export class Hub {
     return this.#watchers.size
   }
 
-  add(socket: WebSocket): void {
-    const watcher: Watcher = { socket, asked: new Map() }
+  /** @param pay for what is read from other servers because of what it watches */
+  add(socket: WebSocket, pay: Pay): void {
+    const watcher: Watcher = { socket, pay, asked: new Map(), messages: 0 }
     this.#watchers.add(watcher)
-    socket.on('message', (data) => this.#read(watcher, data.toString()))
+    socket.on('message', (data) => {
+      if (++watcher.messages > MAX_MESSAGES)
+        socket.close(1008, `at most ${MAX_MESSAGES} messages in ${PING_INTERVAL} ms`)
+      else this.#read(watcher, data.toString())
+    })
     socket.on('error', () => socket.terminate())
     socket.on('close', () => {
       this.#watchers.delete(watcher)
@@ -53,6 +66,12 @@ export class Hub {
   apply({ tallies, polls }: Applied): void {
     for (const uri of tallies.keys()) if (this.#byPoll.has(uri)) this.#dirty.add(uri)
     for (const uri of polls) if (this.#byPoll.has(uri)) this.#changed.add(uri)
+    this.#schedule()
+  }
+
+  /** Looks at watched polls again, though nothing was stored. */
+  recheck(concerns: (uri: string) => boolean): void {
+    for (const uri of this.#byPoll.keys()) if (concerns(uri)) this.#changed.add(uri)
     this.#schedule()
   }
 
@@ -70,13 +89,13 @@ export class Hub {
     this.#changed.clear()
     this.#dirty.clear()
     for (const uri of changed) {
-      const found = await this.#find(uri)
+      const found = await this.#find(uri, free)
       for (const watcher of this.#byPoll.get(uri) ?? [])
         for (const [asked, canonical] of watcher.asked)
           if (canonical === uri) send(watcher, answer(asked, found))
     }
     for (const uri of dirty) {
-      const found = await this.#find(uri)
+      const found = await this.#find(uri, free)
       if (!found.ok) continue
       const { options, total, version } = found.poll
       const counts = options.map(({ count }) => count)
@@ -108,7 +127,7 @@ export class Hub {
       return
     }
     if (!watcher.asked.has(uri)) watcher.asked.set(uri, null)
-    const found = await this.#find(uri)
+    const found = await this.#find(uri, watcher.pay)
     // Meanwhile it may have been let go.
     if (!watcher.asked.has(uri) || !this.#watchers.has(watcher)) return
     if (found.uri !== undefined) {
@@ -130,6 +149,7 @@ export class Hub {
 
   #ping(): void {
     for (const watcher of this.#watchers) {
+      watcher.messages = 0
       if (watcher.socket.bufferedAmount > 4 * MAX_BUFFERED) watcher.socket.terminate()
       else send(watcher, { type: 'ping' })
     }

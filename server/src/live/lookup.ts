@@ -4,9 +4,25 @@ import type { PollView } from '@pollz/shared/wire'
 import { isDid, parseAtUri, readRecord, type Change } from '../ingest/events.ts'
 import type { RepoError, RepoRead, Repos } from '../ingest/repos.ts'
 import type { Applied } from '../store/counting.ts'
+import type { Hidden } from './hidden.ts'
 import type { Polls } from './polls.ts'
 
-export type LookupError = 'InvalidRequest' | 'PollNotFound' | 'InternalServerError' | RepoError
+export type LookupError =
+  | 'InvalidRequest'
+  | 'PollNotFound'
+  /** the operator does not show it */
+  | 'Hidden'
+  /** whoever asks has had this server read too much of others lately */
+  | 'RateLimited'
+  | 'InternalServerError'
+  | RepoError
+
+/**
+ * Asked before this server reads something from another for whoever asks: whether they may have it do so.
+ *
+ * @param points how much it is: one for a record or a name
+ */
+export type Pay = (points: number) => Promise<boolean>
 
 /** `uri`: the poll's at-uri with the author's DID, also where there is no poll (yet). `deleted`: there was one. */
 export type Found =
@@ -20,6 +36,8 @@ const MAX_MISSES = 10_000
 /** Votes that one `?verify=true` reads from their PDSes, and for how long its result is good enough, in ms. */
 const MAX_VERIFIED = 200
 const KEEP_VERIFIED = 60_000
+/** What a verification counts as, among the reads of one address: it is done once a minute whoever asks. */
+const VERIFY_POINTS = 20
 
 /** How many of a poll's vote records were read anew with their proof, of how many that were held. */
 export type Verified = { read: number; failed: number; complete: boolean }
@@ -27,6 +45,7 @@ export type Verified = { read: number; failed: number; complete: boolean }
 export class Lookup {
   #polls: Polls
   #repos: Repos
+  #hidden: Hidden
   #store: (changes: Change[]) => Promise<Applied>
   #track: (dids: string[]) => void
   #votesOf: (poll: string, limit: number) => Promise<string[]>
@@ -42,23 +61,26 @@ export class Lookup {
   constructor(
     polls: Polls,
     repos: Repos,
+    hidden: Hidden,
     store: (changes: Change[]) => Promise<Applied>,
     track: (dids: string[]) => void,
     votesOf: (poll: string, limit: number) => Promise<string[]>,
   ) {
     this.#polls = polls
     this.#repos = repos
+    this.#hidden = hidden
     this.#store = store
     this.#track = track
     this.#votesOf = votesOf
   }
 
   /** C10 for one poll: reads it and its votes anew, within a bound, and not more often than once a minute. */
-  async verify(uri: string): Promise<Verified | undefined> {
-    const named = await this.#canonical(uri, familyOfPoll)
-    if (!named.ok) return undefined
+  async verify(uri: string, pay: Pay): Promise<Verified | (Found & { ok: false })> {
+    const named = await this.#canonical(uri, familyOfPoll, pay)
+    if (!named.ok) return named
     const recent = this.#verified.get(named.uri)
     if (recent && recent.until > Date.now()) return recent.result
+    if (!(await pay(VERIFY_POINTS))) return limited(named.uri)
     if (this.#verified.size >= MAX_MISSES) this.#verified.clear()
     const result = this.#verify(named.uri)
     this.#verified.set(named.uri, { result, until: Date.now() + KEEP_VERIFIED })
@@ -76,11 +98,12 @@ export class Lookup {
   }
 
   /** @param uri at-uri of a poll, by DID or handle */
-  async find(uri: string): Promise<Found> {
+  async find(uri: string, pay: Pay): Promise<Found> {
     const kept = this.#polls.kept(uri)
-    if (kept) return { ok: true, uri, poll: kept }
-    const named = await this.#canonical(uri, familyOfPoll)
+    if (kept && !this.#hidden.hides(uri)) return { ok: true, uri, poll: kept }
+    const named = await this.#canonical(uri, familyOfPoll, pay)
     if (!named.ok) return named
+    if (this.#hidden.hides(named.uri)) return hidden(named.uri)
     const state = await this.#polls.find(named.uri)
     switch (state.state) {
       case 'there':
@@ -95,19 +118,21 @@ export class Lookup {
           message: `the account of ${named.uri} is ${state.status}`,
         }
       case 'unknown':
-        return this.#once(named.uri, () => this.fetchPoll(named.uri))
+        return this.#once(named.uri, () => this.fetchPoll(named.uri, pay))
       default:
         return state satisfies never
     }
   }
 
   /** Reads a poll from its PDS, whatever is known of it. @param uri at-uri of a poll, by DID or handle */
-  async fetchPoll(uri: string): Promise<Found> {
-    const named = await this.#canonical(uri, familyOfPoll)
+  async fetchPoll(uri: string, pay: Pay): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfPoll, pay)
     if (!named.ok) return named
+    if (!(await pay(1))) return limited(named.uri)
     const read = await this.#fetch(named.uri)
     if (!read.ok) return { ...read, uri: named.uri }
     this.#track([named.repo])
+    if (this.#hidden.hides(named.uri)) return hidden(named.uri)
     const state = await this.#polls.find(named.uri)
     if (state.state === 'there') return { ok: true, uri: named.uri, poll: state.poll }
     return missing(named.uri, state.state === 'gone' && state.deleted)
@@ -119,20 +144,21 @@ export class Lookup {
    *
    * @param uri at-uri of a vote record, by DID
    */
-  async fetchVote(uri: string): Promise<Found> {
-    const named = await this.#canonical(uri, familyOfVote)
+  async fetchVote(uri: string, pay: Pay): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfVote, pay)
     if (!named.ok) return named
+    if (!(await pay(1))) return limited(undefined)
     const read = await this.#fetch(named.uri)
     if (!read.ok) return { ...read, uri: undefined }
     const { change, applied } = read.value
     if (change.type === 'vote' && change.vote) {
       if (applied.unknownAuthors.size > 0) this.#track([...applied.unknownAuthors])
-      return this.find(change.vote.subject)
+      return this.find(change.vote.subject, pay)
     }
     const poll = applied.tallies.keys().next().value
     return poll === undefined
       ? { ok: false, uri: undefined, error: 'PollNotFound', message: `${uri} names no poll` }
-      : this.find(poll)
+      : this.find(poll, pay)
   }
 
   async #fetch(uri: string): Promise<RepoRead<{ change: Change; applied: Applied }>> {
@@ -146,6 +172,7 @@ export class Lookup {
   async #canonical(
     uri: string,
     families: ReadonlyMap<string, unknown>,
+    pay: Pay,
   ): Promise<{ ok: true; uri: string; repo: string } | (Found & { ok: false })> {
     const parts = parseAtUri(uri)
     if (!parts || !families.has(parts.collection)) {
@@ -153,6 +180,7 @@ export class Lookup {
       return { ok: false, uri: undefined, error: 'InvalidRequest', message: `uri: expected ${expected}` }
     }
     if (isDid(parts.repo)) return { ok: true, uri, repo: parts.repo }
+    if (!(await pay(1))) return limited(undefined)
     const repo = await this.#repos.resolveRepo(parts.repo)
     if (!repo.ok) return { ...repo, uri: undefined }
     return { ok: true, uri: `at://${repo.value}/${parts.collection}/${parts.rkey}`, repo: repo.value }
@@ -165,7 +193,8 @@ export class Lookup {
     let underway = this.#underway.get(uri)
     if (!underway) {
       underway = fetch().then((found) => {
-        if (!found.ok) {
+        // Who may not ask has been told nothing.
+        if (!found.ok && found.error !== 'RateLimited') {
           if (this.#misses.size >= MAX_MISSES) this.#misses.clear()
           this.#misses.set(uri, { found, until: Date.now() + KEEP_MISSES })
         }
@@ -176,6 +205,15 @@ export class Lookup {
     }
     return underway
   }
+}
+
+function hidden(uri: string): Found & { ok: false } {
+  return { ok: false, uri, error: 'Hidden', message: `this server does not show ${uri}` }
+}
+
+function limited(uri: string | undefined): Found & { ok: false } {
+  const message = 'too much was asked from this address: try again in a minute'
+  return { ok: false, uri, error: 'RateLimited', message }
 }
 
 function missing(uri: string, deleted: boolean): Found & { ok: false } {

@@ -79,6 +79,16 @@ const migrations: string[][] = [
     ) STRICT`,
     `CREATE TABLE touched (poll INTEGER NOT NULL, voter INTEGER NOT NULL, PRIMARY KEY (poll, voter)) WITHOUT ROWID, STRICT`,
   ],
+  [
+    // What the operator does not show: of each subject the newest row stands, and none is ever deleted.
+    `CREATE TABLE hidden (
+      n INTEGER PRIMARY KEY,
+      subject TEXT NOT NULL,               -- at-uri of a poll, or DID of an account
+      hidden INTEGER NOT NULL,             -- 0: it is shown again
+      reason TEXT NOT NULL,
+      at TEXT NOT NULL
+    ) STRICT`,
+  ],
 ]
 
 /** Brings the database to the newest schema. Killed half way, it goes on where it was. */

@@ -1,6 +1,6 @@
 /** What is read from the database, named by what it is for. */
 import type { Client, InValue, Row, Value } from '@libsql/client'
-import { familyWithId } from '@pollz/shared/families'
+import { families, familyWithId } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import type { AccountStatus } from '../ingest/events.ts'
 import { CHOICES, NO_OPTION, POLL_IS_THERE } from './counting.ts'
@@ -200,6 +200,28 @@ export async function voteRecordsOf(client: Client, poll: string, limit: number)
     args: [poll, limit],
   })
   return rows.map(voteUri)
+}
+
+/** Of each collection that there is a record of, one active account that has one. */
+export async function someAccounts(client: Client): Promise<Map<string, string>> {
+  const accounts = new Map<string, string>()
+  for (const { id, poll, vote } of families) {
+    const [voter, author] = await Promise.all([
+      client.execute({
+        sql: `SELECT a.did FROM votes v JOIN accounts a ON a.id = v.voter
+          WHERE v.family = ? AND v.poll <> 0 AND a.status = 'active' ORDER BY v.rev DESC LIMIT 1`,
+        args: [id],
+      }),
+      client.execute({
+        sql: `SELECT a.did FROM polls p JOIN accounts a ON a.id = p.author
+          WHERE p.uri LIKE '%/' || ? || '/%' AND ${POLL_IS_THERE} AND a.status = 'active' ORDER BY p.id DESC LIMIT 1`,
+        args: [poll],
+      }),
+    ])
+    if (voter.rows[0]) accounts.set(vote, String(voter.rows[0]['did']))
+    if (author.rows[0]) accounts.set(poll, String(author.rows[0]['did']))
+  }
+  return accounts
 }
 
 /** The next active account after `after` (0: from the beginning) that something is held of. */

@@ -1,0 +1,232 @@
+/** The commands beside the server, as an operator calls them, on the database that a server is running on. */
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { emptyDatabase, newFile } from '../../test/database.ts'
+import { HranaStandIn } from '../../test/hrana-standin.ts'
+import { T0, identityMessage, pollEvent, pollUri, voteEvent, type RecordEvent } from '../../test/records.ts'
+import { readConfig } from '../config.ts'
+import { readEvent, readRecord, type Change } from '../ingest/events.ts'
+import { createLog } from '../log.ts'
+import { startServer } from '../server.ts'
+import { openDatabase } from '../store/database.ts'
+import { Store } from '../store/store.ts'
+
+const alice = 'did:plc:alice'
+const bob = 'did:plc:bob'
+const tea = pollUri(alice, '3kaaaaaaaaaa2')
+const coffee = pollUri(bob, '3kbbbbbbbbbb2')
+const root = join(import.meta.dirname, '../../..')
+
+let database: Awaited<ReturnType<typeof emptyDatabase>>
+
+const change = (event: RecordEvent): Change => readRecord(event, event.record ?? null, false).change
+
+async function fill(): Promise<void> {
+  const store = await Store.open(database, () => {})
+  await store.storeChanges([
+    change(pollEvent(tea, ['yes', 'no'], T0)),
+    change(pollEvent(coffee, ['black', 'white'], T0)),
+    ...Array.from({ length: 1_200 }, (_, i) =>
+      change(voteEvent(`did:plc:voter${i}`, i % 3 === 0 ? coffee : tea, i % 2, T0 + i)),
+    ),
+    change(voteEvent(bob, tea, null, T0 + 1)),
+    readEvent(identityMessage(bob, 'active', 'bob.example')).change!,
+  ])
+  await store.close()
+}
+
+beforeEach(async () => {
+  database = await emptyDatabase()
+  await fill()
+})
+afterEach(() => database.close())
+
+/** Runs a command. @returns its exit code and what it printed */
+async function run(command: string, args: string[], env: Record<string, string | undefined> = {}) {
+  const started = promisify(execFile)('node', [`server/src/commands/${command}.ts`, ...args], {
+    cwd: root,
+    env: {
+      ...process.env,
+      DATABASE_URL: database.url,
+      DATABASE_AUTH_TOKEN: database.authToken,
+      PUBLIC_URL: 'http://127.0.0.1:3000',
+      ...env,
+    },
+  })
+  return started.then(
+    ({ stdout, stderr }) => ({ code: 0, text: stdout + stderr }),
+    (error: { code: number; stdout: string; stderr: string }) => ({
+      code: error.code,
+      text: error.stdout + error.stderr,
+    }),
+  )
+}
+
+describe('recount', () => {
+  test('finds nothing, and a tally that somebody has changed', async () => {
+    expect(await run('recount', [])).toMatchObject({
+      code: 0,
+      text: expect.stringMatching(/^1200 votes .* 0 differences/),
+    })
+    const client = await openDatabase(database)
+    await client.execute('UPDATE tallies SET n = n + 1 WHERE option = 1')
+    client.close()
+    expect(await run('recount', [])).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('the tally says'),
+    })
+  })
+})
+
+describe('backup and move', () => {
+  const file = () => join(mkdtempSync(join(tmpdir(), 'pollz-backup-')), 'backup.db')
+
+  test('a backup has everything, is counted again, and overwrites nothing', async () => {
+    const to = file()
+    expect(await run('backup', [to])).toMatchObject({
+      code: 0,
+      text: expect.stringMatching(/"votes":1201,.*"counted":1200.* 0 differences/),
+    })
+    expect(await run('recount', [], { DATABASE_URL: `file:${to}`, DATABASE_AUTH_TOKEN: '' })).toMatchObject({
+      code: 0,
+    })
+    expect(await run('backup', [to])).toMatchObject({
+      code: 2,
+      text: expect.stringContaining('is there already'),
+    })
+    expect((await run('backup', [])).code).toBe(2)
+  })
+
+  test('to a libSQL server and back: the same counts everywhere', async () => {
+    const server = await HranaStandIn.listen(newFile().slice('file:'.length), 'secret')
+    const tokens = { FROM_AUTH_TOKEN: database.authToken, TO_AUTH_TOKEN: 'secret' }
+    const there = await run('move', [database.url, server.url], tokens)
+    expect(there).toMatchObject({ code: 0, text: expect.stringContaining('"counted":1200') })
+    const back = newFile()
+    expect(await run('move', [server.url, back], { FROM_AUTH_TOKEN: 'secret' })).toMatchObject({
+      code: 0,
+      text: there.text,
+    })
+    // Never into one that has something, and never with a word of the token.
+    const again = await run('move', [server.url, back], { FROM_AUTH_TOKEN: 'secret' })
+    expect(again).toMatchObject({ code: 2, text: expect.stringContaining('not empty') })
+    const denied = await run('move', [server.url, newFile()], { FROM_AUTH_TOKEN: 'wrong-token' })
+    expect(denied.code).toBe(2)
+    expect(denied.text).not.toContain('wrong-token')
+    await server.close()
+  })
+})
+
+describe('hide and show', () => {
+  let stop: AbortController
+  let base: string
+  let done: Promise<void>
+
+  beforeEach(async () => {
+    stop = new AbortController()
+    const config = readConfig({
+      PORT: '0',
+      HOST: '127.0.0.1',
+      DATABASE_URL: database.url,
+      DATABASE_AUTH_TOKEN: database.authToken,
+      TAP_URL: '',
+      PLC_URL: 'http://127.0.0.1:9',
+      LOG_LEVEL: 'error',
+      RECONCILE_PAUSE: '0',
+    })
+    const server = await startServer(config, createLog('error'), stop.signal)
+    base = `http://127.0.0.1:${server.port}`
+    done = server.done
+  })
+  afterEach(async () => {
+    stop.abort()
+    await done
+  })
+
+  const get = async (path: string) => {
+    const response = await fetch(`${base}${path}`, { headers: { accept: 'application/json' } })
+    return { status: response.status, body: (await response.json()) as unknown }
+  }
+  const status = async (path: string) =>
+    (await fetch(`${base}${path}`, { headers: { accept: 'text/html' } })).status
+  const listed = async (query = '') =>
+    ((await get(`/api/polls${query}`)).body as { uri: string }[]).map(({ uri }) => uri).toSorted()
+  const pathOf = (uri: string) => `/api/polls/${encodeURIComponent(uri)}`
+  const becomes = (path: string, expected: number) =>
+    vi.waitUntil(async () => (await get(path)).status === expected, { timeout: 10_000, interval: 50 })
+
+  test('a hidden poll is hidden everywhere, live, and changes no count', async () => {
+    const socket = new WebSocket(`${base.replace('http', 'ws')}/live`)
+    const heard: { type: string; uri?: string; error?: string }[] = []
+    socket.on('message', (data) => heard.push(JSON.parse(String(data)) as { type: string }))
+    await new Promise((resolve) => socket.once('open', resolve))
+    socket.send(JSON.stringify({ type: 'watch', uris: [tea] }))
+    await vi.waitUntil(() => heard.some(({ type }) => type === 'snapshot'))
+
+    const link = `http://127.0.0.1:3000/poll/${alice}/3kaaaaaaaaaa2`
+    expect(await run('hide', [link, 'against', 'the', 'rules'])).toMatchObject({
+      code: 0,
+      text: expect.stringContaining(`${tea} is hidden`),
+    })
+    await becomes(pathOf(tea), 410)
+    expect((await get(pathOf(tea))).body).toMatchObject({ error: 'Hidden' })
+    await vi.waitUntil(() => heard.some(({ uri, error }) => uri === tea && error === 'Hidden'))
+    expect(await listed()).toEqual([coffee])
+    expect((await get(`/api/tallies?uri=${encodeURIComponent(tea)}`)).body).toMatchObject([
+      { error: 'Hidden' },
+    ])
+    for (const path of [
+      `/poll/${alice}/3kaaaaaaaaaa2`,
+      `/poll/${alice}/3kaaaaaaaaaa2/card.png`,
+      `/embed/${alice}/3kaaaaaaaaaa2`,
+      `${pathOf(tea)}/votes`,
+    ])
+      expect([path, await status(path)]).toEqual([path, 410])
+    expect(await run('hide', [])).toMatchObject({
+      code: 0,
+      text: expect.stringContaining('against the rules'),
+    })
+    expect((await run('recount', [])).code).toBe(0)
+
+    await run('hide', ['--show', tea])
+    await becomes(pathOf(tea), 200)
+    expect((await get(pathOf(tea))).body).toMatchObject({ total: 800 })
+    await vi.waitUntil(() => heard.at(-1)?.type === 'snapshot')
+    expect(await run('hide', [])).toMatchObject({ text: expect.stringContaining('0 hidden') })
+    socket.close()
+  })
+
+  test('a hidden account: its polls and its name are, its vote still counts', async () => {
+    const voter = 'did:plc:voter1'
+    await run('hide', [voter])
+    await run('hide', ['bob.example'])
+    await becomes(pathOf(coffee), 410)
+    const names = ((await get(`${pathOf(tea)}/votes?limit=100`)).body as { voter: string }[]).map(
+      (it) => it.voter,
+    )
+    expect(names).not.toContain(voter)
+    expect(names).toContain('did:plc:voter2')
+    expect((await get(pathOf(tea))).body).toMatchObject({ total: 800 })
+    // Their own client finds it all the same, or it would write a second one.
+    expect((await get(`${pathOf(tea)}/votes?voter=${voter}`)).body).toMatchObject([{ voter }])
+  })
+
+  test('what is no poll and no account is refused in words', async () => {
+    for (const wrong of ['nonsense', 'at://did:plc:a/app.bsky.feed.post/1', 'nobody.example'])
+      expect((await run('hide', [wrong])).code).toBe(2)
+    expect((await run('hide', ['nonsense'])).text).toContain('expected the link or at-uri of a poll')
+  })
+})
+
+test('a file that is no database is an error in words', async () => {
+  const { code, text } = await run('recount', [], { DATABASE_URL: `file:${import.meta.filename}` })
+  expect(code).toBe(2)
+  expect(text).toContain('DATABASE_URL')
+  expect(text).not.toMatch(/\n\s+at /)
+  expect(existsSync(import.meta.filename)).toBe(true)
+})

@@ -1,0 +1,50 @@
+/**
+ * `npm run hide -- SUBJECT [REASON]`: shows a poll, or all of an account's, no longer. `npm run show -- SUBJECT` undoes
+ * it. Without a subject: what is hidden. A server that runs takes it up within a second or two.
+ */
+import { basename } from 'node:path'
+import type { Client } from '@libsql/client'
+import { familyOfPoll, pollHosts } from '@pollz/shared/families'
+import { parsePollLink } from '@pollz/shared/links'
+import { isDid, isHandle, parseAtUri } from '../ingest/events.ts'
+import { hiddenAfter, setHidden } from '../store/hidden.ts'
+import { runCommand, UsageError } from './open.ts'
+
+const show = process.argv[2] === '--show'
+
+await runCommand(async (client, { publicUrl }, args) => {
+  const [named, ...reason] = args.filter((it) => it !== '--show')
+  if (named === undefined) {
+    const newest = new Map((await hiddenAfter(client, 0)).map((row) => [row.subject, row]))
+    const hidden = [...newest.values()].filter((row) => row.hidden)
+    for (const { subject, reason, at } of hidden) console.log(`${at}  ${subject}  ${reason}`)
+    console.log(`${hidden.length} hidden`)
+    return 0
+  }
+  const subject = await subjectOf(client, named, publicUrl)
+  await setHidden(client, subject, !show, reason.join(' '))
+  console.log(`${subject} is ${show ? 'shown again' : 'hidden'}`)
+  return 0
+})
+
+/** @returns at-uri of a poll with its author's DID, or an account's DID */
+async function subjectOf(client: Client, named: string, publicUrl: string): Promise<string> {
+  const uri = parsePollLink(named, pollHosts(publicUrl)) ?? named
+  const parts = parseAtUri(uri)
+  if (parts && familyOfPoll.has(parts.collection))
+    return `at://${await didOf(client, parts.repo)}/${parts.collection}/${parts.rkey}`
+  if (isDid(named) || isHandle(named)) return didOf(client, named)
+  throw new UsageError(
+    `${basename(import.meta.filename)}: expected the link or at-uri of a poll, or the DID or handle of an account, got "${named}"`,
+  )
+}
+
+async function didOf(client: Client, repo: string): Promise<string> {
+  if (isDid(repo)) return repo
+  const { rows } = await client.execute({
+    sql: 'SELECT did FROM accounts WHERE handle = ? COLLATE NOCASE',
+    args: [repo],
+  })
+  if (rows.length === 1) return String(rows[0]!['did'])
+  throw new UsageError(`no account is known by the handle ${repo} here: name its DID`)
+}

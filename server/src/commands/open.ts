@@ -1,0 +1,30 @@
+/** What commands beside the server have in common: the same environment, the same database, an end with a code. */
+import type { Client } from '@libsql/client'
+import { readConfig, type Config } from '../config.ts'
+import { reasonOf } from '../log.ts'
+import { openDatabase } from '../store/database.ts'
+import { migrate } from '../store/migrations.ts'
+
+/** A command that was called wrongly: how it is called. */
+export class UsageError extends Error {}
+
+/**
+ * Runs a command on the server's database, while the server runs or not.
+ *
+ * @param command returns the exit code
+ */
+export async function runCommand(
+  command: (client: Client, config: Config, args: string[]) => Promise<number>,
+): Promise<never> {
+  try {
+    const config = readConfig(process.env)
+    const client = await openDatabase({ url: config.databaseUrl, authToken: config.databaseAuthToken })
+    await migrate(client)
+    const code = await command(client, config, process.argv.slice(2))
+    client.close()
+    process.exit(code)
+  } catch (error) {
+    console.error(reasonOf(error))
+    process.exit(2)
+  }
+}

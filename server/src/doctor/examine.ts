@@ -1,0 +1,140 @@
+/** What `npm run doctor` finds, part by part, against the live parts. */
+import { collections } from '@pollz/shared/families'
+import { clientMetadata } from '../http/oauth.ts'
+import type { Config } from '../config.ts'
+import { reasonOf } from '../log.ts'
+import { openDatabase } from '../store/database.ts'
+import { migrate } from '../store/migrations.ts'
+import { someAccounts } from '../store/queries.ts'
+import { examineTap } from './tap.ts'
+
+export type Finding = { part: string; state: 'good' | 'bad' | 'unknown'; words: string }
+
+const TIMEOUT = 10_000
+/** Seconds by which this clock may be off: a vote's time is never later than its event's, but logs and OAuth need it. */
+const MAX_OFF = 5
+
+export async function* examine(config: Config): AsyncGenerator<Finding> {
+  yield {
+    part: 'environment',
+    state: 'good',
+    words: `${config.publicUrl}, ${config.databaseUrl.split('?')[0]}`,
+  }
+  yield* examineDatabase(config)
+  const server = await ask(`${config.publicUrl}/ready`)
+  yield* examinePublicUrl(config, server)
+  yield* examineClock(config)
+  const serverHasTap = server.ok && (server.body as { tap?: unknown } | undefined)?.tap === 'ok'
+  const accounts = await accountsOf(config)
+  if (config.tapUrls.length === 0)
+    yield { part: 'TAP_URL', state: 'bad', words: 'names no tap: only votes that are announced are counted' }
+  for (const url of config.tapUrls)
+    yield* examineTap(url, config.tapAdminPassword, { serverHasTap, accounts, collections })
+}
+
+async function* examineDatabase({ databaseUrl, databaseAuthToken }: Config): AsyncGenerator<Finding> {
+  const part = 'DATABASE_URL'
+  try {
+    const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
+    await migrate(client)
+    // Written, and taken back with its transaction.
+    await client.batch(
+      [`INSERT INTO touched VALUES (-1, -1)`, `DELETE FROM touched WHERE poll = -1`],
+      'write',
+    )
+    const { rows } = await client.execute(
+      'SELECT (SELECT count(*) FROM polls) AS polls, (SELECT coalesce(sum(n), 0) FROM tallies) AS votes',
+    )
+    client.close()
+    yield {
+      part,
+      state: 'good',
+      words: `can be written; ${rows[0]!['polls']} polls, ${rows[0]!['votes']} votes`,
+    }
+  } catch (error) {
+    yield {
+      part,
+      state: 'bad',
+      words: `${reasonOf(error)}. Is it there, may this user write it, is DATABASE_AUTH_TOKEN right?`,
+    }
+  }
+}
+
+async function accountsOf({ databaseUrl, databaseAuthToken }: Config): Promise<Map<string, string>> {
+  try {
+    const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
+    const accounts = await someAccounts(client)
+    client.close()
+    return accounts
+  } catch {
+    // Said already, where the database was looked at.
+    return new Map()
+  }
+}
+
+async function* examinePublicUrl({ publicUrl }: Config, server: Asked): AsyncGenerator<Finding> {
+  const part = 'PUBLIC_URL'
+  const said = await ask(`${publicUrl}/oauth/client-metadata.json`)
+  if (!said.ok && server.status === undefined) {
+    yield {
+      part,
+      state: 'bad',
+      words: `${publicUrl} can't be reached (${said.reason}). Does the server run, and does this address lead to it?`,
+    }
+    return
+  }
+  const expected = clientMetadata(publicUrl)
+  const metadata = said.body as { client_id?: unknown; redirect_uris?: unknown; scope?: unknown } | undefined
+  const differs = (['client_id', 'redirect_uris', 'scope'] as const).filter(
+    (name) => JSON.stringify(metadata?.[name]) !== JSON.stringify(expected[name]),
+  )
+  yield differs.length === 0
+    ? { part, state: 'good', words: `${publicUrl} answers, and its OAuth client is its own` }
+    : {
+        part,
+        state: 'bad',
+        words: `${publicUrl} says something else for ${differs.join(', ')}: is PUBLIC_URL of the running server the same, and nothing else at this address?`,
+      }
+  const { ready, database, tap } = (server.body ?? {}) as { ready?: boolean; database?: string; tap?: string }
+  yield ready === true
+    ? { part: 'the server', state: 'good', words: 'is ready' }
+    : { part: 'the server', state: 'bad', words: `is not ready: database ${database}, tap ${tap}` }
+}
+
+async function* examineClock({ plcUrl }: Config): AsyncGenerator<Finding> {
+  const asked = await ask(plcUrl)
+  const part = 'the clock'
+  if (asked.date === undefined) {
+    yield { part, state: 'unknown', words: `${plcUrl} tells no time (${asked.reason ?? 'no Date header'})` }
+    return
+  }
+  const off = Math.round(Math.abs(Date.now() - asked.date) / 1000)
+  yield off <= MAX_OFF
+    ? { part, state: 'good', words: 'is right' }
+    : { part, state: 'bad', words: `is off by ${off} s (by ${plcUrl}): set it by NTP` }
+}
+
+type Asked = { ok: boolean; status?: number; body?: unknown; date?: number; reason?: string }
+
+async function ask(url: string): Promise<Asked> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) })
+    const text = await response.text()
+    const date = Date.parse(response.headers.get('date') ?? '')
+    let body: unknown
+    try {
+      body = JSON.parse(text)
+    } catch {
+      body = undefined
+    }
+    return {
+      ok: response.ok,
+      status: response.status,
+      body,
+      reason: `HTTP ${response.status}`,
+      ...(Number.isNaN(date) ? {} : { date }),
+    }
+  } catch (error) {
+    return { ok: false, reason: reasonOf(error) }
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Whether a tap does what the server needs. It says nothing of its own settings, so they are seen by what it does: an
+ * account that is known here is taken from it and given back, which makes it send all of that account's records; they
+ * are taken and not acked. What it sends shows its filters; whether it keeps them shows if it waits for acks.
+ */
+import { setTimeout } from 'node:timers/promises'
+import { WebSocket } from 'ws'
+import { reasonOf } from '../log.ts'
+import type { Finding } from './examine.ts'
+
+const TIMEOUT = 10_000
+/** Ms without a further event after which all have come. */
+const QUIET = 3_000
+const MAX_WAIT = 25_000
+/** tap forgets what was acked in batches: by then it would have. */
+const FORGETS_AFTER = 4_000
+
+type Known = {
+  /** Whether the running server is connected to it: then it is not tried, for events would be shared. */
+  serverHasTap: boolean
+  /** collection to a DID that has a record of it */
+  accounts: ReadonlyMap<string, string>
+  collections: readonly string[]
+}
+
+export async function* examineTap(
+  url: string,
+  password: string | undefined,
+  { serverHasTap, accounts, collections }: Known,
+): AsyncGenerator<Finding> {
+  const part = `TAP_URL ${url}`
+  const headers = {
+    'content-type': 'application/json',
+    ...(password === undefined
+      ? {}
+      : { authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` }),
+  }
+  const ask = async (path: string, dids?: string[]) => {
+    const response = await fetch(new URL(path, url), {
+      signal: AbortSignal.timeout(TIMEOUT),
+      headers,
+      ...(dids ? { method: 'POST', body: JSON.stringify({ dids }) } : {}),
+    })
+    if (!response.ok) throw new Error(`HTTP ${response.status}`)
+    return (await response.text()) || '{}'
+  }
+  const outbox = async () =>
+    (JSON.parse(await ask('/stats/outbox-buffer')) as { outbox_buffer: number }).outbox_buffer
+
+  try {
+    await ask('/health')
+    yield { part, state: 'good', words: 'answers' }
+  } catch (error) {
+    const denied = /HTTP 40[13]/.test(reasonOf(error))
+    const words = denied
+      ? 'wants another password: set TAP_ADMIN_PASSWORD to what its own is'
+      : `can't be reached (${reasonOf(error)}): does it run, and is the address right?`
+    yield { part, state: 'bad', words }
+    return
+  }
+  if (serverHasTap) {
+    const words = 'acks and filters are seen only while the server is stopped: stop it and run this again'
+    yield { part, state: 'unknown', words }
+    return
+  }
+  if (accounts.size === 0) {
+    const words = 'acks and filters are seen by the records of somebody who voted, and nobody has yet'
+    yield { part, state: 'unknown', words }
+    return
+  }
+
+  const dids = [...new Set(accounts.values())]
+  const socket = new WebSocket(new URL('/channel', url.replace(/^http/, 'ws')), { headers })
+  const seen = new Set<string>()
+  let events = 0
+  let last = Date.now()
+  socket.on('message', (data) => {
+    events++
+    last = Date.now()
+    const { record } = JSON.parse(String(data)) as { record?: { collection?: string } }
+    if (record?.collection) seen.add(record.collection)
+  })
+  try {
+    await new Promise((resolve, reject) => {
+      socket.once('open', resolve)
+      socket.once('error', reject)
+    })
+    await ask('/repos/remove', dids)
+    await ask('/repos/add', dids)
+    const began = Date.now()
+    while (Date.now() - began < MAX_WAIT && (seen.size === 0 || Date.now() - last < QUIET))
+      await setTimeout(100)
+    await setTimeout(FORGETS_AFTER)
+    const kept = await outbox()
+    if (events === 0) {
+      const words = `sent nothing for ${dids.join(', ')}: can it reach their PDS, and are TAP_RELAY_URL and TAP_PLC_URL right?`
+      yield { part, state: 'bad', words }
+      return
+    }
+    yield kept === 0
+      ? {
+          part,
+          state: 'bad',
+          words: 'does not wait for acks, so a crash loses votes: TAP_DISABLE_ACKS has to be false',
+        }
+      : { part, state: 'good', words: 'waits for acks' }
+    const missing = [...accounts.keys()].filter((collection) => !seen.has(collection))
+    const foreign = [...seen].filter((collection) => !collections.includes(collection))
+    yield missing.length === 0 && foreign.length === 0
+      ? { part, state: 'good', words: `sends ${[...seen].join(', ')}` }
+      : {
+          part,
+          state: 'bad',
+          words: `${missing.length > 0 ? `does not send ${missing.join(', ')}` : `sends ${foreign.join(', ')} too`}: set TAP_COLLECTION_FILTERS=${collections.join(',')}`,
+        }
+  } catch (error) {
+    yield { part, state: 'bad', words: `acks and filters could not be seen: ${reasonOf(error)}` }
+  } finally {
+    socket.close()
+  }
+}
