@@ -7,6 +7,7 @@ import { emptyDatabase } from '../test/database.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { readConfig } from './config.ts'
+import { MAX_CONNECTIONS } from './http/limits.ts'
 import { createLog } from './log.ts'
 import { startServer } from './server.ts'
 
@@ -20,7 +21,7 @@ let base: string
 let done: Promise<void>
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 
-async function start() {
+async function start(more: Record<string, string> = {}) {
   stop = new AbortController()
   const config = readConfig({
     PORT: '0',
@@ -31,6 +32,7 @@ async function start() {
     // Nobody listens there: a PDS can't be found.
     PLC_URL: 'http://127.0.0.1:9',
     LOG_LEVEL: 'error',
+    ...more,
   })
   const server = await startServer(config, createLog('error'), stop.signal)
   base = `http://127.0.0.1:${server.port}`
@@ -85,7 +87,10 @@ async function live(): Promise<{ socket: WebSocket; messages: ServerMessage[] }>
     if (!parsed.ok) throw new Error(parsed.reason)
     if (parsed.message.type !== 'ping') messages.push(parsed.message)
   })
-  await new Promise((resolve) => socket.once('open', resolve))
+  await new Promise((resolve, reject) => {
+    socket.once('open', resolve)
+    socket.once('error', reject)
+  })
   return { socket, messages }
 }
 
@@ -278,6 +283,86 @@ describe('/live', () => {
     await vi.waitUntil(() => other.messages.length === 2)
     expect(messages).toHaveLength(2)
     for (const it of [socket, other.socket]) it.close()
+  })
+})
+
+describe('what one address may have', () => {
+  const unknown = (i: number) =>
+    `/api/polls/${encodeURIComponent(pollUri(`did:plc:nobody${i}`, '3kaaaaaaaaaa2'))}`
+  const restart = async (more: Record<string, string>) => {
+    stop.abort()
+    await done
+    await start(more)
+  }
+  const statusOf = async (path: string, headers: Record<string, string> = {}) =>
+    (await fetch(`${base}${path}`, { headers })).status
+
+  test('so many reads from other servers a minute; what is known here costs nothing', async () => {
+    await restart({ READS_PER_MINUTE: '3' })
+    await deliver(poll())
+    for (let i = 0; i < 3; i++) expect(await statusOf(unknown(i))).toBe(502)
+    const refused = await fetch(`${base}${unknown(3)}`)
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '60'])
+    expect(await refused.json()).toMatchObject({ error: 'RateLimited' })
+    // Known to have failed a moment ago, so not asked again.
+    expect(await statusOf(unknown(0))).toBe(502)
+    expect(await statusOf(path)).toBe(200)
+
+    const post = async (url: string, uri: string) =>
+      (
+        await fetch(`${base}${url}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ uri }),
+        })
+      ).status
+    expect(await post('/api/votes', 'at://did:plc:nobody/tech.waow.vote/1')).toBe(429)
+    expect(await post('/api/polls', tea)).toBe(429)
+    expect(await statusOf(`${path}?verify=true`)).toBe(429)
+    expect(await statusOf('/poll/nobody.example/1', { accept: 'text/html' })).toBe(429)
+    expect(await statusOf('/embed/nobody.example/1', { accept: 'text/html' })).toBe(429)
+    const url = `${base.replace('http', 'https')}/poll/nobody.example/1`
+    expect(await statusOf(`/oembed?${new URLSearchParams({ url })}`)).toBe(404)
+    const { socket, messages } = await live()
+    socket.send(JSON.stringify({ type: 'watch', uris: [pollUri('did:plc:nobody9', '3kaaaaaaaaaa2'), tea] }))
+    await vi.waitUntil(() => messages.length === 2)
+    expect(messages.find(({ type }) => type === 'error')).toMatchObject({ error: 'RateLimited' })
+    expect(messages.find(({ type }) => type === 'snapshot')).toMatchObject({ uri: tea })
+    socket.close()
+  })
+
+  test('behind a proxy it is the client’s own address that counts, and nobody can claim another', async () => {
+    await restart({ READS_PER_MINUTE: '1', CLIENT_ADDRESS_HEADER: 'X-Forwarded-For' })
+    expect(await statusOf(unknown(0), { 'x-forwarded-for': '192.0.2.1' })).toBe(502)
+    expect(await statusOf(unknown(1), { 'x-forwarded-for': '192.0.2.1' })).toBe(429)
+    expect(await statusOf(unknown(1), { 'x-forwarded-for': '198.51.100.9, 192.0.2.1' })).toBe(429)
+    expect(await statusOf(unknown(1), { 'x-forwarded-for': '192.0.2.2' })).toBe(502)
+  })
+
+  test('without a proxy nobody’s word for it is taken', async () => {
+    await restart({ READS_PER_MINUTE: '1' })
+    expect(await statusOf(unknown(0), { 'x-forwarded-for': '192.0.2.1' })).toBe(502)
+    expect(await statusOf(unknown(1), { 'x-forwarded-for': '192.0.2.2' })).toBe(429)
+  })
+
+  test('so many connections, and so many messages on each', async () => {
+    const sockets = await Promise.all(Array.from({ length: MAX_CONNECTIONS }, () => live()))
+    const refused = new WebSocket(`${base.replace('http', 'ws')}/live`)
+    const response = await new Promise<number | undefined>((resolve) => {
+      refused.once('unexpected-response', (_, { statusCode }) => resolve(statusCode))
+      refused.once('error', () => {})
+    })
+    expect(response).toBe(429)
+    const closed = new Promise<number>((resolve) => sockets[0]!.socket.once('close', resolve))
+    for (let i = 0; i < 1_100; i++) sockets[0]!.socket.send('{"type":"unwatch","uris":["at://x"]}')
+    expect(await closed).toBe(1008)
+    // Its place is free again.
+    await vi.waitUntil(async () => {
+      const next = await live().catch(() => undefined)
+      next?.socket.close()
+      return next !== undefined
+    }, 5000)
+    for (const { socket } of sockets) socket.close()
   })
 })
 
