@@ -244,7 +244,7 @@ export class Account {
 }
 
 /** @returns the port, if nobody listens on it; else one that is free */
-async function freePort(wanted: number): Promise<number> {
+export async function freePort(wanted: number): Promise<number> {
   const tryPort = (port: number) =>
     new Promise<number | undefined>((resolve) => {
       const probe = createServer()

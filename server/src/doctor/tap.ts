@@ -4,6 +4,7 @@
  * are taken and not acked. What it sends shows its filters; whether it keeps them shows if it waits for acks.
  */
 import { setTimeout } from 'node:timers/promises'
+import { formatAdminAuthHeader } from '@atproto/tap'
 import { WebSocket } from 'ws'
 import { reasonOf } from '../log.ts'
 import type { Finding } from './examine.ts'
@@ -31,9 +32,7 @@ export async function* examineTap(
   const part = `TAP_URL ${url}`
   const headers = {
     'content-type': 'application/json',
-    ...(password === undefined
-      ? {}
-      : { authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` }),
+    ...(password === undefined ? {} : { authorization: formatAdminAuthHeader(password) }),
   }
   const ask = async (path: string, dids?: string[]) => {
     const response = await fetch(new URL(path, url), {
