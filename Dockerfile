@@ -9,6 +9,7 @@ COPY extension/package.json extension/
 COPY site/package.json site/
 COPY server/package.json server/
 COPY tap/package.json tap/
+COPY deploy/package.json deploy/
 COPY e2e/package.json e2e/
 
 FROM manifests AS build

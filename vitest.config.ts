@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{shared,widget,client,extension,site,server,tap,scripts}/**/*.test.{ts,tsx}'],
+          include: ['{shared,widget,client,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}'],
         },
         oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
       },

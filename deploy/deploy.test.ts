@@ -1,0 +1,181 @@
+/** What hosts are told, as far as it can be checked without them: each by the tool that reads it there. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { tapEnvironment } from '@pollz/tap/settings'
+import { parse } from 'smol-toml'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const there = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
+const folder = () => mkdtempSync(join(tmpdir(), 'pollz-deploy-'))
+
+/** What `docker compose` loads its files with. */
+const COMPOSE_LOADER = 'github.com/compose-spec/compose-go/v2/cmd@v2.16.2'
+
+/** The environment variables that the server reads. */
+const known = new Set([
+  ...[...read('server/src/config.ts').matchAll(/(?:text|env)[(\[]'([A-Z_]+)'/g)].map(([, name]) => name!),
+  'NODE_ENV',
+])
+const tapElsewhere = (databaseUrl: string, bind: string) =>
+  tapEnvironment({
+    relayUrl: 'https://relay1.us-east.bsky.network',
+    plcUrl: 'https://plc.directory',
+    bind,
+    databaseUrl,
+  })
+
+test('the README lists every variable, and no other', () => {
+  const rows = read('README.md').matchAll(/^\| (`[A-Z_`, ]+`) +\|/gm)
+  const listed = [...rows].flatMap(([, names]) =>
+    [...names!.matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!),
+  )
+  expect(listed.toSorted()).toEqual([...known].filter((name) => name !== 'NODE_ENV').toSorted())
+})
+
+describe('Fly', () => {
+  /** https://fly.io/docs/reference/configuration/, as much of it as is used here. */
+  const documented: Record<string, string[]> = {
+    '': [
+      'app',
+      'primary_region',
+      'kill_signal',
+      'kill_timeout',
+      'build',
+      'env',
+      'mounts',
+      'http_service',
+      'checks',
+      'vm',
+    ],
+    build: ['dockerfile', 'image'],
+    mounts: ['source', 'destination', 'initial_size', 'snapshot_retention'],
+    http_service: [
+      'internal_port',
+      'force_https',
+      'auto_stop_machines',
+      'auto_start_machines',
+      'min_machines_running',
+      'concurrency',
+      'checks',
+    ],
+    'http_service.concurrency': ['type', 'soft_limit', 'hard_limit'],
+    'http_service.checks': ['method', 'path', 'interval', 'timeout', 'grace_period'],
+    'checks.health': ['type', 'port', 'method', 'path', 'interval', 'timeout', 'grace_period'],
+    vm: ['memory', 'cpu_kind', 'cpus'],
+  }
+  const load = (file: string) => parse(read(file)) as Record<string, Record<string, unknown>>
+
+  test.each(['fly.toml', 'tap/fly.toml'])('%s has only what is documented', (file) => {
+    const wrong: string[] = []
+    const look = (value: unknown, path: string) => {
+      if (path === 'env') return
+      if (Array.isArray(value)) return value.forEach((it) => look(it, path))
+      if (typeof value !== 'object' || value === null) return
+      for (const [name, inner] of Object.entries(value)) {
+        if (path !== 'checks' && !documented[path]?.includes(name)) wrong.push(`${path}.${name}`)
+        look(inner, path === '' ? name : `${path}.${name}`)
+      }
+    }
+    look(load(file), '')
+    expect(wrong).toEqual([])
+  })
+
+  test('the server’s environment is one that it reads, and leads to tap', () => {
+    const { env } = load('fly.toml')
+    expect(Object.keys(env!).filter((name) => !known.has(name))).toEqual([])
+    expect(env!['TAP_URL']).toBe(`http://${String(load('tap/fly.toml')['app'])}.internal:2480`)
+  })
+
+  test('tap is set as everywhere', () => {
+    expect(load('tap/fly.toml')['env']).toEqual(tapElsewhere('sqlite:///data/tap.db', ':2480'))
+  })
+})
+
+describe('systemd', () => {
+  const units = ['pollz.service', 'pollz-tap.service']
+  const environment = (unit: string) =>
+    Object.fromEntries(
+      [...read(`deploy/systemd/${unit}`).matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [
+        name,
+        value,
+      ]),
+    )
+
+  test.skipIf(!there('systemd-analyze'))('systemd-analyze finds nothing', () => {
+    const at = folder()
+    // It looks for what is to be started: here it is where this checkout is.
+    for (const unit of units)
+      writeFileSync(join(at, unit), read(`deploy/systemd/${unit}`).replaceAll('/opt/pollz/', `${root}/`))
+    const started = { stdio: 'pipe' as const, encoding: 'utf8' as const }
+    const { status, stderr } = spawnSync(
+      'systemd-analyze',
+      ['verify', ...units.map((unit) => join(at, unit))],
+      started,
+    )
+    // A checkout without tap has no file to start.
+    const found = stderr
+      .split('\n')
+      .filter((line) => line !== '' && !line.includes('tap/bin/tap is not executable'))
+    expect(found).toEqual([])
+    expect(status === 0 || stderr.includes('tap/bin/tap')).toBe(true)
+  })
+
+  test('tap is set as everywhere, and the server as it can read it', () => {
+    expect(environment('pollz-tap.service')).toEqual(
+      tapElsewhere('sqlite:///var/lib/pollz-tap/tap.db', '127.0.0.1:2480'),
+    )
+    expect(Object.keys(environment('pollz.service')).filter((name) => !known.has(name))).toEqual([])
+  })
+})
+
+describe.skipIf(spawnSync('go', ['version']).status !== 0)('docker compose', () => {
+  type Service = {
+    environment: Record<string, string>
+    healthcheck?: object
+    read_only?: boolean
+    cap_drop?: string[]
+  }
+
+  /** The loader's own command knows no environment: variables are put in before, where there are any. */
+  function load(env: Record<string, string>) {
+    const at = folder()
+    const text = read('compose.yaml').replaceAll(
+      /\$\{([A-Z_]+)(:-([^}]*))?[^}]*\}/g,
+      (whole, name: string, optional, fallback: string) => env[name] ?? (optional ? fallback : whole),
+    )
+    writeFileSync(join(at, 'compose.yaml'), text)
+    return spawnSync('go', ['run', COMPOSE_LOADER, '-format', 'json', 'compose.yaml'], {
+      cwd: at,
+      encoding: 'utf8',
+      env: { ...process.env, GOFLAGS: '-mod=mod' },
+    })
+  }
+
+  test(
+    'loads, with tap as everywhere, and a server that can write nothing but its data',
+    { timeout: 180_000 },
+    () => {
+      const { status, stdout, stderr } = load({ PUBLIC_URL: 'https://polls.example.com' })
+      expect([status, stderr]).toEqual([0, ''])
+      const { services } = JSON.parse(stdout) as { services: Record<string, Service> }
+      const { TAP_ADMIN_PASSWORD, ...tap } = services['tap']!.environment
+      expect(TAP_ADMIN_PASSWORD).toBeFalsy()
+      expect(tap).toEqual(tapElsewhere('sqlite:///data/tap.db', ':2480'))
+      const { environment, read_only: readOnly, cap_drop: dropped } = services['server']!
+      expect(Object.keys(environment).filter((name) => !known.has(name))).toEqual([])
+      expect([environment['PUBLIC_URL'], readOnly, dropped]).toEqual([
+        'https://polls.example.com',
+        true,
+        ['ALL'],
+      ])
+    },
+  )
+
+  test('without an address it says which variable is missing', { timeout: 180_000 }, () => {
+    expect(load({}).stderr).toMatch(/PUBLIC_URL.*like https:\/\/polls\.example\.com/)
+  })
+})
