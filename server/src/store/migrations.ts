@@ -91,6 +91,9 @@ const migrations: string[][] = [
   ],
 ]
 
+/** The newest schema's number. */
+export const SCHEMA = migrations.length
+
 /** Brings the database to the newest schema. Killed half way, it goes on where it was. */
 export async function migrate(client: Client): Promise<void> {
   await client.execute('CREATE TABLE IF NOT EXISTS migrations (n INTEGER PRIMARY KEY) STRICT')
