@@ -3,7 +3,12 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-export function createMetrics(read: { watchers: () => number; queued: () => number; ready: () => boolean }) {
+export function createMetrics(read: {
+  watchers: () => number
+  queued: () => number
+  ready: () => boolean
+  hidden: () => number
+}) {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -19,8 +24,21 @@ export function createMetrics(read: { watchers: () => number; queued: () => numb
   gauge('pollz_watchers', 'open connections to /live', read.watchers)
   gauge('pollz_queued_events', "tap's events that wait to be stored", read.queued)
   gauge('pollz_ready', '1 if the database is writable and every tap connected', () => Number(read.ready()))
+  gauge('pollz_hidden', 'polls and accounts that the operator does not show', read.hidden)
   return {
     registry,
+    answers: new Histogram({
+      name: 'pollz_answer_seconds',
+      help: 'from a request to its answer, by the class of its status',
+      labelNames: ['status'],
+      buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
+      registers,
+    }),
+    refused: new Counter({
+      name: 'pollz_refused_reads_total',
+      help: 'reads from other servers that an address had too many of',
+      registers,
+    }),
     events: new Counter({
       name: 'pollz_events_total',
       help: "tap's events that were stored and acked",

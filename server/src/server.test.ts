@@ -1,9 +1,12 @@
 /** The server whole: a stand-in for tap on one side, real libSQL inside, HTTP and WebSocket clients on the other. */
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { emptyDatabase } from '../test/database.ts'
+import { emptyDatabase, newFile } from '../test/database.ts'
+import { HranaStandIn } from '../test/hrana-standin.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { readConfig } from './config.ts'
@@ -38,6 +41,12 @@ async function start(more: Record<string, string> = {}) {
   base = `http://127.0.0.1:${server.port}`
   done = server.done
   await vi.waitUntil(() => tap.connected, 5000)
+}
+
+async function restart(more: Record<string, string>): Promise<void> {
+  stop.abort()
+  await done
+  await start(more)
 }
 
 beforeEach(async () => {
@@ -289,11 +298,6 @@ describe('/live', () => {
 describe('what one address may have', () => {
   const unknown = (i: number) =>
     `/api/polls/${encodeURIComponent(pollUri(`did:plc:nobody${i}`, '3kaaaaaaaaaa2'))}`
-  const restart = async (more: Record<string, string>) => {
-    stop.abort()
-    await done
-    await start(more)
-  }
   const statusOf = async (path: string, headers: Record<string, string> = {}) =>
     (await fetch(`${base}${path}`, { headers })).status
 
@@ -402,6 +406,37 @@ describe('tap', () => {
     expect((await get(path)).body).toMatchObject({ total: 1 })
   })
 })
+
+test('the dashboard asks for nothing that is not measured', async () => {
+  await get(path)
+  const metrics = await (await fetch(`${base}/metrics`)).text()
+  const measured = new Set([...metrics.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name!))
+  const dashboard = readFileSync(join(import.meta.dirname, '../../deploy/grafana/pollz.json'), 'utf8')
+  const asked = [...dashboard.matchAll(/\b(pollz|process|nodejs)_\w+/g)].map(([name]) => name)
+  expect(asked.length).toBeGreaterThan(10)
+  expect(asked.filter((name) => !measured.has(name.replace(/_(bucket|count|sum)$/, '')))).toEqual([])
+})
+
+test('it is ready only while the database can be written to, also when nobody votes', async () => {
+  const file = newFile().slice('file:'.length)
+  const standIn = await HranaStandIn.listen(file)
+  await restart({ DATABASE_URL: standIn.url, DATABASE_AUTH_TOKEN: '' })
+  const ready = () => get('/ready')
+  await vi.waitUntil(async () => (await ready()).status === 200)
+  await standIn.close()
+  await vi.waitUntil(async () => (await ready()).status === 503, { timeout: 15_000, interval: 100 })
+  expect((await ready()).body).toMatchObject({
+    ready: false,
+    tap: 'ok',
+    database: expect.stringMatching(/./),
+  })
+  expect((await get('/health')).status).toBe(200)
+  const again = await HranaStandIn.listen(file, undefined, Number(new URL(standIn.url).port))
+  await vi.waitUntil(async () => (await ready()).status === 200, { timeout: 15_000, interval: 100 })
+  stop.abort()
+  await done
+  await again.close()
+}, 40_000)
 
 test('metrics count what was stored and what was set aside', async () => {
   await deliver(poll(), vote('did:plc:bob', 1, T0 + 1), (id) => `{"id":${id}}`)

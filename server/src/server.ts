@@ -21,6 +21,8 @@ import { busiestPolls, findPoll, newestPolls, pollAuthors, voteRecordsOf, votesO
 import { reconcileForever } from './store/reconcile.ts'
 import { Store, type Stored } from './store/store.ts'
 
+/** How often the database is written to, so that `/ready` means it, in ms. */
+const PROBE_EVERY = 5_000
 /** Polls in each list of the home page. */
 const LISTED = 10
 /** For how long the lists are good enough, in ms. */
@@ -121,10 +123,15 @@ export async function startServer(
     return { ready: tap === 'ok' && database === 'ok', database, tap }
   }
 
+  // A disk that is full or a database that is away is known before the next vote comes.
+  const probing = setInterval(() => void store.probe(), PROBE_EVERY)
+  signal.addEventListener('abort', () => clearInterval(probing))
+
   const metrics = createMetrics({
     watchers: () => hub.watchers,
     queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
     ready: () => readiness().ready,
+    hidden: () => hidden.size,
   })
 
   const handles = new Handles((did) => repos.handleOf(did))
@@ -164,7 +171,7 @@ export async function startServer(
       named: (poll) => handles.named(poll),
       lookup,
       hub,
-      limits: createLimits(config.readsPerMinute, config.clientAddressHeader),
+      limits: createLimits(config.readsPerMinute, config.clientAddressHeader, () => metrics.refused.inc()),
       hidesAccount: (did) => hidden.hidesAccount(did),
       newestPolls: async (...args) => {
         const page = await newestPolls(store.reader, ...args)
@@ -173,6 +180,8 @@ export async function startServer(
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(store.reader, ...args),
       readiness,
+      onAnswer: (status, seconds) =>
+        metrics.answers.observe({ status: `${Math.floor(status / 100)}xx` }, seconds),
       log,
     },
     config.port,

@@ -153,10 +153,10 @@ export class HranaStandIn {
   }
 
   /** @param token that clients have to send; undefined: none */
-  static async listen(path: string, token?: string): Promise<HranaStandIn> {
+  static async listen(path: string, token?: string, port = 0): Promise<HranaStandIn> {
     const server = createServer()
     await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve)
+      server.listen(port, '127.0.0.1', resolve)
     })
     const standIn = new HranaStandIn(server, path, token)
     server.on('request', async (request, response) => {

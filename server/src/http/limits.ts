@@ -17,9 +17,10 @@ export type Limits = {
 
 /**
  * @param perMinute what one address may have read from other servers; 0: no limit
+ * @param onRefused called whenever an address has had too much
  * @param header that a proxy in front of this server puts the client's address into; undefined: there is none
  */
-export function createLimits(perMinute: number, header: string | undefined): Limits {
+export function createLimits(perMinute: number, header: string | undefined, onRefused: () => void): Limits {
   const limiter = perMinute > 0 ? new RateLimiterMemory({ points: perMinute, duration: 60 }) : undefined
   const addressOf = (request: IncomingMessage) => {
     const named = header === undefined ? undefined : request.headers[header.toLowerCase()]
@@ -33,7 +34,10 @@ export function createLimits(perMinute: number, header: string | undefined): Lim
       if (!limiter) return true
       return limiter.consume(addressOf(request), points).then(
         () => true,
-        () => false,
+        () => {
+          onRefused()
+          return false
+        },
       )
     }
   return {

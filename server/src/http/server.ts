@@ -23,15 +23,18 @@ export type HttpParts = ApiParts &
   PageParts & {
     hub: Hub
     readiness: () => Readiness
+    onAnswer: (status: number, seconds: number) => void
     metrics: Registry
     log: Log
   }
 
-export function createApp({ readiness, metrics, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
+export function createApp({ readiness, onAnswer, metrics, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
   const app = new Hono()
   const answer = createAnswer(parts.frame)
   app.use(async (c, next) => {
+    const began = performance.now()
     await next()
+    onAnswer(c.res.status, (performance.now() - began) / 1000)
     c.header('X-Content-Type-Options', 'nosniff')
   })
   app.onError((error, c) => {

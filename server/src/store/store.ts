@@ -64,6 +64,14 @@ export class Store {
     return this.#request({ changes })
   }
 
+  /** Whether it can be written to; `failure` says why not. */
+  async probe(): Promise<boolean> {
+    return this.#request({ probe: true }).then(
+      () => true,
+      () => false,
+    )
+  }
+
   /** Ends the writer after what it was given: a thread that is stopped inside the database takes the process along. */
   async close(): Promise<void> {
     this.#closing = true

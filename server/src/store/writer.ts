@@ -10,8 +10,17 @@ import { apply, type Applied } from './counting.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { migrate } from './migrations.ts'
 
-/** `messages`: as tap sent them. `changes`: checked already. `close`: end, once all before it is done. */
-export type WriterRequest = { n: number; messages?: string[]; changes?: Change[]; close?: true }
+/**
+ * `messages`: as tap sent them. `changes`: checked already. `probe`: write something that is gone with its transaction.
+ * `close`: end, once all before it is done.
+ */
+export type WriterRequest = {
+  n: number
+  messages?: string[]
+  changes?: Change[]
+  probe?: true
+  close?: true
+}
 
 export type WriterReply =
   | { n: 0; ready: true }
@@ -21,6 +30,9 @@ export type WriterReply =
 /** A batch this small means that there is time for a checkpoint, due after so many events. */
 const FEW = 500
 const CHECKPOINT_AFTER = 500
+
+/** Touches a table that is empty outside of a transaction. */
+const PROBE = ['INSERT INTO touched VALUES (-1, -1)', 'DELETE FROM touched WHERE poll = -1']
 
 const port = parentPort!
 const reply = (message: WriterReply) => port.postMessage(message)
@@ -56,13 +68,14 @@ try {
       return merge(first, await store(changes.slice(half), setAside))
     }
   }
-  const handle = async ({ n, messages = [], changes = [], close }: WriterRequest): Promise<void> => {
+  const handle = async ({ n, messages = [], changes = [], probe, close }: WriterRequest): Promise<void> => {
     if (close) {
       client.close()
       port.close()
       return
     }
     try {
+      if (probe) await client.batch(PROBE, 'write')
       const ids: number[] = []
       const setAside: SetAside[] = []
       const all = [...changes]
