@@ -46,8 +46,13 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 
   const url = (name: string, value: string, protocols: string[]): URL => {
     const parsed = URL.canParse(value) ? new URL(value) : undefined
+    // What is secret is in variables of its own: these are said in logs and at /ready.
+    if (parsed && (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('authToken')))
+      throw new ConfigError(
+        `${name}: expected no password in it: DATABASE_AUTH_TOKEN and TAP_ADMIN_PASSWORD are for those`,
+      )
     if (!parsed || !protocols.includes(parsed.protocol))
-      throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value}"`)
+      throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value.split('?')[0]}"`)
     return parsed
   }
   const http = (name: string, value: string) => url(name, value, ['https:', 'http:']).href.replace(/\/$/, '')
