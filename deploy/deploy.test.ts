@@ -12,6 +12,8 @@ const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const there = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 const folder = () => mkdtempSync(join(tmpdir(), 'pollz-deploy-'))
 
+const hasGo = spawnSync('go', ['version'], { stdio: 'ignore' }).status === 0
+const ACTIONLINT = 'github.com/rhysd/actionlint/cmd/actionlint@v1.7.7'
 /** What `docker compose` loads its files with. */
 const COMPOSE_LOADER = 'github.com/compose-spec/compose-go/v2/cmd@v2.16.2'
 
@@ -34,6 +36,31 @@ test('the README lists every variable, and no other', () => {
     [...names!.matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!),
   )
   expect(listed.toSorted()).toEqual([...known].filter((name) => name !== 'NODE_ENV').toSorted())
+})
+
+describe('a release', () => {
+  type Package = { version: string; workspaces: string[] }
+  const packageOf = (folder: string) => JSON.parse(read(join(folder, 'package.json'))) as Package
+
+  test('has one version, which the changelog begins with', () => {
+    const { version, workspaces } = packageOf('.')
+    for (const workspace of workspaces)
+      expect([workspace, packageOf(workspace).version]).toEqual([workspace, version])
+    expect(/^## (\S+)$/m.exec(read('CHANGELOG.md'))?.[1]).toBe(version)
+  })
+
+  test.skipIf(!hasGo)('is made by a workflow in which actionlint finds nothing', { timeout: 180_000 }, () => {
+    const { stdout, stderr } = spawnSync(
+      'go',
+      ['run', ACTIONLINT, join(root, '.github/workflows/release.yml')],
+      {
+        cwd: folder(),
+        encoding: 'utf8',
+        env: { ...process.env, GOFLAGS: '-mod=mod' },
+      },
+    )
+    expect(stdout + stderr.replaceAll(/^go: downloading .*\n/gm, '')).toBe('')
+  })
 })
 
 describe('Fly', () => {
@@ -132,7 +159,7 @@ describe('systemd', () => {
   })
 })
 
-describe.skipIf(spawnSync('go', ['version']).status !== 0)('docker compose', () => {
+describe.skipIf(!hasGo)('docker compose', () => {
   type Service = {
     environment: Record<string, string>
     healthcheck?: object
@@ -160,7 +187,7 @@ describe.skipIf(spawnSync('go', ['version']).status !== 0)('docker compose', () 
     { timeout: 180_000 },
     () => {
       const { status, stdout, stderr } = load({ PUBLIC_URL: 'https://polls.example.com' })
-      expect([status, stderr]).toEqual([0, ''])
+      expect([status, stderr.replaceAll(/^go: downloading .*\n/gm, '')]).toEqual([0, ''])
       const { services } = JSON.parse(stdout) as { services: Record<string, Service> }
       const { TAP_ADMIN_PASSWORD, ...tap } = services['tap']!.environment
       expect(TAP_ADMIN_PASSWORD).toBeFalsy()
