@@ -97,6 +97,21 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await until('the record is gone', async () => !(await alice.voteRecord(poll)))
   })
 
+  test('at another address it is live too; a click leads to the public one, where sign-ins are', async () => {
+    const other = await context.newPage()
+    await other.goto(at(pathOf(poll)).replace('127.0.0.1', 'localhost'))
+    await showsCounts(other, poll, [1, 0, 0])
+    await carol.vote(poll, 2)
+    await showsCounts(other, poll, [0, 0, 1])
+    await carol.vote(poll, 0)
+    await showsCounts(other, poll, [1, 0, 0])
+    await option(other, poll, 'Spaces').click()
+    await other.waitForURL(at(pathOf(poll)))
+    await other.getByText('Signed in as @alice.test').waitFor()
+    expect(await alice.voteRecord(poll)).toBeUndefined()
+    await other.close()
+  })
+
   test('nothing in the page is against its policy', async () => {
     const other = await context.newPage()
     const complaints: string[] = []

@@ -104,6 +104,7 @@ const settings: Record<string, Setting> = {
   ended: { messages: [shown({ ...tabs, endsAt: '2026-11-23T22:00:00Z' }), own(1)] },
   deleted: { messages: [shown(tabs), missing('PollNotFound')] },
   'account not active': { messages: [missing('RepoInactive')] },
+  'hidden by the server': { messages: [missing('Hidden')] },
   'cannot be loaded': { messages: [missing('UpstreamFailure')] },
   'server away, last tally known': { messages: [shown(tabs), own(1)], offline: true },
   'server away, tally unknown': {

@@ -478,6 +478,29 @@ test('a poll’s page shows hostile text as text', async () => {
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
 })
 
+test('no answer sets a cookie, and each says what it is', async () => {
+  await deliver(poll())
+  const paths = [
+    '/',
+    path,
+    `/poll/${alice}/3kaaaaaaaaaa2`,
+    '/oauth/callback',
+    '/nowhere',
+    '/metrics',
+    '/health',
+  ]
+  for (const of of paths) {
+    const { headers } = await fetch(`${base}${of}`, { headers: { accept: 'text/html', cookie: 'a=b' } })
+    expect([of, headers.get('set-cookie'), headers.get('x-content-type-options')]).toEqual([
+      of,
+      null,
+      'nosniff',
+    ])
+    const isPage = headers.get('content-type')!.includes('html')
+    expect([of, headers.get('referrer-policy')]).toEqual([of, isPage ? 'no-referrer' : null])
+  }
+})
+
 describe('pages', () => {
   test('are in the reader’s language, as far as there is one', async () => {
     await deliver(poll(), vote('did:plc:bob', 1, T0 + 1))

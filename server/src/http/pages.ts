@@ -52,7 +52,7 @@ function languageOf(c: Context): string {
 
 /** Answers with a page of the site. */
 export function createAnswer(frame: PageParts['frame']) {
-  const { origin, protocol, host, hostname } = new URL(frame.publicUrl)
+  const { protocol, host, hostname } = new URL(frame.publicUrl)
   const live = `${protocol === 'https:' ? 'wss' : 'ws'}://${host}`
   // A page talks to the PDSes of whoever signs in, which can be anywhere.
   const pds = isLoopback(hostname) ? 'https: http:' : 'https:'
@@ -64,7 +64,7 @@ export function createAnswer(frame: PageParts['frame']) {
       // The bars' widths.
       "style-src-attr 'unsafe-inline'",
       "img-src 'self'",
-      `connect-src ${origin} ${live} ${pds}`,
+      `connect-src 'self' ${live} ${pds}`,
       "base-uri 'none'",
       "form-action 'none'",
       `frame-ancestors ${framable ? '*' : "'none'"}`,

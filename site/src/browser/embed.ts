@@ -17,8 +17,8 @@ import { state } from './state.ts'
 const { publicUrl, language, messages, hosts } = state
 const { signal } = new AbortController()
 const pages = new Pages()
-const live = new Live(publicUrl, pages, signal)
-const api = new Api(publicUrl)
+const live = new Live(location.origin, pages, signal)
+const api = new Api(location.origin)
 const page = location.pathname.replace('/embed/', '/poll/')
 
 const polls = connectPolls(

@@ -30,7 +30,7 @@ export async function startEngine(
   }
   pages.add(port, undefined)
   const { accounts, acts, receive } = createParts(
-    state.publicUrl,
+    location.origin,
     state.network,
     pages,
     openHere,

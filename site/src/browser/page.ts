@@ -12,10 +12,6 @@ import { followLists } from './lists.ts'
 import { mountPolls } from './mount.ts'
 import { state } from './state.ts'
 
-// A session belongs to the origin that started it, and a PDS leads back to this one alone.
-if (location.origin !== state.publicUrl)
-  location.replace(new URL(location.pathname + location.search, state.publicUrl))
-
 const { publicUrl, language, messages, hosts } = state
 const texts = textsOf(messages, language)
 const { signal } = new AbortController()
@@ -34,7 +30,12 @@ const engine = import('./engine.ts').then(({ startEngine }) =>
     signal,
   ),
 )
-const send = (message: ToBackground) => void engine.then(({ receive }) => receive(message))
+const send = (message: ToBackground) => {
+  // A session belongs to the origin that started it, and a PDS leads back to the public one alone.
+  if (message.type === 'act' && location.origin !== publicUrl)
+    location.assign(new URL(location.pathname, publicUrl))
+  else void engine.then(({ receive }) => receive(message))
+}
 const signingIn = new Acting({ send, account })
 
 const polls = connectPolls(
@@ -51,6 +52,9 @@ const polls = connectPolls(
 )
 const mounted = mountPolls(polls, texts)
 followLists(mounted, texts, signal)
+
+// In the reader's own time zone, which the server can't know.
+for (const time of document.querySelectorAll('time')) time.textContent = texts.date(time.dateTime)
 
 const header = document.getElementById('account')!
 const signOut = (did: string) => void engine.then((it) => it.signOut(did))
