@@ -4,6 +4,11 @@ import { createWriteStream } from 'node:fs'
 
 export type Started = { child: ChildProcess; /** Resolves when it has ended. */ ended: Promise<void> }
 
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /**
  * @param logFile gets all it prints
  * @param signal ends it: SIGTERM, and SIGKILL where that takes more than five seconds
@@ -32,9 +37,8 @@ export function start(
     void ended.then(() => clearTimeout(kill))
   }
   signal.addEventListener('abort', stop)
-  const last = () => child.kill('SIGKILL')
-  process.on('exit', last)
-  void ended.then(() => process.off('exit', last))
+  running.add(child)
+  void ended.then(() => running.delete(child))
   return { child, ended }
 }
 
