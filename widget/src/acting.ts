@@ -18,13 +18,18 @@ export type Actor = {
 export class Acting {
   readonly phase = signal<Phase>({ name: 'idle' })
   #actor: Actor
+  #onStart: () => void
 
-  constructor(actor: Actor) {
+  /** @param onStart called whenever something is begun, before it shows */
+  constructor(actor: Actor, onStart = () => {}) {
     this.#actor = actor
+    this.#onStart = onStart
   }
 
   /** @param identifier a handle to sign in with */
   start(act: Act, identifier?: string): void {
+    // What is begun again is still the same.
+    if (this.phase.peek().name !== 'acting') this.#onStart()
     this.phase.value = { name: 'acting', act }
     this.#actor.send({
       type: 'act',

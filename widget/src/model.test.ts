@@ -86,6 +86,30 @@ describe('results', () => {
     expect(model.chosen.value).toBe(0)
   })
 
+  test('a tally that has one’s own click in it already does not count it twice', () => {
+    live([1, 2])
+    model.receive({ type: 'own', uri, voter: alice, option: 0 })
+    model.vote(1)
+    // By the socket, before the answer to the click.
+    live([0, 3], 2)
+    expect(counts()).toEqual([0, 3])
+    model.reconnected()
+    expect(counts()).toEqual([0, 3])
+    model.receive({ type: 'own', uri, voter: alice, option: 1 })
+    expect(counts()).toEqual([0, 3])
+    model.receive({ type: 'done', act: { type: 'vote', uri, option: 1 }, uri })
+    expect(counts()).toEqual([0, 3])
+    // Clicked again before the first was through: from what there was at first.
+    model.vote(0)
+    model.vote(1)
+    live([1, 2], 3)
+    model.receive({ type: 'done', act: { type: 'vote', uri, option: 0 }, uri })
+    expect(counts()).toEqual([0, 3])
+    live([0, 3], 4)
+    model.receive({ type: 'done', act: { type: 'vote', uri, option: 1 }, uri })
+    expect(counts()).toEqual([0, 3])
+  })
+
   test('what is only remembered is shown until the server speaks, and never instead', () => {
     model.receive({ type: 'poll', uri, poll: poll([5, 5], 9), tally: { at: 1000 } })
     expect(counts()).toEqual([5, 5])

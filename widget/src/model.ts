@@ -93,11 +93,13 @@ export class PollModel {
       this.stale.value !== 'unknown' &&
       (this.around.resultsFirst.value || this.asked.value || this.chosen.value !== null || this.ended.value),
   )
-  /** The poll with one's own click in it before the server says so. */
+  /**
+   * The poll with one's own click in it before the server says so. Meanwhile it is the poll as it was before the click:
+   * nobody can tell whether a tally that comes has it in it already.
+   */
   readonly shown = computed(() => {
-    const poll = this.poll.value
     const voting = this.voting.value
-    const own = this.ownOption.value
+    const { poll, own } = voting === undefined ? { poll: this.poll.value, own: null } : this.#before
     if (!poll || voting === undefined || voting === own) return poll
     const change = (i: number) => Number(i === voting) - Number(i === own)
     const options = poll.options.map(({ text, count }, i) => ({
@@ -106,6 +108,8 @@ export class PollModel {
     }))
     return { ...poll, options, total: options.reduce((sum, { count }) => sum + count, 0) }
   })
+  /** What there was when somebody clicked. */
+  #before: { poll: PollView | undefined; own: number | null } = { poll: undefined, own: null }
   #hosts = new Set<Element>()
   #pageVisible = true
   #watched = false
@@ -113,7 +117,9 @@ export class PollModel {
   constructor(uri: string, around: Surroundings, expectedOptions = LIKELY_OPTIONS) {
     this.uri = uri
     this.around = around
-    this.acting = new Acting(around)
+    this.acting = new Acting(around, () => {
+      this.#before = { poll: this.poll.peek(), own: this.ownOption.peek() }
+    })
     this.expectedOptions = expectedOptions
   }
 
