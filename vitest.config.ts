@@ -15,6 +15,7 @@ export default defineConfig({
           name: 'remote',
           // The server again, on a libSQL server: a stand-in for one, or whatever TEST_DATABASE_URL names.
           include: ['server/src/**/*.test.ts'],
+          exclude: ['**/*.file.test.ts'],
           env: { TEST_DATABASE_URL: process.env['TEST_DATABASE_URL'] ?? 'standin' },
           // A real one has one set of tables.
           fileParallelism: process.env['TEST_DATABASE_URL'] === undefined,

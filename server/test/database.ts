@@ -2,11 +2,11 @@
  * The database that tests run on: a libSQL file, or with TEST_DATABASE_URL a libSQL server: `standin`, or the address of
  * a real one (with TEST_DATABASE_AUTH_TOKEN), whose tables are dropped.
  */
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
-import type { DatabaseOptions } from '../src/store/database.ts'
+import { openDatabase, type DatabaseOptions } from '../src/store/database.ts'
 import { HranaStandIn } from './hrana-standin.ts'
 
 const given = process.env['TEST_DATABASE_URL']
@@ -37,4 +37,15 @@ export async function emptyDatabase(): Promise<DatabaseOptions & { close: () => 
   )
   client.close()
   return { url: given, authToken: token, close: nothing }
+}
+
+const fixtures = join(import.meta.dirname, 'fixtures')
+
+/** Databases as releases wrote them. */
+export const releases = readdirSync(fixtures)
+
+export async function loadRelease(name: string, into: DatabaseOptions): Promise<void> {
+  const client = await openDatabase(into)
+  await client.executeMultiple(readFileSync(join(fixtures, name), 'utf8'))
+  client.close()
 }
