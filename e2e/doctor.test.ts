@@ -113,9 +113,10 @@ describe.skipIf(!tap)('the doctor', () => {
 
   test('with the server stopped: acks and filters, as they are', async () => {
     await network.killServer()
-    const [good, noAcks, noFilter, tooFew, locked] = await Promise.all([
+    const [good, noAcks, late, noFilter, tooFew, locked] = await Promise.all([
       doctor(),
       startTap('no-acks', { TAP_DISABLE_ACKS: 'true' }).then((TAP_URL) => doctor({ TAP_URL })),
+      startTap('late', { TAP_RETRY_TIMEOUT: '60s' }).then((TAP_URL) => doctor({ TAP_URL })),
       startTap('no-filter', { TAP_COLLECTION_FILTERS: '' }).then((TAP_URL) => doctor({ TAP_URL })),
       startTap('too-few', { TAP_COLLECTION_FILTERS: 'tech.waow.poll' }).then((TAP_URL) =>
         doctor({ TAP_URL }),
@@ -132,6 +133,7 @@ describe.skipIf(!tap)('the doctor', () => {
       expect.stringMatching(/^✓ sends tech\.waow\.(poll|vote), tech\.waow\.(poll|vote)$/),
     ])
     expect(ofTap(noAcks)).toContainEqual(expect.stringMatching(/^✗ does not wait for acks.*TAP_DISABLE_ACKS/))
+    expect(ofTap(late)).toContainEqual(expect.stringMatching(/^✗ waits for acks, but .*TAP_RETRY_TIMEOUT=3s/))
     expect(ofTap(noFilter)).toContainEqual(
       expect.stringMatching(
         /^✗ sends .*app\.bsky\.feed\.post.* too: set TAP_COLLECTION_FILTERS=tech\.waow\.poll,/,

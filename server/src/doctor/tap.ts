@@ -1,7 +1,7 @@
 /**
  * Whether a tap does what the server needs. It says nothing of its own settings, so they are seen by what it does: an
  * account that is known here is taken from it and given back, which makes it send all of that account's records; they
- * are taken and not acked. What it sends shows its filters; whether it keeps them shows if it waits for acks.
+ * are taken and not acked. What it sends shows its filters; that it sends them again shows that it waits for acks.
  */
 import { setTimeout } from 'node:timers/promises'
 import { formatAdminAuthHeader } from '@atproto/tap'
@@ -13,8 +13,8 @@ const TIMEOUT = 10_000
 /** Ms without a further event after which all have come. */
 const QUIET = 3_000
 const MAX_WAIT = 25_000
-/** tap forgets what was acked in batches: by then it would have. */
-const FORGETS_AFTER = 4_000
+/** It forgets what was acked, or needs no ack, every ten seconds: by then it has, in ms. */
+const FORGETS_AFTER = 12_000
 
 type Known = {
   /** Whether the running server is connected to it: then it is not tried, for events would be shared. */
@@ -71,12 +71,14 @@ export async function* examineTap(
   const dids = [...new Set(accounts.values())]
   const socket = new WebSocket(new URL('/channel', url.replace(/^http/, 'ws')), { headers })
   const seen = new Set<string>()
-  let events = 0
+  const ids = new Set<number>()
+  const sentAgain = new Set<number>()
   let last = Date.now()
   socket.on('message', (data) => {
-    events++
-    last = Date.now()
-    const { record } = JSON.parse(String(data)) as { record?: { collection?: string } }
+    const { id, record } = JSON.parse(String(data)) as { id: number; record?: { collection?: string } }
+    if (ids.has(id)) sentAgain.add(id)
+    else last = Date.now()
+    ids.add(id)
     if (record?.collection) seen.add(record.collection)
   })
   try {
@@ -89,20 +91,24 @@ export async function* examineTap(
     const began = Date.now()
     while (Date.now() - began < MAX_WAIT && (seen.size === 0 || Date.now() - last < QUIET))
       await setTimeout(100)
-    await setTimeout(FORGETS_AFTER)
-    const kept = await outbox()
-    if (events === 0) {
+    const quiet = Date.now()
+    while (sentAgain.size === 0 && ids.size > 0 && Date.now() - quiet < FORGETS_AFTER) await setTimeout(100)
+    const again = sentAgain.size > 0
+    const keeps = again || (ids.size > 0 && (await outbox()) > 0)
+    if (ids.size === 0) {
       const words = `sent nothing for ${dids.join(', ')}: can it reach their PDS, and are TAP_RELAY_URL and TAP_PLC_URL right?`
       yield { part, state: 'bad', words }
       return
     }
-    yield kept === 0
-      ? {
-          part,
-          state: 'bad',
-          words: 'does not wait for acks, so a crash loses votes: TAP_DISABLE_ACKS has to be false',
-        }
-      : { part, state: 'good', words: 'waits for acks' }
+    yield {
+      part,
+      state: keeps && again ? 'good' : 'bad',
+      words: !keeps
+        ? 'does not wait for acks, so a crash loses votes: TAP_DISABLE_ACKS has to be false'
+        : again
+          ? 'waits for acks'
+          : 'waits for acks, but sends again late what got lost with a connection: set TAP_RETRY_TIMEOUT=3s',
+    }
     const missing = [...accounts.keys()].filter((collection) => !seen.has(collection))
     const foreign = [...seen].filter((collection) => !collections.includes(collection))
     yield missing.length === 0 && foreign.length === 0
