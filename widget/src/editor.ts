@@ -77,14 +77,6 @@ export class EditorModel {
     this.preview = new PollModel('', { ...around, send: () => {}, hasVoted: signal(true) })
   }
 
-  /** Nothing has been written yet that would be lost. */
-  get untouched(): boolean {
-    const { text, options } = this.draft.value
-    return this.edited
-      ? text === this.edited.text && !options.some((it, i) => it !== this.edited!.options[i]?.text)
-      : text === '' && options.every((it) => it === '')
-  }
-
   add(text = ''): void {
     if (this.options.value.length >= MAX_OPTIONS) return
     this.options.value = [...this.options.value, { key: this.#nextKey++, text }]
