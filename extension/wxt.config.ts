@@ -18,6 +18,7 @@ export default defineConfig({
     sourcesRoot: '..',
     excludeSources: [
       'e2e/artifacts/**',
+      'bench-results.json',
       'tap/bin/**',
       'data/**',
       'shared/src/lexicons/**',
