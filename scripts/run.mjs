@@ -34,11 +34,12 @@ function packages() {
   if (status !== 0) fail('npm ci failed')
 }
 
-/** When something below a folder was changed last. */
-const newestIn = (folder) =>
-  Math.max(
-    ...readdirSync(join(root, folder), { recursive: true }).map((name) => changed(join(root, folder, name))),
-  )
+/** When a file, or something below a folder, was changed last. */
+const newestIn = (path) => {
+  const at = join(root, path)
+  if (!statSync(at).isDirectory()) return changed(at)
+  return Math.max(...readdirSync(at, { recursive: true }).map((name) => changed(join(at, name))))
+}
 
 function lexicons() {
   const made = changed(join(root, 'shared/src/lexicons/index.ts'))
@@ -51,8 +52,7 @@ function lexicons() {
 function site() {
   const made = changed(join(root, 'site/.output/server/server.js'))
   const sources = ['site/src', 'client/src', 'widget', 'shared/src', 'package-lock.json', 'site/build.ts']
-  if (made > Math.max(...sources.map((it) => (it.includes('.') ? changed(join(root, it)) : newestIn(it)))))
-    return
+  if (made > Math.max(...sources.map(newestIn))) return
   say('building the server’s pages')
   npm('run', '--silent', 'build', '-w', 'site')
 }

@@ -1,14 +1,14 @@
 /** Requests to the companion server. */
-import { apiError } from '@pollz/shared/wire'
+import { apiError, pollView, type PollView } from '@pollz/shared/wire'
 
 const TIMEOUT = 15_000
 
 export class Api {
-  readonly server: string
+  #server: string
 
   /** @param server its base URL */
   constructor(server: string) {
-    this.server = server
+    this.#server = server
   }
 
   /**
@@ -18,7 +18,7 @@ export class Api {
    * @throws where it can't be reached or answers with an error
    */
   async ask(path: string, body?: unknown): Promise<{ body: unknown; next: string | undefined }> {
-    const response = await fetch(new URL(path, this.server), {
+    const response = await fetch(new URL(path, this.#server), {
       signal: AbortSignal.timeout(TIMEOUT),
       ...(body === undefined
         ? {}
@@ -35,6 +35,19 @@ export class Api {
     }
     const error = apiError.safeParse(answer)
     throw new Error(error.success ? error.value.message : `the server answered ${response.status}`)
+  }
+
+  /**
+   * "This record exists now", or no longer: the server reads it, and tells everybody who watches its poll.
+   *
+   * @param uri at-uri of a vote or a poll
+   * @returns the poll with it in its tally; undefined where there is none, or the server can't be reached and learns of
+   *   it through tap
+   */
+  async announce(what: 'votes' | 'polls', uri: string): Promise<PollView | undefined> {
+    const answer = await this.ask(`/api/${what}`, { uri }).catch(() => undefined)
+    const poll = pollView.safeParse(answer?.body)
+    return poll.success ? poll.value : undefined
   }
 }
 

@@ -1,7 +1,6 @@
 /** Polls of one's own: written to the author's PDS, changed, deleted, and found again. */
 import { families, home } from '@pollz/shared/families'
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
-import { pollView } from '@pollz/shared/wire'
 import type { Act } from '@pollz/widget/messages'
 import type { Accounts } from './accounts.ts'
 import type { Api } from './api.ts'
@@ -121,11 +120,9 @@ export class Authored {
     return posted
   }
 
-  /** "This poll exists now", or no longer: the server reads it, and tells everybody who watches it. */
   async #announce(uri: string): Promise<void> {
-    const answer = await this.#parts.api.ask('/api/polls', { uri }).catch(() => undefined)
-    const poll = pollView.safeParse(answer?.body)
-    if (poll.success) this.#parts.live.update(poll.value)
+    const poll = await this.#parts.api.announce('polls', uri)
+    if (poll) this.#parts.live.update(poll)
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Agent } from '@atproto/api'
 import { familyOfPoll } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
-import { pollView, voteView, type VoteView } from '@pollz/shared/wire'
+import { voteView, type VoteView } from '@pollz/shared/wire'
 import type { Act, PageAccount } from '@pollz/widget/messages'
 import type { Accounts } from './accounts.ts'
 import { pollPath, type Api } from './api.ts'
@@ -98,11 +98,9 @@ export class Votes {
     return body.length === 0 ? null : voteView.parse(body[0])
   }
 
-  /** The tally that includes this vote; where the server can't be reached, it learns of it through tap. */
   async #announce(vote: string): Promise<void> {
-    const answer = await this.#parts.api.ask('/api/votes', { uri: vote }).catch(() => undefined)
-    const poll = pollView.safeParse(answer?.body)
-    if (poll.success) this.#parts.live.update(poll.value)
+    const poll = await this.#parts.api.announce('votes', vote)
+    if (poll) this.#parts.live.update(poll)
   }
 }
 

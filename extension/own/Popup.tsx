@@ -1,4 +1,5 @@
 /** Who is signed in, what they voted on and made lately, a way to a new poll, and a switch for the page below. */
+import { composeUrl, SITE } from '@pollz/shared/network'
 import { HandleInput, typedHandle } from '@pollz/widget/HandleInput.tsx'
 import { nameOf, reasonText } from '@pollz/widget/Notice.tsx'
 import type { PageAccount, Reason } from '@pollz/widget/messages'
@@ -9,7 +10,7 @@ import { useEffect, useMemo } from 'preact/hooks'
 import { browser } from 'wxt/browser'
 import { ask, connectBackground } from '../connect.ts'
 import type { Requests, State } from '../requests.ts'
-import { composeUrl, openTab, SITE } from './compose.ts'
+import { openTab } from './open.ts'
 import { Switch } from './Switch.tsx'
 import { Widget } from './Widget.tsx'
 

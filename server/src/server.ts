@@ -143,16 +143,14 @@ export async function startServer(
       newestPolls(store.reader, LISTED + spare, undefined),
       busiestPolls(store.reader, LISTED + spare, (Date.now() - BUSY_FOR) * 1000),
     ])
-    const [named, busy] = await Promise.all(
-      [newest.items, busiest].map((all) =>
-        Promise.all(
-          shown(all)
-            .slice(0, LISTED)
-            .map((poll) => handles.named(poll)),
-        ),
-      ),
-    )
-    return { newest: named!, busiest: busy! }
+    const named = (all: PollView[]) =>
+      Promise.all(
+        shown(all)
+          .slice(0, LISTED)
+          .map((poll) => handles.named(poll)),
+      )
+    const [first, second] = await Promise.all([named(newest.items), named(busiest)])
+    return { newest: first, busiest: second }
   })
 
   // Nothing is shown for a moment that is hidden.

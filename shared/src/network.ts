@@ -2,3 +2,12 @@
 export const PLC_URL = 'https://plc.directory'
 /** For browsers, which can't ask the DNS for a handle's DID. */
 export const PUBLIC_HANDLE_RESOLVER = 'https://public.api.bsky.app'
+
+/** The site that has people's profiles, and the composer. */
+export const SITE = 'https://bsky.app'
+
+/** @param person handle or DID @param site base URL of a site like it */
+export const profileUrl = (person: string, site = SITE) => `${site}/profile/${person}`
+
+/** A composer with a text in it; of a link it makes a card. */
+export const composeUrl = (text: string) => `${SITE}/intent/compose?${new URLSearchParams({ text })}`

@@ -1,8 +1,5 @@
 /** Where the pages lead. */
 
-/** Base URL of the site that has people's profiles and the composer. */
-export const SITE = 'https://bsky.app'
-
 export const CHROME_STORE = 'https://chromewebstore.google.com/search/pollz%20bluesky'
 /** By the add-on's own id, as its manifest has it. */
 export const FIREFOX_STORE = 'https://addons.mozilla.org/firefox/addon/pollz@waow.tech/'

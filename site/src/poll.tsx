@@ -2,13 +2,13 @@
 /** A poll as the widget draws it, before any script runs. */
 import { signal } from '@preact/signals'
 import { pollLink } from '@pollz/shared/links'
+import { profileUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import { PollModel } from '@pollz/widget/model'
 import { Poll } from '@pollz/widget/Poll.tsx'
 import css from '@pollz/widget/poll.css?inline'
 import { TextsContext, type Texts } from '@pollz/widget/texts'
 import { renderToString } from 'preact-render-to-string'
-import { SITE } from './links.ts'
 import type { Frame } from './types.ts'
 
 export { css }
@@ -23,7 +23,7 @@ export function drawnPoll({ hosts, publicUrl }: Frame, poll: PollView, texts: Te
     resultsFirst: signal(true),
     hasVoted: signal(false),
     linkTo: (uri) => pollLink(uri, hosts, publicUrl),
-    profileOf: (person) => `${SITE}/profile/${person}`,
+    profileOf: (person) => profileUrl(person),
   })
   model.receive({ type: 'poll', uri: poll.uri, poll, tally: 'live' })
   return renderToString(

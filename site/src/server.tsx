@@ -7,12 +7,13 @@ import es from '@pollz/widget/locales/es/messages.json'
 import ja from '@pollz/widget/locales/ja/messages.json'
 import pt from '@pollz/widget/locales/pt/messages.json'
 import { pollLink } from '@pollz/shared/links'
+import { composeUrl, profileUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import type { Key, Texts } from '@pollz/widget/texts'
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import manifest from 'virtual:manifest'
-import { CHROME_STORE, FIREFOX_STORE, SITE } from './links.ts'
+import { CHROME_STORE, FIREFOX_STORE } from './links.ts'
 import { css, drawnPoll } from './poll.tsx'
 import { textsOf } from './texts.ts'
 import type { Frame, PageState, ProblemName, Site } from './types.ts'
@@ -27,7 +28,7 @@ const EMBED_WIDTH = 550
 const textsFor = ({ language }: Frame) => textsOf(locales[language]!, language)
 const linkOf = ({ hosts, publicUrl }: Frame, { uri }: PollView) => pollLink(uri, hosts, publicUrl)
 const nameOf = ({ handle, repo }: PollView) => (handle === undefined ? repo : `@${handle}`)
-const profileOf = ({ handle, repo }: PollView) => `${SITE}/profile/${handle ?? repo}`
+const profileOf = ({ handle, repo }: PollView) => profileUrl(handle ?? repo)
 /** A poll's own addresses here, whatever its family's links are. */
 const pathOf = ({ repo, rkey }: PollView) => `${repo}/${rkey}`
 
@@ -142,7 +143,7 @@ const poll: Site['poll'] = (frame, poll) => {
   const link = `${frame.publicUrl}/poll/${pathOf(poll)}`
   const oembed = `${frame.publicUrl}/oembed?${new URLSearchParams({ url: link })}`
   const picture = `${link}/card.png?v=${poll.version}`
-  const post = `${SITE}/intent/compose?${new URLSearchParams({ text: `${link}?options=${poll.options.length}` })}`
+  const post = composeUrl(`${link}?options=${poll.options.length}`)
   const head = (
     <>
       <meta property="og:url" content={link} />

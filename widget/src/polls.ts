@@ -1,6 +1,7 @@
 /** The polls of one page: their models, fed by whoever works for it. */
 import { batch, effect, signal as createSignal, type ReadonlySignal } from '@preact/signals'
 import { pollLink } from '@pollz/shared/links'
+import { profileUrl } from '@pollz/shared/network'
 import { EditorModel } from './editor.ts'
 import type { PageAccount, ToBackground, ToContent } from './messages.ts'
 import { PollModel } from './model.ts'
@@ -97,7 +98,7 @@ export function connectPolls(
     resultsFirst,
     hasVoted,
     linkTo: (uri: string) => linkTo(uri),
-    profileOf: (person: string) => `${site}/profile/${person}`,
+    profileOf: (person: string) => profileUrl(person, site),
   }
 
   // A tab in the background is out of sight.

@@ -1,10 +1,10 @@
+import { composeUrl, SITE } from '@pollz/shared/network'
 import type { PageAccount } from '@pollz/widget/messages'
 import { connectPolls } from '@pollz/widget/polls'
 import { TextsContext } from '@pollz/widget/texts'
 import { signal as createSignal } from '@preact/signals'
 import { render } from 'preact'
 import { ask, connectBackground } from '../../connect.ts'
-import { composeUrl, SITE } from '../../own/compose.ts'
 import { NewPoll } from '../../own/NewPoll.tsx'
 import { prepare } from '../../own/prepare.ts'
 

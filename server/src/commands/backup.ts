@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs'
 import { openDatabase } from '../store/database.ts'
 import { copyDatabase, countRows } from '../store/copy.ts'
 import { recount } from '../store/recount.ts'
-import { runCommand, UsageError } from './open.ts'
+import { runCommand } from './open.ts'
 
 await runCommand(async (client, { databaseUrl }, [file]) => {
-  if (file === undefined) throw new UsageError('expected a file to write: npm run backup -- FILE')
-  if (existsSync(file)) throw new UsageError(`${file} is there already`)
+  if (file === undefined) throw new Error('expected a file to write: npm run backup -- FILE')
+  if (existsSync(file)) throw new Error(`${file} is there already`)
   const local = databaseUrl.startsWith('file:')
   if (local) await client.execute({ sql: 'VACUUM INTO ?', args: [file] })
   const backup = await openDatabase({ url: `file:${file}`, authToken: undefined })

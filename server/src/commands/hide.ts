@@ -2,13 +2,12 @@
  * `npm run hide -- SUBJECT [REASON]`: shows a poll, or all of an account's, no longer. `npm run show -- SUBJECT` undoes
  * it. Without a subject: what is hidden. A server that runs takes it up within a second or two.
  */
-import { basename } from 'node:path'
 import type { Client } from '@libsql/client'
 import { familyOfPoll, pollHosts } from '@pollz/shared/families'
 import { parsePollLink } from '@pollz/shared/links'
 import { isDid, isHandle, parseAtUri } from '../ingest/events.ts'
 import { hiddenAfter, setHidden } from '../store/hidden.ts'
-import { runCommand, UsageError } from './open.ts'
+import { runCommand } from './open.ts'
 
 const show = process.argv[2] === '--show'
 
@@ -34,9 +33,7 @@ async function subjectOf(client: Client, named: string, publicUrl: string): Prom
   if (parts && familyOfPoll.has(parts.collection))
     return `at://${await didOf(client, parts.repo)}/${parts.collection}/${parts.rkey}`
   if (isDid(named) || isHandle(named)) return didOf(client, named)
-  throw new UsageError(
-    `${basename(import.meta.filename)}: expected the link or at-uri of a poll, or the DID or handle of an account, got "${named}"`,
-  )
+  throw new Error(`expected the link or at-uri of a poll, or the DID or handle of an account, got "${named}"`)
 }
 
 async function didOf(client: Client, repo: string): Promise<string> {
@@ -46,5 +43,5 @@ async function didOf(client: Client, repo: string): Promise<string> {
     args: [repo],
   })
   if (rows.length === 1) return String(rows[0]!['did'])
-  throw new UsageError(`no account is known by the handle ${repo} here: name its DID`)
+  throw new Error(`no account is known by the handle ${repo} here: name its DID`)
 }

@@ -5,9 +5,6 @@ import { reasonOf } from '../log.ts'
 import { openDatabase } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 
-/** A command that was called wrongly: how it is called. */
-export class UsageError extends Error {}
-
 /**
  * Runs a command on the server's database, while the server runs or not.
  *

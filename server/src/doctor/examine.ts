@@ -3,7 +3,7 @@ import { collections } from '@pollz/shared/families'
 import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
-import { openDatabase } from '../store/database.ts'
+import { openDatabase, probe } from '../store/database.ts'
 import { migrate } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
 import { examineTap } from './tap.ts'
@@ -20,54 +20,44 @@ export async function* examine(config: Config): AsyncGenerator<Finding> {
     state: 'good',
     words: `${config.publicUrl}, ${config.databaseUrl.split('?')[0]}`,
   }
-  yield* examineDatabase(config)
+  const accounts = yield* examineDatabase(config)
   const server = await ask(`${config.publicUrl}/ready`)
   yield* examinePublicUrl(config, server)
   yield* examineClock(config)
   const serverHasTap = server.ok && (server.body as { tap?: unknown } | undefined)?.tap === 'ok'
-  const accounts = await accountsOf(config)
   if (config.tapUrls.length === 0)
     yield { part: 'TAP_URL', state: 'bad', words: 'names no tap: only votes that are announced are counted' }
   for (const url of config.tapUrls)
     yield* examineTap(url, config.tapAdminPassword, { serverHasTap, accounts, collections })
 }
 
-async function* examineDatabase({ databaseUrl, databaseAuthToken }: Config): AsyncGenerator<Finding> {
+/** @returns some accounts that are known, as `someAccounts` does; none where it can't be read */
+async function* examineDatabase({
+  databaseUrl,
+  databaseAuthToken,
+}: Config): AsyncGenerator<Finding, ReadonlyMap<string, string>> {
   const part = 'DATABASE_URL'
   try {
     const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
     await migrate(client)
-    // Written, and taken back with its transaction.
-    await client.batch(
-      [`INSERT INTO touched VALUES (-1, -1)`, `DELETE FROM touched WHERE poll = -1`],
-      'write',
-    )
+    await probe(client)
     const { rows } = await client.execute(
       'SELECT (SELECT count(*) FROM polls) AS polls, (SELECT coalesce(sum(n), 0) FROM tallies) AS votes',
     )
+    const accounts = await someAccounts(client)
     client.close()
     yield {
       part,
       state: 'good',
       words: `can be written; ${rows[0]!['polls']} polls, ${rows[0]!['votes']} votes`,
     }
+    return accounts
   } catch (error) {
     yield {
       part,
       state: 'bad',
       words: `${reasonOf(error)}. Is it there, may this user write it, is DATABASE_AUTH_TOKEN right?`,
     }
-  }
-}
-
-async function accountsOf({ databaseUrl, databaseAuthToken }: Config): Promise<Map<string, string>> {
-  try {
-    const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
-    const accounts = await someAccounts(client)
-    client.close()
-    return accounts
-  } catch {
-    // Said already, where the database was looked at.
     return new Map()
   }
 }

@@ -33,8 +33,7 @@ export function failure(
   return c.json({ error, message } satisfies ApiError, status)
 }
 
-/** Of a poll that is not there, by why. */
-export const STATUS = {
+const STATUS = {
   InvalidRequest: 400,
   PollNotFound: 404,
   RepoNotFound: 404,
@@ -47,9 +46,14 @@ export const STATUS = {
   InternalServerError: 500,
 } as const
 
+/** Of a poll that is not there; says when to ask again, where that helps. */
+export function statusOf(c: Context, { error }: Found & { ok: false }) {
+  if (error === 'RateLimited') c.header('Retry-After', '60')
+  return STATUS[error]
+}
+
 export function notFound(c: Context, found: Found & { ok: false }) {
-  if (found.error === 'RateLimited') c.header('Retry-After', '60')
-  return failure(c, STATUS[found.error], found.error, found.message)
+  return failure(c, statusOf(c, found), found.error, found.message)
 }
 
 const texts = new WeakMap<PollView, string>()

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { serveStatic } from '@hono/node-server/serve-static'
 import { home } from '@pollz/shared/families'
 import { isLoopback, parsePollLink } from '@pollz/shared/links'
+import { profileUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import { site } from '@pollz/site/built'
 import type { Frame, ProblemName } from '@pollz/site/types'
@@ -12,8 +13,7 @@ import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
 import { isDid } from '../ingest/events.ts'
 import type { Found, Lookup, Pay } from '../live/lookup.ts'
-import { failure, notFound, STATUS } from './api.ts'
-import { drawCard } from './card.ts'
+import { failure, notFound, statusOf } from './api.ts'
 import { Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
 
@@ -105,10 +105,13 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
   }
 }
 
-export function createPages({ lookup, limits, frame, lists, named }: PageParts): Hono {
+export function createPages(
+  { lookup, limits, frame, lists, named }: PageParts,
+  answer: ReturnType<typeof createAnswer>,
+): Hono {
   const pages = new Hono()
-  const answer = createAnswer(frame)
-  const cards = new Cards(drawCard)
+  // What draws them is loaded with the first: a server that is asked for none does without.
+  const cards = new Cards(async (poll) => (await import('./card.ts')).drawCard(poll))
   const ofServer = { [new URL(frame.publicUrl).host]: home.poll }
 
   const findNamed = async (uri: string, pay: Pay): Promise<Found> => {
@@ -151,8 +154,7 @@ export function createPages({ lookup, limits, frame, lists, named }: PageParts):
       if (found.ok) return answer(c, (it) => make(it, found.poll), { framable })
       const { repo } = c.req.param() as { repo: string }
       const name = problemOf(found, repo)
-      if (found.error === 'RateLimited') c.header('Retry-After', '60')
-      return answer(c, (it) => site.problem(it, name, repo), { status: STATUS[found.error], framable })
+      return answer(c, (it) => site.problem(it, name, repo), { status: statusOf(c, found), framable })
     }
   pages.use('/poll/:repo/:rkey', compress())
   pages.get('/poll/:repo/:rkey', pollPage(site.poll, false))
@@ -196,7 +198,7 @@ export function createPages({ lookup, limits, frame, lists, named }: PageParts):
       type: 'rich',
       title: poll.text,
       author_name: poll.handle ?? poll.repo,
-      author_url: `https://bsky.app/profile/${poll.handle ?? poll.repo}`,
+      author_url: profileUrl(poll.handle ?? poll.repo),
       provider_name: 'pollz',
       provider_url: frame.publicUrl,
       cache_age: EMBED_AGE,

@@ -50,7 +50,7 @@ export function createApp({ readiness, onAnswer, metrics, log, ...parts }: Omit<
   )
   app.route('/api', createApi(parts))
   app.route('/oauth', createOAuth(parts.frame.publicUrl, answer))
-  app.route('/', createPages(parts))
+  app.route('/', createPages(parts, answer))
   app.get('/health', (c) => c.json({ status: 'ok' }))
   app.get('/ready', (c) => {
     const ready = readiness()

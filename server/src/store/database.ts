@@ -33,6 +33,16 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
   }
 }
 
+/**
+ * Writes something that is gone with its transaction.
+ *
+ * @throws where nothing can be written
+ */
+export async function probe(client: Client): Promise<void> {
+  // A table that is empty outside of a transaction.
+  await client.batch(['INSERT INTO touched VALUES (-1, -1)', 'DELETE FROM touched WHERE poll = -1'], 'write')
+}
+
 function filePath(url: string): string | undefined {
   return url.startsWith('file:')
     ? url

@@ -7,7 +7,7 @@ import { LibsqlError } from '@libsql/client'
 import { readEvent, uriOf, type Change, type SetAside } from '../ingest/events.ts'
 import { reasonOf } from '../log.ts'
 import { apply, type Applied } from './counting.ts'
-import { openDatabase, type DatabaseOptions } from './database.ts'
+import { openDatabase, probe, type DatabaseOptions } from './database.ts'
 import { migrate } from './migrations.ts'
 
 /**
@@ -30,9 +30,6 @@ export type WriterReply =
 /** A batch this small means that there is time for a checkpoint, due after so many events. */
 const FEW = 500
 const CHECKPOINT_AFTER = 500
-
-/** Touches a table that is empty outside of a transaction. */
-const PROBE = ['INSERT INTO touched VALUES (-1, -1)', 'DELETE FROM touched WHERE poll = -1']
 
 const port = parentPort!
 const reply = (message: WriterReply) => port.postMessage(message)
@@ -68,14 +65,20 @@ try {
       return merge(first, await store(changes.slice(half), setAside))
     }
   }
-  const handle = async ({ n, messages = [], changes = [], probe, close }: WriterRequest): Promise<void> => {
+  const handle = async ({
+    n,
+    messages = [],
+    changes = [],
+    probe: wanted,
+    close,
+  }: WriterRequest): Promise<void> => {
     if (close) {
       client.close()
       port.close()
       return
     }
     try {
-      if (probe) await client.batch(PROBE, 'write')
+      if (wanted) await probe(client)
       const ids: number[] = []
       const setAside: SetAside[] = []
       const all = [...changes]

@@ -1,4 +1,5 @@
 /** The lists of the home page: polls that come, and that change places. Their tallies come by themselves. */
+import { profileUrl } from '@pollz/shared/network'
 import type { Texts } from '@pollz/widget/texts'
 import type { mountPolls } from './mount.ts'
 
@@ -40,7 +41,7 @@ export function followLists(mounted: ReturnType<typeof mountPolls>, texts: Texts
     const author = document.createElement('p')
     author.className = 'author'
     const person = document.createElement('a')
-    person.href = `https://bsky.app/profile/${handle ?? repo}`
+    person.href = profileUrl(handle ?? repo)
     person.textContent = handle === undefined ? repo : `@${handle}`
     const time = document.createElement('a')
     time.href = `/poll/${repo}/${uri.split('/')[4]}`
