@@ -81,9 +81,9 @@ export async function startServer(
   const lookup = new Lookup(polls, repos, hidden, storeChanges, track, (poll, limit) =>
     voteRecordsOf(store.reader, poll, limit),
   )
-  const hub = new Hub(async (uri, pay) => {
+  const hub = new Hub(async (uri, budget) => {
     try {
-      return await lookup.find(uri, pay)
+      return await lookup.find(uri, budget)
     } catch (error) {
       log.error('a poll could not be looked up', { uri, reason: reasonOf(error) })
       const message = 'something went wrong here; it has been logged'

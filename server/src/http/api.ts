@@ -3,8 +3,9 @@ import { MAX_URIS, type ApiError, type PollView } from '@pollz/shared/wire'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
+import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
-import type { Found, Lookup, Pay } from '../live/lookup.ts'
+import type { Found, Lookup } from '../live/lookup.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
@@ -138,10 +139,10 @@ export function createApi({
 
   api.get('/polls/:uri', async (c) => {
     const uri = c.req.param('uri')
-    const pay = limits.pay(c)
-    const verified = c.req.query('verify') === 'true' ? await lookup.verify(uri, pay) : undefined
+    const budget = limits.budget(c)
+    const verified = c.req.query('verify') === 'true' ? await lookup.verify(uri, budget) : undefined
     if (verified && 'ok' in verified) return notFound(c, verified)
-    const found = await lookup.find(uri, pay)
+    const found = await lookup.find(uri, budget)
     return found.ok ? c.json({ ...found.poll, ...(verified ? { verified } : {}) }) : notFound(c, found)
   })
 
@@ -153,7 +154,7 @@ export function createApi({
       return failure(c, 400, 'InvalidRequest', `cursor: not one of this list: "${cursor}"`)
     if (voter !== undefined && !isDid(voter))
       return failure(c, 400, 'InvalidRequest', `voter: expected a DID, got "${voter}"`)
-    const found = await lookup.find(c.req.param('uri'), limits.pay(c))
+    const found = await lookup.find(c.req.param('uri'), limits.budget(c))
     if (!found.ok) return notFound(c, found)
     const page = await votesOf(found.uri, limit, cursor, voter)
     linkNext(c, page.cursor)
@@ -165,24 +166,24 @@ export function createApi({
     const uris = c.req.queries('uri') ?? []
     if (uris.length < 1 || uris.length > MAX_URIS)
       return failure(c, 400, 'InvalidRequest', `uri: expected 1 to ${MAX_URIS} of them, got ${uris.length}`)
-    const pay = limits.pay(c)
-    const found = await Promise.all(uris.map((uri) => lookup.find(uri, pay)))
+    const budget = limits.budget(c)
+    const found = await Promise.all(uris.map((uri) => lookup.find(uri, budget)))
     const json = found.map((it, i) =>
       it.ok ? jsonOf(it.poll) : JSON.stringify({ uri: uris[i], error: it.error, message: it.message }),
     )
     return c.body(`[${json.join(',')}]`, 200, { 'content-type': 'application/json' })
   })
 
-  api.post('/votes', (c) => announced(c, (uri, pay) => lookup.fetchVote(uri, pay)))
-  api.post('/polls', (c) => announced(c, (uri, pay) => lookup.fetchPoll(uri, pay)))
+  api.post('/votes', (c) => announced(c, (uri, budget) => lookup.fetchVote(uri, budget)))
+  api.post('/polls', (c) => announced(c, (uri, budget) => lookup.fetchPoll(uri, budget)))
 
   /** "This record exists now, go and read it." */
-  async function announced(c: Context, fetch: (uri: string, pay: Pay) => Promise<Found>) {
+  async function announced(c: Context, fetch: (uri: string, budget: Budget) => Promise<Found>) {
     const body: unknown = await c.req.json().catch(() => undefined)
     const uri = typeof body === 'object' && body !== null && 'uri' in body ? body.uri : undefined
     if (typeof uri !== 'string')
       return failure(c, 400, 'InvalidRequest', 'uri: expected the at-uri of a record')
-    const found = await fetch(uri, limits.pay(c))
+    const found = await fetch(uri, limits.budget(c))
     return found.ok ? c.json(found.poll) : notFound(c, found)
   }
 

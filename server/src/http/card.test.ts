@@ -1,5 +1,6 @@
 import { loadImage } from '@napi-rs/canvas'
 import type { PollView } from '@pollz/shared/wire'
+import { unlimited } from '../ingest/budget.ts'
 import { describe, expect, test, vi } from 'vitest'
 import { drawCard, HEIGHT, WIDTH } from './card.ts'
 import { Cards } from './cards.ts'
@@ -32,7 +33,7 @@ describe('a picture of the size that cards have', () => {
 })
 
 describe('are kept', () => {
-  const pay = async () => true
+  const budget = unlimited('test')
   const drawn = () => {
     let n = 0
     return vi.fn<() => Promise<Buffer>>(async () => Buffer.from(String(++n)))
@@ -42,7 +43,7 @@ describe('are kept', () => {
     vi.useFakeTimers()
     const draw = drawn()
     const cards = new Cards(draw)
-    const of = async (version: number) => (await cards.of(poll('?', ['a', 'b'], [], version), pay))!
+    const of = async (version: number) => (await cards.of(poll('?', ['a', 'b'], [], version), budget))!
     expect(await of(1)).toEqual({ version: 1, png: Buffer.from('1') })
     await of(1)
     // Votes come fast: it is not drawn for each of them.
@@ -59,7 +60,7 @@ describe('are kept', () => {
   test('and one that failed is drawn again', async () => {
     const draw = drawn().mockRejectedValueOnce(new Error('out of memory'))
     const cards = new Cards(draw)
-    await expect(cards.of(poll('?', ['a', 'b']), pay)).rejects.toThrow('out of memory')
-    expect(await cards.of(poll('?', ['a', 'b']), pay)).toMatchObject({ version: 1 })
+    await expect(cards.of(poll('?', ['a', 'b']), budget)).rejects.toThrow('out of memory')
+    expect(await cards.of(poll('?', ['a', 'b']), budget)).toMatchObject({ version: 1 })
   })
 })

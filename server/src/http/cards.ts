@@ -1,5 +1,5 @@
 /** Pictures of polls, kept while they are true, or nearly. */
-import type { Pay } from '../live/lookup.ts'
+import type { Budget } from '../ingest/budget.ts'
 import type { PollView } from '@pollz/shared/wire'
 import pLimit from 'p-limit'
 
@@ -22,13 +22,13 @@ export class Cards {
   }
 
   /**
-   * @param pay for a drawing
+   * @param budget for a drawing
    * @returns undefined: too many are waiting to be drawn, or this one may not have more
    */
-  async of(poll: PollView, pay: Pay): Promise<Card | undefined> {
+  async of(poll: PollView, budget: Budget): Promise<Card | undefined> {
     const kept = this.#kept.get(poll.uri)
     const good = kept && (kept.version === poll.version || Date.now() - kept.at < REDRAW)
-    if (!good && (limit.pendingCount >= MAX_WAITING || !(await pay(1)))) return undefined
+    if (!good && (limit.pendingCount >= MAX_WAITING || !(await budget.take(1)))) return undefined
     const { version } = poll
     const entry = good
       ? kept

@@ -3,15 +3,15 @@ import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 import type { Context } from 'hono'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
-import type { Pay } from '../live/lookup.ts'
+import type { Budget } from '../ingest/budget.ts'
 
 /** Open connections to /live from one address: many people may sit behind one. */
 export const MAX_CONNECTIONS = 200
 
 export type Limits = {
   /** For what a request makes this server read from others. */
-  pay: (c: Context) => Pay
-  payOf: (request: IncomingMessage) => Pay
+  budget: (c: Context) => Budget
+  budgetOf: (request: IncomingMessage) => Budget
   addressOf: (request: IncomingMessage) => string
 }
 
@@ -28,22 +28,23 @@ export function createLimits(perMinute: number, header: string | undefined, onRe
     const last = [named].flat().at(-1)?.split(',').at(-1)?.trim()
     return networkOf(last || (request.socket.remoteAddress ?? ''))
   }
-  const payOf =
-    (request: IncomingMessage): Pay =>
-    async (points) => {
-      if (!limiter) return true
-      return limiter.consume(addressOf(request), points).then(
+  const budgetOf = (request: IncomingMessage): Budget => {
+    const name = addressOf(request)
+    const take = async (reads: number) =>
+      !limiter ||
+      limiter.consume(name, reads).then(
         () => true,
         () => {
           onRefused()
           return false
         },
       )
-    }
+    return { name, take }
+  }
   return {
     addressOf,
-    payOf,
-    pay: (c) => payOf((c.env as { incoming: IncomingMessage }).incoming),
+    budgetOf,
+    budget: (c) => budgetOf((c.env as { incoming: IncomingMessage }).incoming),
   }
 }
 

@@ -11,8 +11,9 @@ import { Hono, type Context } from 'hono'
 import { accepts } from 'hono/accepts'
 import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
+import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
-import type { Found, Lookup, Pay } from '../live/lookup.ts'
+import type { Found, Lookup } from '../live/lookup.ts'
 import { failure, notFound, statusOf } from './api.ts'
 import { Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
@@ -114,13 +115,13 @@ export function createPages(
   const cards = new Cards(async (poll) => (await import('./card.ts')).drawCard(poll))
   const ofServer = { [new URL(frame.publicUrl).host]: home.poll }
 
-  const findNamed = async (uri: string, pay: Pay): Promise<Found> => {
-    const found = await lookup.find(uri, pay)
+  const findNamed = async (uri: string, budget: Budget): Promise<Found> => {
+    const found = await lookup.find(uri, budget)
     return found.ok ? { ...found, poll: await named(found.poll) } : found
   }
   const find = (c: Context) => {
     const { repo, rkey } = c.req.param() as { repo: string; rkey: string }
-    return findNamed(`at://${repo}/${home.poll}/${rkey}`, limits.pay(c))
+    return findNamed(`at://${repo}/${home.poll}/${rkey}`, limits.budget(c))
   }
 
   pages.use('/assets/*', async (c, next) => {
@@ -164,7 +165,7 @@ export function createPages(
   pages.get('/poll/:repo/:rkey/card.png', async (c) => {
     const found = await find(c)
     if (!found.ok) return notFound(c, found)
-    const card = await cards.of(found.poll, limits.pay(c))
+    const card = await cards.of(found.poll, limits.budget(c))
     if (!card) return failure(c, 503, 'Busy', 'too many pictures are being drawn: try again later')
     const tag = `"${card.version}"`
     c.header('ETag', tag)
@@ -184,7 +185,7 @@ export function createPages(
     for (const [name, value] of Object.entries({ maxwidth, maxheight }))
       if (value !== undefined && !/^[1-9]\d{0,4}$/.test(value))
         return failure(c, 400, 'InvalidRequest', `${name}: expected pixels, got "${value}"`)
-    const found = await findNamed(uri, limits.pay(c))
+    const found = await findNamed(uri, limits.budget(c))
     if (!found.ok) return notFound(c, found)
     const { poll } = found
     const code = site.embedCode(

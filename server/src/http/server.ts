@@ -100,7 +100,7 @@ export async function listen(
         if (left === 0) connections.delete(address)
         else connections.set(address, left)
       })
-      hub.add(ws, parts.limits.payOf(request))
+      hub.add(ws, parts.limits.budgetOf(request))
     })
   })
   await new Promise<void>((resolve, reject) => {

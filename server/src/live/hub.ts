@@ -1,7 +1,8 @@
 /** Who watches what, and telling them: a snapshot at once, then at most a few tallies a second per poll. */
 import { MAX_WATCHED, PING_INTERVAL, clientMessage, parseJson, type ServerMessage } from '@pollz/shared/wire'
 import type { WebSocket } from 'ws'
-import type { Found, Pay } from './lookup.ts'
+import { unlimited, type Budget } from '../ingest/budget.ts'
+import type { Found } from './lookup.ts'
 import type { Applied } from '../store/counting.ts'
 
 /** A poll is pushed at most this often, in ms: faster than this nobody reads. */
@@ -11,12 +12,12 @@ const MAX_MESSAGES = 1_000
 /** Bytes a slow client may have waiting; above it, it gets the newest tally later instead of every one. */
 const MAX_BUFFERED = 256 * 1024
 
-/** What a commit asks for is nobody's. */
-const free: Pay = async () => true
+/** Lookups caused by a commit are charged to no client. */
+const ofCommits = unlimited('commits')
 
 type Watcher = {
   socket: WebSocket
-  pay: Pay
+  budget: Budget
   /** uri as asked to uri with DID; null while it is looked up */ asked: Map<string, string | null>
   /** since the last ping */
   messages: number
@@ -29,10 +30,10 @@ export class Hub {
   #changed = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #lastFlush = 0
-  #find: (uri: string, pay: Pay) => Promise<Found>
+  #find: (uri: string, budget: Budget) => Promise<Found>
 
   /** @param find never rejects */
-  constructor(find: (uri: string, pay: Pay) => Promise<Found>, signal: AbortSignal) {
+  constructor(find: (uri: string, budget: Budget) => Promise<Found>, signal: AbortSignal) {
     this.#find = find
     const ping = setInterval(() => this.#ping(), PING_INTERVAL * 0.9)
     signal.addEventListener('abort', () => {
@@ -46,9 +47,9 @@ export class Hub {
     return this.#watchers.size
   }
 
-  /** @param pay for what is read from other servers because of what it watches */
-  add(socket: WebSocket, pay: Pay): void {
-    const watcher: Watcher = { socket, pay, asked: new Map(), messages: 0 }
+  /** @param budget for what is read from other servers because of what it watches */
+  add(socket: WebSocket, budget: Budget): void {
+    const watcher: Watcher = { socket, budget, asked: new Map(), messages: 0 }
     this.#watchers.add(watcher)
     socket.on('message', (data) => {
       if (++watcher.messages > MAX_MESSAGES)
@@ -89,13 +90,13 @@ export class Hub {
     this.#changed.clear()
     this.#dirty.clear()
     for (const uri of changed) {
-      const found = await this.#find(uri, free)
+      const found = await this.#find(uri, ofCommits)
       for (const watcher of this.#byPoll.get(uri) ?? [])
         for (const [asked, canonical] of watcher.asked)
           if (canonical === uri) send(watcher, answer(asked, found))
     }
     for (const uri of dirty) {
-      const found = await this.#find(uri, free)
+      const found = await this.#find(uri, ofCommits)
       if (!found.ok) continue
       const { options, total, version } = found.poll
       const counts = options.map(({ count }) => count)
@@ -127,7 +128,7 @@ export class Hub {
       return
     }
     if (!watcher.asked.has(uri)) watcher.asked.set(uri, null)
-    const found = await this.#find(uri, watcher.pay)
+    const found = await this.#find(uri, watcher.budget)
     // Meanwhile it may have been let go.
     if (!watcher.asked.has(uri) || !this.#watchers.has(watcher)) return
     if (found.uri !== undefined) {

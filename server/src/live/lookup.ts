@@ -2,6 +2,7 @@
 import { familyOfPoll, familyOfVote } from '@pollz/shared/families'
 import type { PollView } from '@pollz/shared/wire'
 import { isDid, parseAtUri, readRecord, type Change } from '../ingest/events.ts'
+import type { Budget } from '../ingest/budget.ts'
 import type { RepoError, RepoRead, Repos } from '../ingest/repos.ts'
 import type { Applied } from '../store/counting.ts'
 import type { Hidden } from './hidden.ts'
@@ -17,13 +18,6 @@ export type LookupError =
   | 'InternalServerError'
   | RepoError
 
-/**
- * Asked before this server reads something from another for whoever asks: whether they may have it do so.
- *
- * @param points how much it is: one for a record or a name
- */
-export type Pay = (points: number) => Promise<boolean>
-
 /** `uri`: the poll's at-uri with the author's DID, also where there is no poll (yet). `deleted`: there was one. */
 export type Found =
   | { ok: true; uri: string; poll: PollView }
@@ -37,7 +31,7 @@ const MAX_MISSES = 10_000
 const MAX_VERIFIED = 200
 const KEEP_VERIFIED = 60_000
 /** What a verification counts as, among the reads of one address: it is done once a minute whoever asks. */
-const VERIFY_POINTS = 20
+const VERIFY_READS = 20
 
 /** How many of a poll's vote records were read anew with their proof, of how many that were held. */
 export type Verified = { read: number; failed: number; complete: boolean }
@@ -75,12 +69,12 @@ export class Lookup {
   }
 
   /** C10 for one poll: reads it and its votes anew, within a bound, and not more often than once a minute. */
-  async verify(uri: string, pay: Pay): Promise<Verified | (Found & { ok: false })> {
-    const named = await this.#canonical(uri, familyOfPoll, pay)
+  async verify(uri: string, budget: Budget): Promise<Verified | (Found & { ok: false })> {
+    const named = await this.#canonical(uri, familyOfPoll, budget)
     if (!named.ok) return named
     const recent = this.#verified.get(named.uri)
     if (recent && recent.until > Date.now()) return recent.result
-    if (!(await pay(VERIFY_POINTS))) return limited(named.uri)
+    if (!(await budget.take(VERIFY_READS))) return limited(named.uri)
     if (this.#verified.size >= MAX_MISSES) this.#verified.clear()
     const result = this.#verify(named.uri)
     this.#verified.set(named.uri, { result, until: Date.now() + KEEP_VERIFIED })
@@ -98,10 +92,10 @@ export class Lookup {
   }
 
   /** @param uri at-uri of a poll, by DID or handle */
-  async find(uri: string, pay: Pay): Promise<Found> {
+  async find(uri: string, budget: Budget): Promise<Found> {
     const kept = this.#polls.kept(uri)
     if (kept && !this.#hidden.hides(uri)) return { ok: true, uri, poll: kept }
-    const named = await this.#canonical(uri, familyOfPoll, pay)
+    const named = await this.#canonical(uri, familyOfPoll, budget)
     if (!named.ok) return named
     if (this.#hidden.hides(named.uri)) return hidden(named.uri)
     const state = await this.#polls.find(named.uri)
@@ -118,17 +112,17 @@ export class Lookup {
           message: `the account of ${named.uri} is ${state.status}`,
         }
       case 'unknown':
-        return this.#once(named.uri, () => this.fetchPoll(named.uri, pay))
+        return this.#once(named.uri, () => this.fetchPoll(named.uri, budget))
       default:
         return state satisfies never
     }
   }
 
   /** Reads a poll from its PDS, whatever is known of it. @param uri at-uri of a poll, by DID or handle */
-  async fetchPoll(uri: string, pay: Pay): Promise<Found> {
-    const named = await this.#canonical(uri, familyOfPoll, pay)
+  async fetchPoll(uri: string, budget: Budget): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfPoll, budget)
     if (!named.ok) return named
-    if (!(await pay(1))) return limited(named.uri)
+    if (!(await budget.take(1))) return limited(named.uri)
     const read = await this.#fetch(named.uri)
     if (!read.ok) return { ...read, uri: named.uri }
     this.#track([named.repo])
@@ -144,21 +138,21 @@ export class Lookup {
    *
    * @param uri at-uri of a vote record, by DID
    */
-  async fetchVote(uri: string, pay: Pay): Promise<Found> {
-    const named = await this.#canonical(uri, familyOfVote, pay)
+  async fetchVote(uri: string, budget: Budget): Promise<Found> {
+    const named = await this.#canonical(uri, familyOfVote, budget)
     if (!named.ok) return named
-    if (!(await pay(1))) return limited(undefined)
+    if (!(await budget.take(1))) return limited(undefined)
     const read = await this.#fetch(named.uri)
     if (!read.ok) return { ...read, uri: undefined }
     const { change, applied } = read.value
     if (change.type === 'vote' && change.vote) {
       if (applied.unknownAuthors.size > 0) this.#track([...applied.unknownAuthors])
-      return this.find(change.vote.subject, pay)
+      return this.find(change.vote.subject, budget)
     }
     const poll = applied.tallies.keys().next().value
     return poll === undefined
       ? { ok: false, uri: undefined, error: 'PollNotFound', message: `${uri} names no poll` }
-      : this.find(poll, pay)
+      : this.find(poll, budget)
   }
 
   async #fetch(uri: string): Promise<RepoRead<{ change: Change; applied: Applied }>> {
@@ -172,7 +166,7 @@ export class Lookup {
   async #canonical(
     uri: string,
     families: ReadonlyMap<string, unknown>,
-    pay: Pay,
+    budget: Budget,
   ): Promise<{ ok: true; uri: string; repo: string } | (Found & { ok: false })> {
     const parts = parseAtUri(uri)
     if (!parts || !families.has(parts.collection)) {
@@ -180,7 +174,7 @@ export class Lookup {
       return { ok: false, uri: undefined, error: 'InvalidRequest', message: `uri: expected ${expected}` }
     }
     if (isDid(parts.repo)) return { ok: true, uri, repo: parts.repo }
-    if (!(await pay(1))) return limited(undefined)
+    if (!(await budget.take(1))) return limited(undefined)
     const repo = await this.#repos.resolveRepo(parts.repo)
     if (!repo.ok) return { ...repo, uri: undefined }
     return { ok: true, uri: `at://${repo.value}/${parts.collection}/${parts.rkey}`, repo: repo.value }
