@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { voteRkey } from '@pollz/shared/votes'
 import { tid } from '@pollz/shared/tid'
 import { pollUri, T0 } from '../test/records.ts'
-import { RECOUNT } from '../src/store/counting.ts'
+import { RECOUNT } from '../src/store/counting/rules.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { migrate } from '../src/store/migrations.ts'
 

@@ -1,26 +1,69 @@
 /** The counting rules once more, as the design words them and without SQL: what the store is checked against. */
 import { timeOfTid } from '@pollz/shared/tid'
-import { uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
+import { microseconds, uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
 
-type Vote = { voter: string; rkey: string; subject: string; option: number; made: number; cast: number }
+/** `made`: C2's time; `cast`: C8's. Microseconds since 1970. */
+type Vote = { voter: string; rkey: string; option: number; made: number; cast: number }
+
+/** A vote record, and what is known of when its content was committed: `live`, or else not after `by`. */
+type HeldVote = { change: VoteChange; rev: string; live: number | undefined; by: number }
+
+type HeldPoll = {
+  change: PollChange
+  /** the last that it had, as JSON */
+  options: string | undefined
+  /** when they changed last, and the earliest time of a version */
+  changed: number | undefined
+  firstMade: number
+}
+
+const sameContent = ({ vote: a }: VoteChange, { vote: b }: VoteChange) =>
+  a !== null && b !== null && a.subject === b.subject && a.option === b.option && a.createdAt === b.createdAt
 
 export class Oracle {
-  #votes = new Map<string, VoteChange>()
-  #polls = new Map<string, PollChange>()
+  #votes = new Map<string, HeldVote>()
+  #polls = new Map<string, HeldPoll>()
   #status = new Map<string, string>()
 
   deliver(change: Change): void {
     if (change.type === 'account') {
       this.#status.set(change.did, change.status)
       if (change.status !== 'deleted') return
-      for (const records of [this.#votes, this.#polls])
-        for (const [uri, record] of records) if (record.did === change.did) records.delete(uri)
+      for (const [uri, { change: held }] of this.#votes) if (held.did === change.did) this.#votes.delete(uri)
+      for (const [uri, { change: held }] of this.#polls) if (held.did === change.did) this.#polls.delete(uri)
       return
     }
     if (this.#status.get(change.did) === 'deleted') return
-    const records: Map<string, Change> = change.type === 'vote' ? this.#votes : this.#polls
-    const known = records.get(uriOf(change)) as VoteChange | PollChange | undefined
-    if (!known || known.rev < change.rev) records.set(uriOf(change), change)
+    if (change.type === 'vote') this.#deliverVote(change)
+    else this.#deliverPoll(change)
+  }
+
+  #deliverVote(change: VoteChange): void {
+    const held = this.#votes.get(uriOf(change))
+    if (!held && change.onlyIfHeld) return
+    const time = timeOfTid(change.rev)
+    const live = change.vote?.seenLive ? time : undefined
+    if (held && sameContent(held.change, change)) {
+      if (held.rev < change.rev) held.rev = change.rev
+      if (live !== undefined) held.live = Math.max(held.live ?? 0, live)
+    } else if (!held || held.rev < change.rev) {
+      this.#votes.set(uriOf(change), { change, rev: change.rev, live, by: time })
+    }
+  }
+
+  #deliverPoll(change: PollChange): void {
+    const held = this.#polls.get(uriOf(change))
+    if ((held && held.change.rev >= change.rev) || (!held && change.onlyIfHeld)) return
+    const time = timeOfTid(change.rev)
+    const options = change.poll ? JSON.stringify(change.poll.options) : held?.options
+    const changes = held?.options !== undefined && options !== held.options
+    const made = change.poll ? Math.min(microseconds(change.poll.createdAt), time) : Number.POSITIVE_INFINITY
+    this.#polls.set(uriOf(change), {
+      change,
+      options,
+      changed: changes ? time : held?.changed,
+      firstMade: Math.min(made, held?.firstMade ?? Number.POSITIVE_INFINITY),
+    })
   }
 
   #isActive(did: string): boolean {
@@ -29,29 +72,38 @@ export class Oracle {
 
   /** The counts by option; the state where there is no poll. */
   counts(poll: string): number[] | string {
-    const author = poll.split('/')[2]!
     const record = this.#polls.get(poll)
-    if (!this.#isActive(author)) return 'inactive'
+    if (!this.#isActive(poll.split('/')[2]!)) return 'inactive'
     if (!record) return 'unknown'
-    if (!record.poll) return 'gone'
-    const counts = record.poll.options.map(() => 0)
+    if (!record.change.poll) return 'gone'
+    const counts = record.change.poll.options.map(() => 0)
     for (const { option } of this.choices(poll).values()) if (option < counts.length) counts[option]!++
     return counts
   }
 
+  /** C7: whether the options changed after a vote that counts and is no older than the poll. */
+  edited(poll: string): boolean {
+    const { change, changed, firstMade } = this.#polls.get(poll)!
+    const options = change.poll?.options.length ?? 0
+    return [...this.choices(poll).values()].some(
+      ({ option, made }) => option < options && made >= firstMade && made < (changed ?? 0),
+    )
+  }
+
   /** Each voter's one vote. */
   choices(poll: string): Map<string, Vote> {
-    const endsAt = this.#polls.get(poll)?.poll?.endsAt
-    const end = endsAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(endsAt) * 1000
+    const endsAt = this.#polls.get(poll)?.change.poll?.endsAt
+    const end = endsAt === undefined ? Number.POSITIVE_INFINITY : microseconds(endsAt)
     const choices = new Map<string, Vote>()
-    for (const { did, rkey, rev, vote } of this.#votes.values()) {
+    for (const { change, live, by } of this.#votes.values()) {
+      const { did, rkey, vote } = change
       if (!vote || vote.subject !== poll || !this.#isActive(did)) continue
-      const made = Math.min(vote.createdAt, timeOfTid(rev))
-      const cast = vote.seenLive ? timeOfTid(rev) : made
+      const made = Math.min(vote.createdAt, live ?? by)
+      const cast = (vote.ends ? live : undefined) ?? made
       if (cast >= end) continue
       const other = choices.get(did)
       const later = !other || made > other.made || (made === other.made && rkey > other.rkey)
-      if (later) choices.set(did, { voter: did, rkey, subject: poll, option: vote.option, made, cast })
+      if (later) choices.set(did, { voter: did, rkey, option: vote.option, made, cast })
     }
     return choices
   }

@@ -9,7 +9,7 @@ export function isTid(value: unknown): value is string {
   return typeof value === 'string' && TID.test(value)
 }
 
-/** The time in a TID, in microseconds since 1970. */
+/** The time in a TID, in microseconds since 1970: after the year 2255 it is no longer exact. */
 export function timeOfTid(tid: string): number {
   let time = 0
   for (let i = 0; i < 11; i++) time = time * 32 + ALPHABET.indexOf(tid[i]!)

@@ -3,34 +3,38 @@
  * Everything after this file trusts what it gets.
  */
 import { familyOfPoll, familyOfVote, familyWithId, type PollContent } from '@pollz/shared/families'
-import { isTid } from '@pollz/shared/tid'
+import { isTid, timeOfTid } from '@pollz/shared/tid'
 
-/** The newest version of a vote record; `vote: null` is a record that is deleted or names no poll. */
-export type VoteChange = {
-  type: 'vote'
+type RecordChange = {
   did: string
   /** `Family.id` */
   family: number
   rkey: string
   /** TID of the commit, which C3 compares */
   rev: string
+  /** The record was proved not to be there: of no interest where nothing is held of it. */
+  onlyIfHeld?: boolean
+}
+
+/** The newest version of a vote record; `vote: null` is a record that is deleted or names no poll. */
+export type VoteChange = RecordChange & {
+  type: 'vote'
   vote: {
     subject: string
+    /** at most `NO_OPTION` */
     option: number
-    /** microseconds since 1970 */
+    /** microseconds since 1970, as `microseconds` reads it */
     createdAt: number
-    /** C8: time of this version's commit where it was seen live and its family has ends; else createdAt says when */
+    /** C2, C8: seen when it was committed, so `rev` says when that was; else it only says by when it was there */
     seenLive: boolean
+    /** C8: polls of its family can end, so the time of the commit matters */
+    ends: boolean
   } | null
 }
 
 /** The newest version of a poll record; `poll: null` is a record that is deleted or invalid. */
-export type PollChange = {
+export type PollChange = RecordChange & {
   type: 'poll'
-  did: string
-  family: number
-  rkey: string
-  rev: string
   poll: PollContent | null
 }
 
@@ -38,9 +42,12 @@ export type AccountChange = {
   type: 'account'
   did: string
   status: AccountStatus
-  /** null where it does not resolve */
-  handle: string | null
+  /** null where it does not resolve; undefined where nothing was said of it */
+  handle?: string | null
 }
+
+/** No poll has more options: a greater index is read as this one, which never counts. */
+export const NO_OPTION = 255
 
 export type Change = VoteChange | PollChange | AccountChange
 
@@ -87,12 +94,24 @@ export function parseAtUri(uri: string): { repo: string; collection: string; rke
   return { repo, collection, rkey }
 }
 
-/** RFC 3339 to microseconds since 1970, rounded down; NaN for what is no date, such as a leap second. */
+/**
+ * RFC 3339 to microseconds since 1970, rounded down; NaN for what is no date, such as a leap second. Clamped to what a
+ * number holds exactly (the years 1684 to 2255): nothing else can be read back from the database.
+ */
 export function microseconds(datetime: string): number {
   const [whole, fraction, zone] = datetime.split(/\.(\d+)/)
-  if (fraction === undefined) return Date.parse(datetime) * 1000
-  return Date.parse(`${whole}${zone}`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+  const time =
+    fraction === undefined
+      ? Date.parse(datetime) * 1000
+      : Date.parse(`${whole}${zone}`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, time))
 }
+
+/** How far a `rev` may be ahead of this clock, in ms (C2). */
+const MAX_AHEAD = 5 * 60_000
+
+/** C2: a commit that is not made yet. */
+export const isAhead = (rev: string, now = Date.now()) => timeOfTid(rev) > (now + MAX_AHEAD) * 1000
 
 class Misfit extends Error {}
 
@@ -176,6 +195,8 @@ function readRecordEvent(
   const did = field(event, 'did', isDid, 'a DID')
   const rkey = field(event, 'rkey', isRkey, 'a record key')
   const rev = field(event, 'rev', isTid, 'a TID')
+  if (isAhead(rev))
+    throw new Misfit(`rev: expected a time not more than five minutes ahead of this clock, got ${show(rev)}`)
   const action = field(event, 'action', isAction, 'create, update or delete')
   const collection = event['collection']
   if (typeof collection !== 'string' || !(familyOfPoll.has(collection) || familyOfVote.has(collection)))
@@ -231,7 +252,18 @@ export function readRecord(
       change: { ...base, vote: null },
       reason: `subject: expected the at-uri of a ${ofVote.poll} by DID, got ${show(subject)}`,
     }
-  return { change: { ...base, vote: { subject, option, createdAt: made, seenLive: live && ofVote.ends } } }
+  return {
+    change: {
+      ...base,
+      vote: {
+        subject,
+        option: Math.min(option, NO_OPTION),
+        createdAt: made,
+        seenLive: live,
+        ends: ofVote.ends,
+      },
+    },
+  }
 }
 
 /** at-uri of the record that a change is about. */

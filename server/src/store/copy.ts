@@ -1,6 +1,6 @@
 /** Everything from one database into another, empty one, whatever each of them is: a file or a libSQL server. */
 import type { Client, InValue } from '@libsql/client'
-import { migrate } from './migrations.ts'
+import { checkSchema, migrate, schemaOf } from './migrations.ts'
 import { recount } from './recount.ts'
 
 /** Rows of one request. */
@@ -16,6 +16,9 @@ const TABLES: Record<string, string[]> = {
   hidden: ['n'],
 }
 
+/** The numbers of the database as a whole, which every database has from its beginning; since schema 3. */
+const STATE = 'state'
+
 export type Counts = Record<string, number>
 
 /** Rows of each table, and the votes that count. */
@@ -29,6 +32,8 @@ export async function countRows(client: Client): Promise<Counts> {
 }
 
 /**
+ * The copy has the schema of what it is a copy of.
+ *
  * @param say is told how far it is
  * @returns the counts, the same in both
  * @throws where `to` is not empty, where `from` changes meanwhile, or where the two differ in the end
@@ -38,16 +43,19 @@ export async function copyDatabase(
   to: Client,
   say: (message: string) => void,
 ): Promise<Counts> {
-  await migrate(from)
-  await migrate(to)
+  const schema = await checkSchema(from)
+  const before = await countRows(from)
+  if ((await schemaOf(to)) > schema)
+    throw new Error('the target has a newer schema than the source: begin with an empty one')
+  await migrate(to, schema)
   const there = await countRows(to)
   if (Object.values(there).some((n) => n > 0))
     throw new Error(`the target is not empty: it has ${JSON.stringify(there)}`)
-  const before = await countRows(from)
   for (const [table, key] of Object.entries(TABLES)) {
-    await copyTable(from, to, table, key)
+    await copyTable({ from, to, table, key })
     say(`${table}: ${before[table]}`)
   }
+  if (schema >= 3) await copyTable({ from, to, table: STATE, key: ['name'] })
   const after = await countRows(from)
   if (JSON.stringify(before) !== JSON.stringify(after))
     throw new Error('the source has changed meanwhile: stop the server first, and begin with an empty target')
@@ -60,7 +68,9 @@ export async function copyDatabase(
   return copied
 }
 
-async function copyTable(from: Client, to: Client, table: string, key: string[]): Promise<void> {
+type Copied = { from: Client; to: Client; table: string; key: string[] }
+
+async function copyTable({ from, to, table, key }: Copied): Promise<void> {
   let after: InValue[] | undefined
   for (;;) {
     const { rows, columns } = await from.execute({
@@ -71,7 +81,7 @@ async function copyTable(from: Client, to: Client, table: string, key: string[])
     await to.batch(
       [
         {
-          sql: `INSERT INTO ${table} (${columns}) SELECT ${columns.map((_, i) => `value ->> ${i}`)} FROM json_each(?)`,
+          sql: `INSERT OR REPLACE INTO ${table} (${columns}) SELECT ${columns.map((_, i) => `value ->> ${i}`)} FROM json_each(?)`,
           args: [JSON.stringify(rows.map((row) => columns.map((column) => row[column])))],
         },
       ],

@@ -5,6 +5,21 @@ import { dirname } from 'node:path'
 
 export type DatabaseOptions = { url: string; authToken: string | undefined }
 
+/** A libSQL server that has not answered after so many ms may as well be away. */
+const ANSWER_TIMEOUT = 10_000
+
+/** How a database is called in messages: URLs may have secrets in them. */
+export function nameOf(url: string): string {
+  const named = url.split(/[?#]/)[0]!
+  return named.replace(/\/\/[^/@]*@/, '//')
+}
+
+/** A request that is given up in time, whatever the server or the network does. */
+const fetchInTime = (input: string | URL | Request, init?: RequestInit) => {
+  const signals = [AbortSignal.timeout(ANSWER_TIMEOUT), ...(init?.signal ? [init.signal] : [])]
+  return fetch(input, { ...init, signal: AbortSignal.any(signals) })
+}
+
 /**
  * For a file the settings hold for this one connection: `synchronous=FULL` is what makes C9 true after
  * power loss as well.
@@ -15,11 +30,15 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
   try {
     const path = filePath(url)
     if (path && !existsSync(dirname(path))) mkdirSync(dirname(path))
-    const client = createClient(authToken === undefined ? { url } : { url, authToken })
+    const client = createClient({
+      url,
+      fetch: fetchInTime,
+      ...(authToken === undefined ? {} : { authToken }),
+    })
     if (path) {
       await client.execute('PRAGMA journal_mode = WAL')
       await client.execute('PRAGMA synchronous = FULL')
-      await client.execute('PRAGMA busy_timeout = 5000')
+      await client.execute('PRAGMA busy_timeout = 2000')
       // A checkpoint at full speed is long and seldom; the writer makes short ones while there is little to do.
       await client.execute('PRAGMA wal_autocheckpoint = 16384')
       // In KiB: a small machine has to hold two of them.
@@ -29,7 +48,7 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
     }
     return client
   } catch (cause) {
-    throw new Error(`DATABASE_URL: can't open ${url}`, { cause })
+    throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause })
   }
 }
 

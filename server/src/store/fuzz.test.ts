@@ -5,7 +5,7 @@ import { emptyDatabase, isRemote } from '../../test/database.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { readEvent } from '../ingest/events.ts'
 import { recount } from './recount.ts'
-import { Store } from './store.ts'
+import { Writer } from '../writer.ts'
 
 /** The parser is the same in front of any database. */
 const MESSAGES = isRemote ? 10_000 : 100_000
@@ -53,22 +53,23 @@ const messages = fc.oneof(
 
 test(`${MESSAGES} mangled messages`, { timeout: 300_000 }, async () => {
   const database = await emptyDatabase()
-  const store = await Store.open(database, () => {})
+  const writer = await Writer.open(database)
   const all = fc.sample(messages, MESSAGES)
   let changes = 0
   for (let i = 0; i < all.length; i += 500) {
     const batch = all.slice(i, i + 500)
-    const read = batch.map(readEvent)
+    const read = batch.map((message) => readEvent(message))
     // Each is a change, or set aside, or both: nothing is lost without a word.
     expect(read.every(({ change, setAside }) => change ?? setAside)).toBe(true)
     changes += read.filter(({ change }) => change).length
-    const { ids } = await store.storeMessages(batch)
+    const { outcome, ids } = await writer.storeMessages(batch)
+    expect(outcome.outcome).toBe('committed')
     expect(ids).toEqual(read.flatMap(({ id }) => (id === undefined ? [] : [id])))
   }
   // The mangling is neither too mild nor too wild to try both.
   expect(changes).toBeGreaterThan(MESSAGES / 50)
   expect(changes).toBeLessThan((MESSAGES * 9) / 10)
-  expect(await recount(store.reader)).toEqual([])
-  await store.close()
+  expect(await recount(writer.reader)).toEqual([])
+  await writer.close()
   await database.close()
 })

@@ -9,7 +9,7 @@ import { emptyDatabase, isRemote } from '../../test/database.ts'
 import { Oracle } from '../../test/oracle.ts'
 import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { ACCOUNT_STATUSES, readEvent, type Change } from '../ingest/events.ts'
-import { apply } from './counting.ts'
+import { apply } from './counting/apply.ts'
 import { openDatabase } from './database.ts'
 import { migrate } from './migrations.ts'
 import { findPoll, votesOf } from './queries.ts'
@@ -41,7 +41,6 @@ const event = fc.oneof(
       ),
       createdAt: step,
       rev: step,
-      seenLive: fc.boolean(),
     }),
   },
   {
@@ -68,8 +67,13 @@ const event = fc.oneof(
 /** Events in the order of delivery, each with the batch it ends, if it ends one. */
 const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).chain((events) =>
   fc.record({
-    // late, twice or not at all, on top of the random revs
-    delivered: fc.array(fc.nat(events.length - 1), { minLength: 1, maxLength: 30, size: 'max' }),
+    // late, twice, or not at all, on top of the random revs; the same content by another rev, live or by a proof
+    delivered: fc.array(
+      fc.record({ i: fc.nat(events.length - 1), rev: fc.option(step, { freq: 2 }), live: fc.boolean() }),
+      { minLength: 1, maxLength: 30, size: 'max' },
+    ),
+    // Votes by a family whose polls can end.
+    ends: fc.boolean(),
     cuts: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
     events: fc.constant(events),
   }),
@@ -78,7 +82,6 @@ const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).ch
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 let client: Client
 let run = 0
-let version = 0
 
 beforeAll(async () => {
   database = await emptyDatabase()
@@ -94,7 +97,9 @@ afterAll(async () => {
 
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
 
-function toChange(it: Event, names: { voters: string[]; author: string; polls: string[] }): Change {
+type Names = { voters: string[]; author: string; polls: string[]; ends: boolean }
+
+function toChange(it: Event, live: boolean, names: Names): Change {
   const read = (message: string) => {
     const { change } = readEvent(message)
     if (!change) throw new Error(`no change: ${message}`)
@@ -110,7 +115,7 @@ function toChange(it: Event, names: { voters: string[]; author: string; polls: s
       )
     case 'poll': {
       const change = read(recordMessage(pollEvent(names.polls[it.poll]!, it.options, at(it.rev))))
-      if (change.type === 'poll' && change.poll && it.endsAt !== null)
+      if (change.type === 'poll' && change.poll && it.endsAt !== null && names.ends)
         change.poll = { ...change.poll, endsAt: iso(at(it.endsAt) + 500_000) }
       return change
     }
@@ -127,8 +132,10 @@ function toChange(it: Event, names: { voters: string[]; author: string; polls: s
         createdAt: at(it.createdAt),
       })
       const change = read(recordMessage(voting))
-      if (change.type === 'vote' && change.vote) change.vote = { ...change.vote, seenLive: it.seenLive }
-      return change
+      if (change.type !== 'vote') return change
+      if (change.vote) change.vote = { ...change.vote, seenLive: live, ends: names.ends }
+      // What a proof says of a record that is gone.
+      return change.vote || live ? change : { ...change, onlyIfHeld: true }
     }
     default:
       return it satisfies never
@@ -141,23 +148,25 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
     fc.array(history, { minLength: PER_RUN, maxLength: PER_RUN }),
     async (histories) => {
       const oracle = new Oracle()
-      const all = histories.map(({ events, delivered, cuts }) => {
+      const all = histories.map(({ events, delivered, cuts, ends }) => {
         run++
         const author = `did:plc:author${run}`
         const names = {
           author,
           voters: [0, 1, 2].map((i) => `did:plc:voter${run}x${i}`),
           polls: [0, 1, 2].map((i) => pollUri(author, `poll${i}`)),
+          ends,
         }
         // One version of a record is one content: what has the same rev is the same event.
         const seen = new Map<string, Event>()
-        const changes = delivered.map((i) => {
-          const it = events[i]!
-          if (it.type === 'account') return toChange(it, names)
+        const changes = delivered.map(({ i, rev, live }) => {
+          const made = events[i]!
+          if (made.type === 'account') return toChange(made, live, names)
+          const it = made.type === 'vote' && rev !== null ? { ...made, rev } : made
           const id = it.type === 'vote' ? `${it.voter} ${it.key} ${it.rev}` : `${it.poll} ${it.rev}`
           const first = seen.get(`${it.type} ${id}`) ?? it
           seen.set(`${it.type} ${id}`, first)
-          return toChange(first, names)
+          return toChange(first, live, names)
         })
         return { names, changes, cuts }
       })
@@ -173,7 +182,7 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
             batch.push(change)
           } while (!cuts.shift())
         }
-        if (batch.length > 0) await apply(client, batch, [], ++version)
+        if (batch.length > 0) await apply(client, batch, [])
       }
 
       for (const { names } of all) {
@@ -182,6 +191,7 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
           const counts = found.state === 'there' ? found.poll.options.map(({ count }) => count) : found.state
           expect({ poll, counts }).toEqual({ poll, counts: oracle.counts(poll) })
           if (found.state !== 'there') continue
+          expect({ poll, edited: found.poll.edited }).toEqual({ poll, edited: oracle.edited(poll) })
           const listed = (await votesOf(client, poll, 100, undefined, undefined)).items
           const expected = [...oracle.choices(poll).values()].filter(({ option }) => option < counts.length)
           expect(new Set(listed.map(({ uri, option }) => `${uri} ${option}`))).toEqual(

@@ -42,7 +42,7 @@ const migrations: string[][] = [
       option INTEGER NOT NULL,
       made INTEGER NOT NULL,               -- C2's time, in microseconds
       rev TEXT NOT NULL,
-      cast_at INTEGER,                     -- C8's time where it is not made
+      cast_at INTEGER,                     -- C8's time where it is not made; 0 (since schema 3): seen live, not needed
       PRIMARY KEY (poll, voter, family, rkey)
     ) WITHOUT ROWID, STRICT`,
     `CREATE INDEX votes_of_voter ON votes (voter, family, rkey)`,
@@ -89,21 +89,102 @@ const migrations: string[][] = [
       at TEXT NOT NULL
     ) STRICT`,
   ],
+  [
+    // Numbers of this database as a whole: its version, and the account that was reconciled last.
+    `CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT`,
+    `INSERT INTO state SELECT 'version', max(
+      coalesce((SELECT max(version) FROM polls), 0), coalesce((SELECT max(version) FROM tallies), 0))`,
+
+    // Times that no number holds exactly can't be read: now they are clamped when a record is read.
+    `UPDATE votes SET made = ${-Number.MAX_SAFE_INTEGER} WHERE made < ${-Number.MAX_SAFE_INTEGER}`,
+    `UPDATE polls SET made = ${-Number.MAX_SAFE_INTEGER} WHERE made < ${-Number.MAX_SAFE_INTEGER}`,
+    `UPDATE polls SET ends_at = max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ends_at))
+      WHERE ends_at NOT BETWEEN ${-Number.MAX_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}`,
+
+    // C2: how the author dated the vote, where that is later than made; NULL: as made.
+    `ALTER TABLE votes ADD COLUMN created INTEGER`,
+    `DROP TABLE incoming`,
+    `CREATE TABLE incoming (
+      poll INTEGER NOT NULL,
+      voter INTEGER NOT NULL,
+      family INTEGER NOT NULL,
+      rkey TEXT NOT NULL,
+      option INTEGER NOT NULL,
+      made INTEGER NOT NULL,
+      rev TEXT NOT NULL,
+      cast_at INTEGER,
+      created INTEGER,
+      was_poll INTEGER,
+      was_rkey TEXT
+    ) STRICT`,
+
+    // C7: edited follows from the votes that count. What first_vote said came from all that were ever seen.
+    `ALTER TABLE polls ADD COLUMN first_made INTEGER`, // the earliest made of its versions
+    `ALTER TABLE polls ADD COLUMN early INTEGER NOT NULL DEFAULT 0`, // votes that count, from first_made to options_changed
+    `ALTER TABLE polls ADD COLUMN edited INTEGER NOT NULL DEFAULT 0`, // whether there are any
+    // The time of an edited poll may be that of its edit: then the first vote says best how old it is.
+    `UPDATE polls SET first_made = CASE WHEN made >= options_changed THEN min(made, coalesce(first_vote, made)) ELSE made END`,
+    `ALTER TABLE polls DROP COLUMN first_vote`,
+    `UPDATE polls SET early = (
+        SELECT count(*) FROM votes v JOIN accounts a ON a.id = v.voter
+        WHERE v.poll = polls.id AND a.status = 'active' AND v.option < json_array_length(polls.options)
+          AND v.made >= polls.first_made AND v.made < polls.options_changed
+          AND coalesce(v.cast_at, v.made) < coalesce(polls.ends_at, ${Number.MAX_SAFE_INTEGER})
+          AND NOT EXISTS (
+            SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter
+              AND coalesce(o.cast_at, o.made) < coalesce(polls.ends_at, ${Number.MAX_SAFE_INTEGER})
+              AND (o.made > v.made OR (o.made = v.made
+                AND CASE o.rkey WHEN '' THEN polls.vote_rkey ELSE o.rkey END
+                  > CASE v.rkey WHEN '' THEN polls.vote_rkey ELSE v.rkey END))))
+      WHERE options_changed IS NOT NULL AND options IS NOT NULL`,
+    `UPDATE polls SET edited = early > 0 WHERE options_changed IS NOT NULL`,
+
+    // For links by handle.
+    `CREATE INDEX accounts_by_handle ON accounts (handle COLLATE NOCASE) WHERE handle IS NOT NULL`,
+  ],
 ]
 
 /** The newest schema's number. */
 export const SCHEMA = migrations.length
 
-/** Brings the database to the newest schema. Killed half way, it goes on where it was. */
-export async function migrate(client: Client): Promise<void> {
-  await client.execute('CREATE TABLE IF NOT EXISTS migrations (n INTEGER PRIMARY KEY) STRICT')
-  const { rows } = await client.execute('SELECT coalesce(max(n), 0) AS done FROM migrations')
-  const done = Number(rows[0]!['done'])
-  if (done > migrations.length)
+/** The oldest schema that the commands beside the server understand without changing it. */
+const OLDEST_READ = 2
+
+/** @returns the number of the database's schema; 0: it is empty */
+export async function schemaOf(client: Client): Promise<number> {
+  const { rows } = await client.execute(`SELECT 1 FROM sqlite_schema WHERE name = 'migrations'`)
+  if (rows.length === 0) return 0
+  const { rows: done } = await client.execute('SELECT coalesce(max(n), 0) AS done FROM migrations')
+  return Number(done[0]!['done'])
+}
+
+/**
+ * For whoever looks at a database without bringing it to the newest schema.
+ *
+ * @returns the number of its schema
+ * @throws Error that says what to do, where this program does not understand it
+ */
+export async function checkSchema(client: Client): Promise<number> {
+  const schema = await schemaOf(client)
+  if (schema > SCHEMA) throw tooNew(schema)
+  if (schema < OLDEST_READ)
     throw new Error(
-      `the database has schema ${done}, this server knows ${migrations.length}: run a newer server`,
+      schema === 0
+        ? 'DATABASE_URL: the database is empty: start the server once'
+        : `DATABASE_URL: the database has schema ${schema}, from a release before 0.2: start the server once, which upgrades it`,
     )
-  for (let n = done; n < migrations.length; n++) {
+  return schema
+}
+
+const tooNew = (schema: number) =>
+  new Error(`the database has schema ${schema}, this program knows ${SCHEMA}: run a newer one`)
+
+/** Brings the database to the newest schema, or to schema `to`. Killed half way, it goes on where it was. */
+export async function migrate(client: Client, to = SCHEMA): Promise<void> {
+  await client.execute('CREATE TABLE IF NOT EXISTS migrations (n INTEGER PRIMARY KEY) STRICT')
+  const done = await schemaOf(client)
+  if (done > SCHEMA) throw tooNew(done)
+  for (let n = done; n < to; n++) {
     await client.batch(
       [...migrations[n]!, { sql: 'INSERT INTO migrations VALUES (?)', args: [n + 1] }],
       'write',

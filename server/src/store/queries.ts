@@ -2,8 +2,9 @@
 import type { Client, InValue, Row, Value } from '@libsql/client'
 import { families, familyWithId } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
-import type { AccountStatus } from '../ingest/events.ts'
-import { CHOICES, NO_OPTION, POLL_IS_THERE } from './counting.ts'
+import { microseconds, type AccountStatus } from '../ingest/events.ts'
+import { samePoll, sameVote, type HeldAccount, type HeldRecord } from '../ingest/held.ts'
+import { CHOICES, IS_OPTION, POLL_IS_THERE } from './counting/rules.ts'
 
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
@@ -16,7 +17,7 @@ export type PollState =
 export type Page<T> = { items: T[]; cursor: string | undefined }
 
 const POLL_COLUMNS = `p.id, p.uri, p.rev, p.options_hash, p.text, p.options, p.created_at, p.made, p.ends_at, a.handle, a.status,
-  coalesce(p.first_vote < p.options_changed, 0) AS edited,
+  p.edited,
   max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
   (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
 
@@ -115,7 +116,7 @@ export async function votesOf(
     sql: `SELECT c.voter AS id, a.did, a.handle, c.family, c.option, c.made,
         ${rkeyIn('c')}
       FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id JOIN accounts a ON a.id = c.voter
-      WHERE p.uri = ? AND ${POLL_IS_THERE} AND c.option < json_array_length(p.options) AND c.voter > ?
+      WHERE p.uri = ? AND ${POLL_IS_THERE} AND ${IS_OPTION} AND c.voter > ?
         ${voter === undefined ? '' : 'AND c.voter = (SELECT id FROM accounts WHERE did = ?)'}
       ORDER BY c.voter LIMIT ?`,
     args: [...args, limit + 1],
@@ -131,7 +132,10 @@ export async function votesOf(
   return { items, cursor: rows.length > limit ? String(page.at(-1)!['id']) : undefined }
 }
 
-/** DIDs of everybody whose polls are named or known, in pages by `after` (an account's number, from 0). */
+/**
+ * DIDs of everybody whose polls tap has to send, in pages by `after` (an account's number, from 0): polls that are or
+ * were there, or that votes name and nobody has looked for yet.
+ */
 export async function pollAuthors(
   client: Client,
   after: number,
@@ -139,29 +143,33 @@ export async function pollAuthors(
 ): Promise<{ dids: string[]; last: number }> {
   const { rows } = await client.execute({
     sql: `SELECT id, did FROM accounts WHERE id > ? AND status <> 'deleted'
-      AND EXISTS (SELECT 1 FROM polls WHERE author = accounts.id) ORDER BY id LIMIT ?`,
+      AND EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = ''))
+      ORDER BY id LIMIT ?`,
     args: [after, limit],
   })
   return { dids: rows.map((row) => String(row['did'])), last: Number(rows.at(-1)?.['id'] ?? after) }
 }
 
-/** A record as the database has it. `held`: its content, as `sameVote` and `samePoll` say it; null: it is not there. */
-export type HeldRecord = { collection: string; rkey: string; held: string | null }
+/** The DID that a handle leads to, as tap said last; undefined where nobody or more than one has it. */
+export async function didOfHandle(client: Client, handle: string): Promise<string | undefined> {
+  const { rows } = await client.execute({
+    sql: `SELECT did FROM accounts WHERE handle = ? COLLATE NOCASE AND handle IS NOT NULL LIMIT 2`,
+    args: [handle],
+  })
+  return rows.length === 1 ? String(rows[0]!['did']) : undefined
+}
 
-/** What two versions of a vote, or of a poll, have in common when they count alike; null: nothing is there. */
-export const sameVote = (subject: string, option: number) => `${subject} ${Math.min(option, NO_OPTION)}`
-export const samePoll = (text: string, options: string[]) => JSON.stringify([text, options])
-
-/** Every record of an account that is held, the deleted ones too. */
+/** Every record of an account that is held, the deleted ones and the polls that votes name too. */
 export async function recordsOf(client: Client, did: string): Promise<HeldRecord[]> {
   const [votes, polls] = await Promise.all([
     client.execute({
-      sql: `SELECT v.family, p.uri, v.option, ${rkeyIn('v')}
+      sql: `SELECT v.family, p.uri, v.option, coalesce(v.created, v.made) AS created, ${rkeyIn('v')}
         FROM accounts a JOIN votes v ON v.voter = a.id LEFT JOIN polls p ON p.id = v.poll WHERE a.did = ?`,
       args: [did],
     }),
     client.execute({
-      sql: `SELECT p.uri, p.text, p.options FROM accounts a JOIN polls p ON p.author = a.id WHERE a.did = ?`,
+      sql: `SELECT p.uri, p.rev, p.text, p.options, p.created_at, p.ends_at
+        FROM accounts a JOIN polls p ON p.author = a.id WHERE a.did = ?`,
       args: [did],
     }),
   ])
@@ -169,24 +177,34 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
     ...votes.rows.map((row) => ({
       collection: familyWithId(Number(row['family'])).vote,
       rkey: String(row['rkey']),
-      held: row['uri'] === null ? null : sameVote(String(row['uri']), Number(row['option'])),
+      seen: true,
+      held:
+        row['uri'] === null
+          ? null
+          : sameVote({
+              subject: String(row['uri']),
+              option: Number(row['option']),
+              createdAt: Number(row['created']),
+            }),
     })),
     ...polls.rows.map((row) => {
-      const [, , , collection, rkey] = String(row['uri']).split('/') as [
+      const [, , , collection, rkey] = String(row['uri']).split('/') as string[] as [
         string,
         string,
         string,
         string,
         string,
       ]
-      const held =
+      const content =
         row['options'] === null
           ? null
-          : samePoll(
-              JSON.parse(String(row['text'])) as string,
-              JSON.parse(String(row['options'])) as string[],
-            )
-      return { collection, rkey, held }
+          : samePoll({
+              text: JSON.parse(String(row['text'])) as string,
+              options: JSON.parse(String(row['options'])) as string[],
+              createdAt: microseconds(String(row['created_at'])),
+              endsAt: row['ends_at'] === null ? undefined : Number(row['ends_at']),
+            })
+      return { collection, rkey, seen: row['rev'] !== '', held: content }
     }),
   ]
 }
@@ -224,16 +242,41 @@ export async function someAccounts(client: Client): Promise<Map<string, string>>
   return accounts
 }
 
-/** The next active account after `after` (0: from the beginning) that something is held of. */
-export async function nextAccount(
-  client: Client,
-  after: number,
-): Promise<{ id: number; did: string } | undefined> {
+/** The next account after `after` (0: from the beginning) that something is held of, or that is not active. */
+export async function nextAccount(client: Client, after: number): Promise<HeldAccount | undefined> {
   const { rows } = await client.execute({
-    sql: `SELECT id, did FROM accounts WHERE id > ? AND status = 'active'
-      AND (EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id) OR EXISTS (SELECT 1 FROM polls WHERE author = accounts.id))
+    sql: `${HELD_ACCOUNT} WHERE id > ? AND (status <> 'active'
+        OR EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id)
+        OR EXISTS (SELECT 1 FROM polls WHERE author = accounts.id))
       ORDER BY id LIMIT 1`,
     args: [after],
   })
-  return rows[0] && { id: Number(rows[0]['id']), did: String(rows[0]['did']) }
+  return rows[0] && heldAccount(rows[0])
+}
+
+export async function accountOf(client: Client, did: string): Promise<HeldAccount | undefined> {
+  const { rows } = await client.execute({ sql: `${HELD_ACCOUNT} WHERE did = ?`, args: [did] })
+  return rows[0] && heldAccount(rows[0])
+}
+
+/** Votes of their own, or polls that are or were there, are what an account is tracked for. */
+const HELD_ACCOUNT = `SELECT id, did, status, EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id)
+    OR EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = '')) AS wanted
+  FROM accounts`
+
+const heldAccount = (row: Row): HeldAccount => ({
+  id: Number(row['id']),
+  did: String(row['did']),
+  status: String(row['status']) as AccountStatus,
+  wanted: Boolean(row['wanted']),
+})
+
+/** Where reconciling was: the number of the account that was looked at last; 0 at the beginning. */
+export async function lastReconciled(client: Client): Promise<number> {
+  const { rows } = await client.execute(`SELECT value FROM state WHERE name = 'reconciled'`)
+  return Number(rows[0]?.['value'] ?? 0)
+}
+
+export async function rememberState(client: Client, name: string, value: number): Promise<void> {
+  await client.execute({ sql: `INSERT OR REPLACE INTO state VALUES (?, ?)`, args: [name, value] })
 }

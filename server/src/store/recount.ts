@@ -1,6 +1,6 @@
 /** Compares the tallies with a recount from the votes by the plain definition, in one snapshot of a live database. */
 import type { Client } from '@libsql/client'
-import { RECOUNT } from './counting.ts'
+import { RECOUNT } from './counting/rules.ts'
 
 export type Difference = { poll: string; option: number; tally: number; recount: number }
 

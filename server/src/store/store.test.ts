@@ -1,7 +1,9 @@
+import type { Client } from '@libsql/client'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { emptyDatabase } from '../../test/database.ts'
 import { T0, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { readEvent, type Change } from '../ingest/events.ts'
+import { openDatabase } from './database.ts'
 import { findPoll } from './queries.ts'
 import { Store } from './store.ts'
 
@@ -9,13 +11,16 @@ const tea = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 let store: Store
+let reader: Client
 
 beforeEach(async () => {
   database = await emptyDatabase()
-  store = await Store.open(database, () => {})
+  store = await Store.open(database)
+  reader = await openDatabase(database)
 })
 afterEach(async () => {
-  await store.close()
+  store.close()
+  reader.close()
   await database.close()
 })
 
@@ -27,15 +32,19 @@ test('a change that the database refuses is set aside and blocks no other', asyn
   const votes = Array.from({ length: 9 }, (_, i) =>
     change(voteEvent(`did:plc:voter${i}`, tea, i % 2, T0 + i)),
   )
-  const stored = await store.storeChanges([change(pollEvent(tea, ['yes', 'no'], T0)), ...votes, bad])
-  expect(stored.setAside).toMatchObject([
-    { uri: expect.stringContaining('at://did:plc:mallory/'), reason: expect.stringContaining('refused') },
-  ])
-  expect(await findPoll(store.reader, tea)).toMatchObject({ poll: { total: 9 } })
+  expect(await store.store([change(pollEvent(tea, ['yes', 'no'], T0)), ...votes, bad])).toMatchObject({
+    outcome: 'committed',
+    setAside: [
+      { uri: expect.stringContaining('at://did:plc:mallory/'), reason: expect.stringContaining('refused') },
+    ],
+  })
+  expect(await findPoll(reader, tea)).toMatchObject({ poll: { total: 9 } })
 })
 
-test('a database that can’t be opened is an error that names the variable', async () => {
-  await expect(Store.open({ url: 'file:/proc/none/x.db', authToken: undefined }, () => {})).rejects.toThrow(
-    'DATABASE_URL',
+test('a database that can’t be opened is an error that names the variable, and nothing that is secret', async () => {
+  const open = (url: string) => Store.open({ url, authToken: undefined })
+  await expect(open('file:/proc/none/x.db')).rejects.toThrow('DATABASE_URL')
+  await expect(open('http://user:secret@127.0.0.1:9/?authToken=secret')).rejects.toSatisfy(
+    (error) => String(error).includes('http://127.0.0.1:9/') && !String(error).includes('secret'),
   )
 })

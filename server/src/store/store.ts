@@ -1,112 +1,119 @@
-/** The store, as the rest of the server sees it: writes go to the writer's thread, reads are answered here. */
-import type { Client } from '@libsql/client'
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
-import type { Change, SetAside } from '../ingest/events.ts'
-import type { Applied } from './counting.ts'
-import { openDatabase, type DatabaseOptions } from './database.ts'
-import type { WriterReply, WriterRequest } from './writer.ts'
+/**
+ * The one writing connection. What is stored is either committed, or nobody knows: then the connection is opened anew,
+ * for a transaction that was begun on it may still be open, and whoever keeps tallies looks at them again.
+ */
+import { LibsqlError, type Client } from '@libsql/client'
+import { uriOf, type Change, type SetAside } from '../ingest/events.ts'
+import { reasonOf } from '../log.ts'
+import { add, apply, nothing, type Applied } from './counting/apply.ts'
+import { openDatabase, probe, type DatabaseOptions } from './database.ts'
+import { migrate } from './migrations.ts'
+import { rememberState } from './queries.ts'
 
-export type Stored = { applied: Applied; ids: number[]; setAside: SetAside[] }
+export type Outcome =
+  | {
+      outcome: 'committed'
+      applied: Applied
+      /** changes that the database refuses are among them */ setAside: SetAside[]
+    }
+  /** all of it, some of it or nothing is stored; stored again, it is counted once (C3) */
+  | { outcome: 'unknown'; reason: string }
+
+/** A batch this small means that there is time for a checkpoint, due after so many changes. */
+const FEW = 500
+const CHECKPOINT_AFTER = 500
 
 export class Store {
-  #worker: Worker
-  #waiting = new Map<number, { resolve: (stored: Stored) => void; reject: (error: Error) => void }>()
-  #next = 1
-  #closing = false
-  /** Connection for reading only. */
-  readonly reader: Client
-  /** Why nothing can be written, or undefined. */
-  failure: string | undefined
-  /** Resolves if the writer ends without having been told to: then nothing can be stored any more. */
-  readonly died: Promise<Error>
-  #onApplied: (applied: Applied) => void
+  #options: DatabaseOptions
+  /** undefined: it has to be opened anew. */
+  #client: Client | undefined
+  #unchecked = 0
 
-  private constructor(worker: Worker, reader: Client, onApplied: (applied: Applied) => void) {
-    this.#worker = worker
-    this.reader = reader
-    this.#onApplied = onApplied
-    worker.on('message', (reply: WriterReply) => this.#settle(reply))
-    this.died = new Promise((resolve) => {
-      worker.on('error', (error) => resolve(this.#fail(error.message)))
-      worker.on('exit', () => {
-        const error = this.#fail('the writer has ended')
-        if (!this.#closing) resolve(error)
-      })
+  private constructor(options: DatabaseOptions, client: Client) {
+    this.#options = options
+    this.#client = client
+  }
+
+  /** @throws Error naming DATABASE_URL where it can't be opened or brought to the newest schema */
+  static async open(options: DatabaseOptions): Promise<Store> {
+    const client = await openDatabase(options)
+    await migrate(client)
+    return new Store(options, client)
+  }
+
+  /** One after the other: each batch is the only writer. */
+  async store(changes: Change[], setAside: SetAside[] = []): Promise<Outcome> {
+    const aside = [...setAside]
+    return this.#attempt(async (client) => {
+      const applied = nothing()
+      await this.#store(client, changes, aside, applied)
+      return { outcome: 'committed', applied, setAside: aside }
     })
   }
 
-  /**
-   * @param onApplied called after each commit, before the write is answered
-   * @throws Error naming DATABASE_URL where the database can't be opened
-   */
-  static async open(
-    { url, authToken }: DatabaseOptions,
-    onApplied: (applied: Applied) => void,
-  ): Promise<Store> {
-    const options: DatabaseOptions = { url, authToken }
-    const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: options })
-    const first = await new Promise<WriterReply>((resolve, reject) => {
-      worker.once('message', resolve)
-      worker.once('error', reject)
-    })
-    if ('failed' in first) throw new Error(first.failed)
-    return new Store(worker, await openDatabase(options), onApplied)
-  }
-
-  /** Reads, checks and stores tap's messages. Resolves once they are committed. */
-  storeMessages(messages: string[]): Promise<Stored> {
-    return this.#request({ messages })
-  }
-
-  /** Stores changes that were checked already. Resolves once they are committed. */
-  storeChanges(changes: Change[]): Promise<Stored> {
-    return this.#request({ changes })
-  }
-
-  /** Whether it can be written to; `failure` says why not. */
-  async probe(): Promise<boolean> {
-    return this.#request({ probe: true }).then(
-      () => true,
-      () => false,
-    )
-  }
-
-  /** Ends the writer after what it was given: a thread that is stopped inside the database takes the process along. */
-  async close(): Promise<void> {
-    this.#closing = true
-    const ended = once(this.#worker, 'exit')
-    this.#worker.postMessage({ n: 0, close: true } satisfies WriterRequest)
-    await ended
-    this.reader.close()
-  }
-
-  #request(request: Omit<WriterRequest, 'n'>): Promise<Stored> {
-    const n = this.#next++
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(n, { resolve, reject })
-      this.#worker.postMessage({ n, ...request })
+  /** Keeps a number of the database as a whole. */
+  async remember({ name, value }: { name: string; value: number }): Promise<Outcome> {
+    return this.#attempt(async (client) => {
+      await rememberState(client, name, value)
+      return { outcome: 'committed', applied: nothing(), setAside: [] }
     })
   }
 
-  #settle(reply: WriterReply): void {
-    const waiting = this.#waiting.get(reply.n)
-    this.#waiting.delete(reply.n)
-    if ('applied' in reply) {
-      this.failure = undefined
-      this.#onApplied(reply.applied)
-      waiting?.resolve(reply)
-    } else if ('failed' in reply) {
-      this.failure = reply.failed
-      waiting?.reject(new Error(reply.failed))
+  /** Writes something that is gone with its transaction. */
+  async probe(): Promise<Outcome> {
+    return this.#attempt(async (client) => {
+      await probe(client)
+      return { outcome: 'committed', applied: nothing(), setAside: [] }
+    })
+  }
+
+  /** Moves what was committed into the database file, if there is little else to do. */
+  async tidy(stored: number): Promise<void> {
+    this.#unchecked += stored
+    const isFile = this.#options.url.startsWith('file:')
+    if (!isFile || stored >= FEW || this.#unchecked < CHECKPOINT_AFTER) return
+    this.#unchecked = 0
+    await this.#client?.execute('PRAGMA wal_checkpoint(PASSIVE)').catch(() => {})
+  }
+
+  close(): void {
+    this.#client?.close()
+  }
+
+  async #attempt(run: (client: Client) => Promise<Outcome>): Promise<Outcome> {
+    try {
+      this.#client ??= await openDatabase(this.#options)
+      return await run(this.#client)
+    } catch (error) {
+      this.#client?.close()
+      this.#client = undefined
+      return { outcome: 'unknown', reason: reasonOf(error) }
     }
   }
 
-  #fail(reason: string): Error {
-    const error = new Error(reason)
-    this.failure = reason
-    for (const { reject } of this.#waiting.values()) reject(error)
-    this.#waiting.clear()
-    return error
+  /** A change that the database refuses is set aside: it must not block the others, now or when it is sent again. */
+  async #store(client: Client, changes: Change[], setAside: SetAside[], applied: Applied): Promise<void> {
+    try {
+      add(applied, await apply(client, changes, setAside))
+    } catch (error) {
+      if (!isAboutData(error) || changes.length === 0) throw error
+      if (changes.length === 1) {
+        const [change] = changes as [Change]
+        setAside.push({
+          uri: change.type === 'account' ? change.did : uriOf(change),
+          reason: `refused by the database: ${reasonOf(error)}`,
+          event: JSON.stringify(change),
+        })
+        return this.#store(client, [], setAside, applied)
+      }
+      const half = Math.ceil(changes.length / 2)
+      await this.#store(client, changes.slice(0, half), setAside, applied)
+      await this.#store(client, changes.slice(half), setAside, applied)
+    }
   }
+}
+
+/** Refused for what it says. Only SQLite knows: whatever else fails, the database may be busy, full, broken or away. */
+function isAboutData(error: unknown): boolean {
+  return error instanceof LibsqlError && /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code)
 }

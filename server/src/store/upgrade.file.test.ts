@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { loadRelease, newFile } from '../../test/database.ts'
 import { SCHEMA } from './migrations.ts'
 import { recount } from './recount.ts'
-import { Store } from './store.ts'
+import { Writer } from '../writer.ts'
 
 const main = join(import.meta.dirname, '../main.ts')
 
@@ -28,7 +28,7 @@ test('killed again and again while it takes over, it takes over', { timeout: 120
     const ended = new Promise((resolve) => server.once('exit', resolve))
     setTimeout(() => server.kill('SIGKILL'), 150 + i * 50)
     await ended
-    const store = await Store.open(file, () => {})
+    const store = await Writer.open(file)
     const { rows } = await store.reader.execute('PRAGMA integrity_check')
     expect(rows[0]!['integrity_check']).toBe('ok')
     const { rows: done } = await store.reader.execute('SELECT n FROM migrations ORDER BY n')

@@ -6,7 +6,7 @@ import { openDatabase } from './database.ts'
 import { SCHEMA } from './migrations.ts'
 import { findPoll, votesOf } from './queries.ts'
 import { recount } from './recount.ts'
-import { Store } from './store.ts'
+import { Writer } from '../writer.ts'
 
 const tea = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 const edited = pollUri('did:plc:bob', '3kcccccccccc2')
@@ -19,7 +19,7 @@ afterEach(() => database.close())
 describe.each(releases)('%s', (release) => {
   test('is taken over with every count as it was, and goes on', async () => {
     await loadRelease(release, database)
-    const store = await Store.open(database, () => {})
+    const store = await Writer.open(database)
     const counts = async (uri: string) => {
       const found = await findPoll(store.reader, uri)
       return found.state === 'there' ? found.poll.options.map(({ count }) => count) : found.state
@@ -38,10 +38,10 @@ describe.each(releases)('%s', (release) => {
 })
 
 test('a server that is older than its database says so, and touches nothing', async () => {
-  const store = await Store.open(database, () => {})
+  const store = await Writer.open(database)
   await store.close()
   const client = await openDatabase(database)
   await client.execute({ sql: 'INSERT INTO migrations VALUES (?)', args: [SCHEMA + 1] })
   client.close()
-  await expect(Store.open(database, () => {})).rejects.toThrow(`has schema ${SCHEMA + 1}`)
+  await expect(Writer.open(database)).rejects.toThrow(`has schema ${SCHEMA + 1}`)
 })

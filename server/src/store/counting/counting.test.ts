@@ -1,7 +1,8 @@
 /** The counting rules by example; the property test beside this one tries everything else. */
 import type { Client } from '@libsql/client'
+import { tid } from '@pollz/shared/tid'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { emptyDatabase } from '../../test/database.ts'
+import { emptyDatabase } from '../../../test/database.ts'
 import {
   T0,
   identityMessage,
@@ -12,12 +13,12 @@ import {
   voteEvent,
   voteRecord,
   type RecordEvent,
-} from '../../test/records.ts'
-import { readEvent } from '../ingest/events.ts'
-import { apply, type Applied } from './counting.ts'
-import { openDatabase } from './database.ts'
-import { migrate } from './migrations.ts'
-import { findPoll, newestPolls, votesOf } from './queries.ts'
+} from '../../../test/records.ts'
+import { readEvent, readRecord } from '../../ingest/events.ts'
+import { apply, type Applied } from './apply.ts'
+import { openDatabase } from '../database.ts'
+import { migrate } from '../migrations.ts'
+import { findPoll, newestPolls, votesOf } from '../queries.ts'
 
 const alice = 'did:plc:alice'
 const bob = 'did:plc:bob'
@@ -27,7 +28,6 @@ const sugar = pollUri(alice, '3kbbbbbbbbbb2')
 
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 let client: Client
-let version = 0
 
 beforeEach(async () => {
   database = await emptyDatabase()
@@ -46,7 +46,6 @@ function deliver(...events: (RecordEvent | string)[]): Promise<Applied> {
     client,
     read.flatMap(({ change }) => (change ? [change] : [])),
     read.flatMap(({ setAside }) => (setAside ? [setAside] : [])),
-    ++version,
   )
 }
 
@@ -116,6 +115,78 @@ describe('C2 one vote each', () => {
     await deliver(voteEvent(bob, tea, 1, T0 + 6, { rkey: 'b' }))
     expect(await counts()).toEqual([0, 1])
   })
+})
+
+describe('C2: when a record was read never decides which one counts', () => {
+  /** What a proof says of the same record: its rev is that of a later commit. */
+  const proof = (event: RecordEvent, rev: number): Promise<Applied> => {
+    const { change } = readRecord({ ...event, rev: tid(rev) }, event.record ?? null, false)
+    return apply(client, [event.action === 'delete' ? { ...change, onlyIfHeld: true } : change], [])
+  }
+  // Dated far ahead, so its time is that of its commit.
+  const first = voteEvent(bob, tea, 0, T0 + 5, { rkey: 'a', createdAt: T0 + 10 ** 12 })
+  const second = voteEvent(bob, tea, 1, T0 + 7, { rkey: 'b', createdAt: T0 + 7 })
+
+  test.each([
+    ['read again later', [() => deliver(first), () => deliver(second), () => proof(first, T0 + 9)]],
+    ['read late, then heard of', [() => proof(first, T0 + 9), () => deliver(second), () => deliver(first)]],
+    [
+      'heard of again, and read again and again',
+      [
+        () => deliver(first),
+        () => proof(first, T0 + 9),
+        () => deliver(second),
+        () => deliver(first),
+        () => proof(first, T0 + 11),
+      ],
+    ],
+  ])('%s', async (_, steps) => {
+    await make()
+    for (const step of steps) await step()
+    expect(await counts()).toEqual([0, 1])
+  })
+
+  test('another content is another time', async () => {
+    await make()
+    await deliver(first, second)
+    await deliver(voteEvent(bob, tea, 1, T0 + 9, { rkey: 'a', createdAt: T0 + 10 ** 12 }))
+    await deliver(voteEvent(bob, tea, 0, T0 + 8, { rkey: 'b', createdAt: T0 + 8 }))
+    expect(await counts()).toEqual([0, 1])
+  })
+
+  test('that a record is not there is kept only where it was: what comes of it later counts', async () => {
+    await make()
+    await deliver(voteEvent(bob, sugar, 0, T0 + 1))
+    const { tallies } = await proof(voteEvent(bob, tea, null, T0), T0 + 9)
+    await proof(pollEvent(sugar, null, T0), T0 + 9)
+    await proof(pollEvent(pollUri(carol, 'none'), null, T0), T0 + 9)
+    expect(tallies.size).toBe(0)
+    expect((await client.execute('SELECT count(*) AS n FROM votes')).rows[0]).toMatchObject({ n: 1 })
+    expect((await client.execute('SELECT did FROM accounts ORDER BY did')).rows).toMatchObject([
+      { did: alice },
+      { did: bob },
+    ])
+    await deliver(voteEvent(bob, tea, 1, T0 + 5))
+    expect(await counts()).toEqual([0, 1])
+    // A poll that a vote names is held by that name: that it is not there is remembered.
+    expect(await counts(sugar)).toBe('gone')
+  })
+})
+
+test('times that no number holds exactly are clamped, and listed', async () => {
+  const created = { createdAt: '0001-01-01T00:00:00Z' }
+  const ancient = pollEvent(tea, ['yes', 'no'], T0)
+  await deliver({ ...ancient, record: { ...(ancient.record as object), ...created } })
+  const old = voteEvent(bob, tea, 1, T0 + 1)
+  await deliver({ ...old, record: { ...(old.record as object), ...created } })
+  const late = voteEvent(carol, tea, 1, T0 + 1)
+  await deliver({ ...late, record: { ...(late.record as object), createdAt: '9999-12-31T23:59:59Z' } })
+  expect(await counts()).toEqual([0, 2])
+  expect((await newestPolls(client, 10, undefined)).items).toMatchObject([{ uri: tea, ...created }])
+  expect((await votesOf(client, tea, 10, undefined, undefined)).items).toMatchObject([
+    { voter: bob, createdAt: expect.stringMatching(/^1684-/) },
+    { voter: carol, createdAt: expect.stringMatching(/^2026-/) },
+  ])
 })
 
 describe('C3 newest version', () => {
@@ -195,6 +266,28 @@ describe('C5 accounts', () => {
     expect(await left('SELECT * FROM tallies WHERE n <> 0')).toEqual([])
   })
 
+  test('what comes of it while it is deleted is dropped, what comes after its return counts', async () => {
+    await make()
+    await deliver(identityMessage(bob, 'deleted', 'bob.test'))
+    const invalid = { ...voteEvent(bob, tea, 1, T0 + 6, { rkey: 'x' }), record: {} }
+    await deliver(voteEvent(bob, tea, 1, T0 + 5), invalid)
+    expect((await client.execute('SELECT * FROM set_aside')).rows).toEqual([])
+    await deliver(identityMessage(bob, 'active'))
+    expect(await counts()).toEqual([0, 0])
+    await deliver(voteEvent(bob, tea, 1, T0 + 5))
+    expect(await counts()).toEqual([0, 1])
+  })
+
+  test('a status alone leaves the handle, and says whose changed', async () => {
+    await deliver(identityMessage(bob, 'active', 'bob.test'), voteEvent(bob, tea, 1, T0 + 5))
+    const { statuses } = await apply(client, [{ type: 'account', did: bob, status: 'deactivated' }], [])
+    expect([...statuses]).toEqual([bob])
+    expect((await deliver(identityMessage(bob, 'deactivated', 'bob.test'))).statuses.size).toBe(0)
+    expect((await client.execute('SELECT handle FROM accounts WHERE did = ?', [bob])).rows).toMatchObject([
+      { handle: 'bob.test' },
+    ])
+  })
+
   test('an account that comes back within one batch has what it wrote since', async () => {
     await make()
     await deliver(voteEvent(bob, tea, 1, T0 + 5))
@@ -254,6 +347,56 @@ describe('C7 edits', () => {
   })
 })
 
+describe('C7: only votes that count make a poll edited, and what is served follows at once', () => {
+  const isEdited = async () => {
+    const found = await findPoll(client, tea)
+    return found.state === 'there' && found.poll.edited
+  }
+  const edit = () => deliver(pollEvent(tea, ['never', 'always'], T0 + 50))
+
+  test.each([
+    ['of no option', () => deliver(voteEvent(bob, tea, 7, T0 + 5))],
+    ['older than the poll', () => deliver(voteEvent(bob, tea, 0, T0 + 60, { createdAt: T0 - 1 }))],
+    [
+      'of an account that is not active',
+      () => deliver(voteEvent(bob, tea, 0, T0 + 5), identityMessage(bob, 'takendown')),
+    ],
+    ['that came after', () => deliver(voteEvent(bob, tea, 0, T0 + 60))],
+    [
+      'in whose place another one counts',
+      () => deliver(voteEvent(bob, tea, 0, T0 + 5, { rkey: 'a' }), voteEvent(bob, tea, 0, T0 + 60)),
+    ],
+  ])('not a vote %s', async (_, vote) => {
+    await make()
+    await edit()
+    await vote()
+    expect(await isEdited()).toBe(false)
+  })
+
+  test('it becomes so, and ceases to be, with the votes: the poll is among what changed', async () => {
+    await make()
+    await edit()
+    expect([...(await deliver(voteEvent(bob, tea, 0, T0 + 5))).polls]).toEqual([tea])
+    expect(await isEdited()).toBe(true)
+    expect([...(await deliver(voteEvent(carol, tea, 0, T0 + 6))).polls]).toEqual([])
+    await deliver(voteEvent(carol, tea, null, T0 + 60))
+    expect([...(await deliver(identityMessage(bob, 'deactivated'))).polls]).toEqual([tea])
+    expect(await isEdited()).toBe(false)
+    expect([...(await deliver(identityMessage(bob, 'active'))).polls]).toEqual([tea])
+    expect(await isEdited()).toBe(true)
+  })
+
+  test('an edit that dates the poll anew, in one batch with it, hides nothing', async () => {
+    await deliver(
+      pollEvent(tea, ['yes', 'no'], T0),
+      voteEvent(bob, tea, 0, T0 + 5),
+      pollEvent(tea, ['no', 'yes'], T0 + 50),
+      pollEvent(tea, ['no', 'yes'], T0 + 70),
+    )
+    expect(await isEdited()).toBe(true)
+  })
+})
+
 describe('C8 ended', () => {
   const END = T0 + 10
   const poll = (rev: number, endsAt: number | null) => {
@@ -273,22 +416,21 @@ describe('C8 ended', () => {
       recordMessage(voteEvent(did, tea, option, rev, { createdAt, ...(rkey ? { rkey } : {}) })),
     )
     if (change?.type !== 'vote' || !change.vote) throw new Error('no vote')
-    return { ...change, vote: { ...change.vote, seenLive } }
+    return { ...change, vote: { ...change.vote, seenLive, ends: true } }
   }
 
   test('a vote counts if it was made before the end: by its commit if seen live, else by C2’s time', async () => {
-    await apply(client, [poll(T0, END)], [], ++version)
+    await apply(client, [poll(T0, END)], [])
     await apply(
       client,
       [vote('did:plc:early', 0, END - 1, END - 1, true), vote('did:plc:late', 0, END, END, true)],
       [],
-      ++version,
     )
     expect(await counts()).toEqual([1, 0])
     // backdated, but seen when it was made
-    await apply(client, [vote('did:plc:liar', 1, END + 5, T0, true)], [], ++version)
+    await apply(client, [vote('did:plc:liar', 1, END + 5, T0, true)], [])
     // from history, where the commit is younger than the vote
-    await apply(client, [vote('did:plc:old', 1, END + 5, END - 2, false)], [], ++version)
+    await apply(client, [vote('did:plc:old', 1, END + 5, END - 2, false)], [])
     expect(await counts()).toEqual([1, 1])
   })
 
@@ -297,17 +439,25 @@ describe('C8 ended', () => {
       client,
       [vote(bob, 0, T0 + 1, T0 + 1, true, 'a'), vote(bob, 1, END + 1, END + 1, true, 'b')],
       [],
-      ++version,
     )
-    await apply(client, [poll(T0, END)], [], ++version)
+    await apply(client, [poll(T0, END)], [])
     expect(await counts()).toEqual([1, 0])
-    await apply(client, [poll(T0 + 1, END + 2)], [], ++version)
+    await apply(client, [poll(T0 + 1, END + 2)], [])
     expect(await counts()).toEqual([0, 1])
-    await apply(client, [poll(T0 + 2, T0)], [], ++version)
+    await apply(client, [poll(T0 + 2, T0)], [])
     expect(await counts()).toEqual([0, 0])
-    await apply(client, [poll(T0 + 3, null)], [], ++version)
+    await apply(client, [poll(T0 + 3, null)], [])
     expect(await counts()).toEqual([0, 1])
   })
+})
+
+test('versions grow, also where the clock went back', async () => {
+  const { version } = await make()
+  const ahead = Date.now() + 3_600_000
+  await client.execute(`UPDATE state SET value = ${ahead} WHERE name = 'version'`)
+  expect((await deliver(voteEvent(bob, tea, 0, T0 + 5))).version).toBe(ahead + 1)
+  expect((await deliver(voteEvent(carol, tea, 0, T0 + 5))).version).toBe(ahead + 2)
+  expect(version).toBeLessThan(ahead)
 })
 
 test('any text comes back as it was', async () => {

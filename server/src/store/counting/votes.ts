@@ -1,0 +1,120 @@
+/** Votes: the newest version of each record (C3), in the one poll that it names (C4), with the time it was first seen with (C2). */
+import { timeOfTid } from '@pollz/shared/tid'
+import type { VoteChange } from '../../ingest/events.ts'
+import { addAccounts } from './accounts.ts'
+import { given, type Step } from './batch.ts'
+import { authorOf, rkeyFor } from './keys.ts'
+import { putBack, takeOut } from './tallies.ts'
+
+const named = given('uri', 'vote_rkey', 'did')
+
+const votes = given(
+  'did',
+  'family',
+  'rkey', // of the record
+  'own_rkey', // '': the record key is its poll's
+  'rev',
+  'subject',
+  'option',
+  'created', // as its author dated it
+  'rev_time',
+  'live', // seen when it was committed: then rev_time is when
+  'ends', // its family's polls can end: then the time of the commit is kept
+  'only_if_held',
+)
+
+/**
+ * Each record beside the row that it has already, which is found by its voter and record key, or, where that is some
+ * poll's own key, in that poll.
+ */
+const BESIDE_HELD = `
+  SELECT e.*, coalesce(p.id, 0) AS poll, a.id AS voter,
+    coalesce(r.poll, k.poll) AS was_poll, coalesce(r.rkey, k.rkey) AS was_rkey, coalesce(r.rev, k.rev) AS was_rev,
+    coalesce(r.made, k.made) AS was_made, coalesce(r.cast_at, k.cast_at) AS was_cast_at,
+    coalesce(nullif(coalesce(r.cast_at, k.cast_at), 0), r.made, k.made) AS was_seen_at,
+    p.id IS NOT NULL AND coalesce(r.poll, k.poll) IS p.id AND coalesce(r.option, k.option) IS e.option
+      AND coalesce(r.created, k.created, r.made, k.made) IS e.created AS same
+  FROM ${votes.table()} e
+  JOIN accounts a ON a.did = e.did AND a.status <> 'deleted'          -- C5: erased
+  LEFT JOIN polls p ON p.uri = e.subject
+  LEFT JOIN votes r ON r.voter = a.id AND r.family = e.family AND r.rkey = e.rkey
+  LEFT JOIN polls q ON e.own_rkey <> '' AND q.vote_rkey = e.rkey
+  LEFT JOIN votes k ON k.poll = CASE e.own_rkey WHEN '' THEN p.id ELSE q.id END
+    AND k.voter = a.id AND k.family = e.family AND k.rkey = ''`
+
+/**
+ * C2: a date in the future is taken as the time of the commit. Of the commit a live event knows the time; a proof only
+ * says that it is no later than its own rev. So the same content, read again, keeps what was known of it, and takes
+ * what a live event adds: the result does not depend on which of them came first. `seen_at`: when it was committed, or
+ * some time not before `created` where that is all that matters; NULL: not seen live.
+ */
+const WITH_TIMES = `
+  SELECT b.*, min(b.created, coalesce(b.seen_at, CASE WHEN b.same THEN b.was_made ELSE b.rev_time END)) AS made,
+    CASE WHEN b.seen_at IS NULL THEN NULL WHEN b.ends OR b.created > b.seen_at THEN b.seen_at ELSE 0 END AS cast_at
+  FROM (
+    SELECT h.*, CASE
+        WHEN h.same AND h.was_cast_at IS NOT NULL
+          THEN CASE WHEN h.live THEN max(h.rev_time, h.was_seen_at) ELSE h.was_seen_at END
+        WHEN h.live THEN h.rev_time
+      END AS seen_at
+    FROM (${BESIDE_HELD}) h
+  ) b`
+
+/** @param changes at most one of each record */
+export function voteSteps(changes: VoteChange[]): Step[] {
+  const polls = new Set(changes.flatMap(({ vote }) => vote?.subject ?? []))
+  const rows = changes.map(({ did, family, rkey, rev, vote, onlyIfHeld = false }) => ({
+    did,
+    family,
+    rkey,
+    own_rkey: vote && rkeyFor(vote.subject) === rkey ? '' : rkey,
+    rev,
+    subject: vote && vote.subject,
+    option: vote ? vote.option : 0,
+    created: vote ? vote.createdAt : 0,
+    rev_time: timeOfTid(rev),
+    live: vote?.seenLive ?? false,
+    ends: vote?.ends ?? false,
+    only_if_held: onlyIfHeld,
+  }))
+  const voters = changes.flatMap(({ did, onlyIfHeld }) => (onlyIfHeld ? [] : [did]))
+  return [
+    addAccounts([...voters, ...[...polls].map(authorOf)]),
+    {
+      // C6: a poll may be named before it is seen.
+      sql: `INSERT INTO polls (uri, vote_rkey, author)
+        SELECT e.uri, e.vote_rkey, a.id FROM ${named.table()} e JOIN accounts a ON a.did = e.did
+        WHERE true ON CONFLICT DO NOTHING RETURNING uri`,
+      args: [named.argument([...polls].map((uri) => ({ uri, vote_rkey: rkeyFor(uri), did: authorOf(uri) })))],
+      result: 'namedPolls',
+    },
+    {
+      sql: `INSERT INTO incoming (poll, voter, family, rkey, option, made, rev, cast_at, created, was_poll, was_rkey)
+        SELECT poll, voter, family, own_rkey, option, made, max(rev, coalesce(was_rev, '')),
+          cast_at, CASE WHEN created > made THEN created END, was_poll, was_rkey
+        FROM (${WITH_TIMES})
+        WHERE CASE WHEN was_rev IS NULL THEN NOT only_if_held
+          ELSE was_rev < rev                                          -- C3
+            OR (same AND (made <> was_made OR cast_at IS NOT was_cast_at))          -- C2
+          END`,
+      args: [votes.argument(rows)],
+    },
+    {
+      sql: `INSERT OR IGNORE INTO touched
+        SELECT poll, voter FROM incoming WHERE poll <> 0
+        UNION ALL SELECT was_poll, voter FROM incoming WHERE was_poll <> 0`,
+    },
+    ...takeOut(),
+    {
+      // C4: where it was, it is no longer.
+      sql: `DELETE FROM votes WHERE (poll, voter, family, rkey) IN
+        (SELECT was_poll, voter, family, was_rkey FROM incoming WHERE was_poll IS NOT NULL)`,
+    },
+    {
+      sql: `INSERT INTO votes (poll, voter, family, rkey, option, made, rev, cast_at, created)
+        SELECT poll, voter, family, rkey, option, made, rev, cast_at, created FROM incoming`,
+    },
+    ...putBack(),
+    { sql: 'DELETE FROM incoming' },
+  ]
+}
