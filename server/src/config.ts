@@ -34,6 +34,31 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export class ConfigError extends Error {}
 
+/** @param secrets what has passwords, instead of the URL */
+type UrlRule = { name: string; value: string; protocols: string[]; secrets: string }
+
+/** These URLs are logged; secrets belong in their own variables. */
+function checkUrl({ name, value, protocols, secrets }: UrlRule): URL {
+  const parsed = URL.canParse(value) ? new URL(value) : undefined
+  if (parsed && (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('authToken')))
+    throw new ConfigError(`${name}: expected no password in it: ${secrets} for those`)
+  if (!parsed || !protocols.includes(parsed.protocol))
+    throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value.split('?')[0]}"`)
+  return parsed
+}
+
+/**
+ * @param name of the variable or argument that says it
+ * @param secret the variable that its token belongs into
+ * @throws ConfigError naming what is wrong, without what may be secret
+ */
+export function databaseUrl(name: string, value: string, secret: string): string {
+  checkUrl({ name, value, protocols: ['file:', 'libsql:', 'https:', 'http:'], secrets: `${secret} is` })
+  if (/^file:(:memory:)?(\?|$)/.test(value))
+    throw new ConfigError(`${name}: expected a file, not a database in memory`)
+  return value
+}
+
 /**
  * @throws ConfigError naming the variable that is wrong, and why
  */
@@ -44,18 +69,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   if (!Number.isInteger(port) || port < 0 || port > 65535)
     throw new ConfigError(`PORT: expected a number from 0 to 65535, got "${env['PORT']}"`)
 
-  const url = (name: string, value: string, protocols: string[]): URL => {
-    const parsed = URL.canParse(value) ? new URL(value) : undefined
-    // What is secret is in variables of its own: these are said in logs and at /ready.
-    if (parsed && (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('authToken')))
-      throw new ConfigError(
-        `${name}: expected no password in it: DATABASE_AUTH_TOKEN and TAP_ADMIN_PASSWORD are for those`,
-      )
-    if (!parsed || !protocols.includes(parsed.protocol))
-      throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value.split('?')[0]}"`)
-    return parsed
-  }
-  const http = (name: string, value: string) => url(name, value, ['https:', 'http:']).href.replace(/\/$/, '')
+  const secrets = 'DATABASE_AUTH_TOKEN and TAP_ADMIN_PASSWORD are'
+  const http = (name: string, value: string) =>
+    checkUrl({ name, value, protocols: ['https:', 'http:'], secrets }).href.replace(/\/$/, '')
 
   const publicUrl = http('PUBLIC_URL', text('PUBLIC_URL') ?? `http://127.0.0.1:${port}`)
   if (new URL(publicUrl).pathname !== '/')
@@ -64,11 +80,6 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     throw new ConfigError(
       'PUBLIC_URL: expected http://127.0.0.1:PORT instead of localhost (OAuth redirects to a loopback address only)',
     )
-
-  const databaseUrl = text('DATABASE_URL') ?? 'file:data/pollz.db'
-  url('DATABASE_URL', databaseUrl, ['file:', 'libsql:', 'https:', 'http:'])
-  if (/^file:(:memory:)?(\?|$)/.test(databaseUrl))
-    throw new ConfigError('DATABASE_URL: expected a file, not a database in memory')
 
   const logLevel = LOG_LEVELS.find((level) => level === (text('LOG_LEVEL') ?? 'info'))
   if (!logLevel)
@@ -96,7 +107,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     port,
     host: text('HOST') ?? '0.0.0.0',
     publicUrl,
-    databaseUrl,
+    databaseUrl: databaseUrl(
+      'DATABASE_URL',
+      text('DATABASE_URL') ?? 'file:data/pollz.db',
+      'DATABASE_AUTH_TOKEN',
+    ),
     databaseAuthToken: text('DATABASE_AUTH_TOKEN'),
     tapUrls: (env['TAP_URL']?.trim() ?? 'http://127.0.0.1:2480')
       .split(',')

@@ -3,30 +3,35 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-export function createMetrics(read: {
-  watchers: () => number
-  queued: () => number
-  ready: () => boolean
-  hidden: () => number
-}) {
+export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value())
-      },
-    })
-  gauge('pollz_watchers', 'open connections to /live', read.watchers)
-  gauge('pollz_queued_events', "tap's events that wait to be stored", read.queued)
-  gauge('pollz_ready', '1 if the database is writable and every tap connected', () => Number(read.ready()))
-  gauge('pollz_hidden', 'polls and accounts that the operator does not show', read.hidden)
   return {
     registry,
+    /** What is asked for when it is measured. */
+    gauges: (read: {
+      watchers: () => number
+      queued: () => number
+      ready: () => boolean
+      hidden: () => number
+    }) => {
+      const gauge = (name: string, help: string, value: () => number) =>
+        new Gauge({
+          name,
+          help,
+          registers,
+          collect() {
+            this.set(value())
+          },
+        })
+      gauge('pollz_watchers', 'open connections to /live', read.watchers)
+      gauge('pollz_queued_events', "tap's events that wait to be stored", read.queued)
+      gauge('pollz_ready', '1 if the database is writable and every tap connected', () =>
+        Number(read.ready()),
+      )
+      gauge('pollz_hidden', 'polls and accounts that the operator does not show', read.hidden)
+    },
     answers: new Histogram({
       name: 'pollz_answer_seconds',
       help: 'from a request to its answer, by the class of its status',
@@ -52,6 +57,11 @@ export function createMetrics(read: {
     reconciled: new Counter({
       name: 'pollz_reconciled_total',
       help: 'records that differed from their PDS and were read anew',
+      registers,
+    }),
+    doubts: new Counter({
+      name: 'pollz_doubts_total',
+      help: 'writes of which nobody knows whether they were committed; they are sent again',
       registers,
     }),
     storeSeconds: new Histogram({

@@ -1,37 +1,53 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
+import { setTimeout } from 'node:timers/promises'
 import { pollHosts } from '@pollz/shared/families'
 import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
+import { briefly } from './briefly.ts'
 import type { Config } from './config.ts'
 import { createLimits } from './http/limits.ts'
 import { listen, type Readiness } from './http/server.ts'
+import { AnnouncedRecords, type Read } from './ingest/announced.ts'
+import { unlimited } from './ingest/budget.ts'
 import type { Change } from './ingest/events.ts'
+import { Names } from './ingest/names.ts'
+import { Reconciler } from './ingest/reconcile.ts'
 import { createRepos } from './ingest/repos.ts'
 import { TapConsumer } from './ingest/tap.ts'
+import { Tracking } from './ingest/tracking.ts'
 import { Handles } from './live/handles.ts'
 import { Hidden } from './live/hidden.ts'
 import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
-import { briefly } from './briefly.ts'
 import { reasonOf, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import type { Applied } from './store/counting/apply.ts'
 import { hiddenAfter } from './store/hidden.ts'
-import { busiestPolls, findPoll, newestPolls, pollAuthors, voteRecordsOf, votesOf } from './store/queries.ts'
-import { reconcileForever } from './store/reconcile.ts'
-import { Store, type Stored } from './store/store.ts'
+import {
+  accountOf,
+  busiestPolls,
+  didOfHandle,
+  findPoll,
+  lastReconciled,
+  newestPolls,
+  nextAccount,
+  pollAuthors,
+  recordsOf,
+  voteRecordsOf,
+  votesOf,
+} from './store/queries.ts'
+import type { Outcome } from './store/store.ts'
+import { Writer } from './writer.ts'
 
-/** How often the database is written to, so that `/ready` means it, in ms. */
-const PROBE_EVERY = 5_000
 /** Polls in each list of the home page. */
 const LISTED = 10
 /** For how long the lists are good enough, in ms. */
 const LISTS_AGE = 2_000
 /** Polls that are older than this, in ms, are not among the busiest. */
 const BUSY_FOR = 7 * 24 * 3_600_000
-
-/** DIDs in one request to tap. */
-const TRACK_AT_ONCE = 500
+/** Stopping takes no longer than this, whatever clients, taps and databases do, in ms. */
+const STOPPING = 4_500
 
 /**
  * Starts everything. It is stopped by the signal: no more events are taken, what was taken is committed and acked,
@@ -44,43 +60,60 @@ export async function startServer(
   log: Log,
   signal: AbortSignal,
 ): Promise<{ port: number; done: Promise<void> }> {
-  const store = await Store.open(
-    { url: config.databaseUrl, authToken: config.databaseAuthToken },
-    (applied) => {
-      polls.apply(applied)
-      hub.apply(applied)
-    },
-  )
-  const polls = new Polls((uri) => findPoll(store.reader, uri))
+  const metrics = createMetrics()
+  const writer = await Writer.open({ url: config.databaseUrl, authToken: config.databaseAuthToken })
+  const { reader } = writer
 
-  // At the next connection all authors are told again.
-  const notTracked = (url: string) => (error: unknown) =>
-    log.warn('tap could not be told whom to track', { url, reason: reasonOf(error) })
-  const track = (dids: string[]) => {
-    for (const tap of taps) tap.track(dids).catch(notTracked(tap.url))
-  }
-  const trackAuthors = async (tap: TapConsumer) => {
-    for (let after = 0; ;) {
-      const { dids, last } = await pollAuthors(store.reader, after, TRACK_AT_ONCE)
-      if (dids.length === 0) return
-      await tap.track(dids)
-      after = last
+  // ingest
+  const tracking = new Tracking({ urls: config.tapUrls, adminPassword: config.tapAdminPassword, log })
+  const repos = createRepos({ ...config, signal })
+  const reported = (outcome: Outcome): Outcome => {
+    if (outcome.outcome === 'unknown') {
+      metrics.doubts.inc()
+      log.warn('nobody knows whether a write was committed', { reason: outcome.reason })
+      return outcome
     }
+    metrics.setAside.inc(outcome.setAside.length)
+    for (const { uri, reason } of outcome.setAside) log.warn('an event was set aside', { uri, reason })
+    return outcome
   }
-  const reportSetAside = ({ setAside }: Stored) => {
-    metrics.setAside.inc(setAside.length)
-    for (const { uri, reason } of setAside) log.warn('an event was set aside', { uri, reason })
+  const store = async (changes: Change[]): Promise<Read<string[]>> => {
+    const outcome = reported(await writer.storeChanges(changes))
+    return outcome.outcome === 'committed'
+      ? { ok: true, value: [...outcome.applied.tallies.keys()] }
+      : { ok: false, error: 'StoreFailure', message: 'the database does not answer: try again later' }
   }
+  const reconciler = new Reconciler({
+    repos,
+    store: async (changes) => {
+      const stored = await store(changes)
+      if (!stored.ok) throw new Error(stored.message)
+    },
+    untrack: (dids) => tracking.untrack(dids),
+    held: {
+      account: (did) => accountOf(reader, did),
+      next: (after) => nextAccount(reader, after),
+      records: (did) => recordsOf(reader, did),
+      last: () => lastReconciled(reader),
+      remember: (account) => writer.remember('reconciled', account),
+    },
+    log,
+    onHealed: (differences) => metrics.reconciled.inc(differences),
+  })
+  const announced = new AnnouncedRecords({
+    repos,
+    store,
+    track: (dids) => tracking.track(dids),
+    votesOf: (poll, limit) => voteRecordsOf(reader, poll, limit),
+  })
+  const names = new Names(repos, (handle) => didOfHandle(reader, handle))
 
-  const repos = createRepos(config)
-  const storeChanges = async (changes: Change[]) => (await store.storeChanges(changes)).applied
-  const hidden = new Hidden(
-    (after) => hiddenAfter(store.reader, after),
-    (concerns) => hub.recheck(concerns),
-  )
-  const lookup = new Lookup(polls, repos, hidden, storeChanges, track, (poll, limit) =>
-    voteRecordsOf(store.reader, poll, limit),
-  )
+  // live
+  const hidden = new Hidden((after) => hiddenAfter(reader, after))
+  // Load the hidden list before serving.
+  await hidden.refresh()
+  const polls = new Polls((uri) => findPoll(reader, uri))
+  const lookup = new Lookup({ polls, hidden, names, read: (uri, budget) => announced.read(uri, budget) })
   const hub = new Hub(async (uri, budget) => {
     try {
       return await lookup.find(uri, budget)
@@ -90,58 +123,29 @@ export async function startServer(
       return { ok: false, uri: undefined, error: 'InternalServerError', message }
     }
   }, signal)
-
-  const taps = config.tapUrls.map((url) => {
-    const tap: TapConsumer = new TapConsumer({
-      url,
-      adminPassword: config.tapAdminPassword,
-      store: async (messages) => {
-        const measured = metrics.storeSeconds.startTimer()
-        const stored = await store.storeMessages(messages)
-        measured()
-        metrics.events.inc(stored.ids.length)
-        reportSetAside(stored)
-        if (stored.applied.unknownAuthors.size > 0) track([...stored.applied.unknownAuthors])
-        return stored.ids
-      },
-      onConnect: () => void trackAuthors(tap).catch(notTracked(url)),
-      log,
-      signal,
-    })
-    return tap
+  writer.listen({
+    committed: (applied: Applied) => {
+      polls.apply(applied)
+      hub.apply(applied)
+      tracking.track([...applied.unknownAuthors])
+      reconciler.soon(applied.unknownAuthors)
+      reconciler.soon(applied.statuses)
+    },
+    doubt: () => {
+      polls.doubt()
+      hub.recheckAll()
+    },
   })
-
-  const readiness = (): Readiness => {
-    const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)
-    const tap =
-      taps.length === 0
-        ? 'TAP_URL: names none'
-        : missing.length === 0
-          ? 'ok'
-          : `TAP_URL: not connected: ${missing.join(', ')}`
-    const database = store.failure ?? 'ok'
-    return { ready: tap === 'ok' && database === 'ok', database, tap }
-  }
-
-  // A disk that is full or a database that is away is known before the next vote comes.
-  const probing = setInterval(() => void store.probe(), PROBE_EVERY)
-  signal.addEventListener('abort', () => clearInterval(probing))
-
-  const metrics = createMetrics({
-    watchers: () => hub.watchers,
-    queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
-    ready: () => readiness().ready,
-    hidden: () => hidden.size,
-  })
-
-  const handles = new Handles((did) => repos.handleOf(did))
+  void hidden.follow((concerns) => hub.recheck(concerns), log, signal)
+  const handlesBudget = unlimited('handles')
+  const handles = new Handles((did) => repos.handleOf({ did, budget: handlesBudget }))
   const shown = (list: PollView[]) => list.filter(({ uri }) => !hidden.hides(uri))
   const lists = briefly(LISTS_AGE, async () => {
-    // So many may be left out.
+    // Fetch extra rows, because hidden polls are filtered out.
     const spare = Math.min(hidden.size, 100)
     const [newest, busiest] = await Promise.all([
-      newestPolls(store.reader, LISTED + spare, undefined),
-      busiestPolls(store.reader, LISTED + spare, (Date.now() - BUSY_FOR) * 1000),
+      newestPolls(reader, LISTED + spare, undefined),
+      busiestPolls(reader, LISTED + spare, (Date.now() - BUSY_FOR) * 1000),
     ])
     const named = (all: PollView[]) =>
       Promise.all(
@@ -153,11 +157,47 @@ export async function startServer(
     return { newest: first, busiest: second }
   })
 
-  // Nothing is shown for a moment that is hidden.
-  await hidden.refresh()
-  void hidden.follow(log, signal)
+  // Now that there is somebody to tell of it, tap is listened to.
+  const taps = config.tapUrls.map(
+    (url) =>
+      new TapConsumer({
+        url,
+        adminPassword: config.tapAdminPassword,
+        store: async (messages) => {
+          const measured = metrics.storeSeconds.startTimer()
+          const { outcome, ids } = await writer.storeMessages(messages)
+          measured()
+          const { outcome: committed } = reported(outcome)
+          if (committed === 'unknown') throw new Error(outcome.outcome === 'unknown' ? outcome.reason : '')
+          metrics.events.inc(ids.length)
+          return ids
+        },
+        onConnect: () => void tracking.trackAll(url, (after, limit) => pollAuthors(reader, after, limit)),
+        log,
+        signal,
+      }),
+  )
 
-  const { server, port } = await listen(
+  const readiness = (): Readiness => {
+    const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)
+    const tap =
+      taps.length === 0
+        ? 'TAP_URL: names none'
+        : missing.length === 0
+          ? 'ok'
+          : `TAP_URL: not connected: ${missing.join(', ')}`
+    const database = writer.failure ?? 'ok'
+    return { ready: tap === 'ok' && database === 'ok', database, tap }
+  }
+  metrics.gauges({
+    watchers: () => hub.watchers,
+    queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
+    ready: () => readiness().ready,
+    hidden: () => hidden.size,
+  })
+
+  // http
+  const http = await listen(
     {
       metrics: metrics.registry,
       frame: {
@@ -168,15 +208,17 @@ export async function startServer(
       lists,
       named: (poll) => handles.named(poll),
       lookup,
+      names,
+      announced,
       hub,
       limits: createLimits(config.readsPerMinute, config.clientAddressHeader, () => metrics.refused.inc()),
       hidesAccount: (did) => hidden.hidesAccount(did),
       newestPolls: async (...args) => {
-        const page = await newestPolls(store.reader, ...args)
+        const page = await newestPolls(reader, ...args)
         return { ...page, items: shown(page.items) }
       },
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
-      votesOf: (...args) => votesOf(store.reader, ...args),
+      votesOf: (...args) => votesOf(reader, ...args),
       readiness,
       onAnswer: (status, seconds) =>
         metrics.answers.observe({ status: `${Math.floor(status / 100)}xx` }, seconds),
@@ -185,26 +227,23 @@ export async function startServer(
     config.port,
     config.host,
   )
-  if (config.reconcilePause > 0)
-    void reconcileForever(
-      { client: store.reader, repos, store: storeChanges },
-      config.reconcilePause,
-      (records) => metrics.reconciled.inc(records),
-      log,
-      signal,
-    )
-  log.info('listening', { port, publicUrl: config.publicUrl, taps: config.tapUrls })
+  if (config.reconcilePause > 0) void reconciler.run(config.reconcilePause, signal)
+  log.info('listening', { port: http.port, publicUrl: config.publicUrl, taps: config.tapUrls })
 
+  const stop = async (): Promise<'stopped'> => {
+    const closed = http.close()
+    await Promise.all(taps.map((tap) => tap.done))
+    await closed
+    await writer.close()
+    return 'stopped'
+  }
   const done = new Promise<void>((resolve, reject) => {
-    void store.died.then(reject)
+    void writer.died.then(reject)
     signal.addEventListener('abort', async () => {
-      const closed = new Promise<void>((end) => server.close(() => end()))
-      await Promise.all(taps.map((tap) => tap.done))
-      server.closeAllConnections()
-      await closed
-      await store.close()
+      const ended = await Promise.race([stop(), setTimeout(STOPPING, undefined, { ref: false })])
+      if (ended === undefined) log.warn('stopped without waiting further: what is not acked comes again')
       resolve()
     })
   })
-  return { port, done }
+  return { port: http.port, done }
 }

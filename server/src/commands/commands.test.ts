@@ -14,7 +14,7 @@ import { readEvent, readRecord, type Change } from '../ingest/events.ts'
 import { createLog } from '../log.ts'
 import { startServer } from '../server.ts'
 import { openDatabase } from '../store/database.ts'
-import { Store } from '../store/store.ts'
+import { Writer } from '../writer.ts'
 
 const alice = 'did:plc:alice'
 const bob = 'did:plc:bob'
@@ -27,7 +27,7 @@ let database: Awaited<ReturnType<typeof emptyDatabase>>
 const change = (event: RecordEvent): Change => readRecord(event, event.record ?? null, false).change
 
 async function fill(): Promise<void> {
-  const store = await Store.open(database, () => {})
+  const store = await Writer.open(database)
   await store.storeChanges([
     change(pollEvent(tea, ['yes', 'no'], T0)),
     change(pollEvent(coffee, ['black', 'white'], T0)),

@@ -4,15 +4,21 @@
  * FROM_AUTH_TOKEN and TO_AUTH_TOKEN. The server has to be stopped.
  */
 import { reasonOf } from '../log.ts'
-import { openDatabase } from '../store/database.ts'
+import { databaseUrl } from '../config.ts'
 import { copyDatabase } from '../store/copy.ts'
+import { openDatabase } from '../store/database.ts'
 
 const [from, to] = process.argv.slice(2)
 try {
   if (from === undefined || to === undefined)
     throw new Error('expected two databases: npm run move -- file:data/pollz.db libsql://…')
-  const source = await openDatabase({ url: from, authToken: process.env['FROM_AUTH_TOKEN'] })
-  const target = await openDatabase({ url: to, authToken: process.env['TO_AUTH_TOKEN'] })
+  const open = (name: 'FROM' | 'TO', url: string) =>
+    openDatabase({
+      url: databaseUrl(name, url, `${name}_AUTH_TOKEN`),
+      authToken: process.env[`${name}_AUTH_TOKEN`],
+    })
+  const source = await open('FROM', from)
+  const target = await open('TO', to)
   const counts = await copyDatabase(source, target, (message) => console.log(message))
   console.log(`moved, and counted the same in both: ${JSON.stringify(counts)}`)
   source.close()

@@ -3,10 +3,11 @@ import type { Client } from '@libsql/client'
 import { readConfig, type Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
 import { openDatabase } from '../store/database.ts'
-import { migrate } from '../store/migrations.ts'
+import { checkSchema } from '../store/migrations.ts'
 
 /**
- * Runs a command on the server's database, while the server runs or not.
+ * Runs a command on the server's database, while the server runs or not. It changes no schema: only the server does,
+ * so that a backup before an upgrade is one that the old release understands.
  *
  * @param command returns the exit code
  */
@@ -16,7 +17,7 @@ export async function runCommand(
   try {
     const config = readConfig(process.env)
     const client = await openDatabase({ url: config.databaseUrl, authToken: config.databaseAuthToken })
-    await migrate(client)
+    await checkSchema(client)
     const code = await command(client, config, process.argv.slice(2))
     client.close()
     process.exit(code)

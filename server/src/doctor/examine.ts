@@ -4,7 +4,7 @@ import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
 import { openDatabase, probe } from '../store/database.ts'
-import { migrate } from '../store/migrations.ts'
+import { SCHEMA, schemaOf } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
 import { examineTap } from './tap.ts'
 
@@ -39,7 +39,12 @@ async function* examineDatabase({
   const part = 'DATABASE_URL'
   try {
     const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
-    await migrate(client)
+    const schema = await schemaOf(client)
+    if (schema === 0) {
+      client.close()
+      yield { part, state: 'unknown', words: 'is empty: the server fills it when it starts' }
+      return new Map()
+    }
     await probe(client)
     const { rows } = await client.execute(
       'SELECT (SELECT count(*) FROM polls) AS polls, (SELECT coalesce(sum(n), 0) FROM tallies) AS votes',
@@ -49,7 +54,11 @@ async function* examineDatabase({
     yield {
       part,
       state: 'good',
-      words: `can be written; ${rows[0]!['polls']} polls, ${rows[0]!['votes']} votes`,
+      words: `can be written; ${rows[0]!['polls']} polls, ${rows[0]!['votes']} votes${
+        schema === SCHEMA
+          ? ''
+          : `; schema ${schema}, which this release of the server brings to ${SCHEMA} when it starts`
+      }`,
     }
     return accounts
   } catch (error) {

@@ -3,15 +3,20 @@ import { MAX_URIS, type ApiError, type PollView } from '@pollz/shared/wire'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
+import { familyOfPoll, familyOfVote } from '@pollz/shared/families'
+import type { AnnouncedRecords, Read } from '../ingest/announced.ts'
 import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
-import type { Found, Lookup } from '../live/lookup.ts'
+import type { Named, Names } from '../ingest/names.ts'
+import type { Found, Lookup, LookupError } from '../live/lookup.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
 
 export type ApiParts = {
   lookup: Lookup
+  names: Names
+  announced: AnnouncedRecords
   limits: Limits
   /** Whether the operator does not show an account. */
   hidesAccount: (did: string) => boolean
@@ -44,17 +49,20 @@ const STATUS = {
   UpstreamFailure: 502,
   InvalidProof: 502,
   Busy: 503,
+  StoreFailure: 503,
   InternalServerError: 500,
-} as const
+} as const satisfies Record<LookupError, number>
 
-/** Of a poll that is not there; says when to ask again, where that helps. */
-export function statusOf(c: Context, { error }: Found & { ok: false }) {
+type Refused = (Found | Named | Read<unknown>) & { ok: false }
+
+/** Of a poll that is not there, or a record that could not be read; says when to ask again, where that helps. */
+export function statusOf(c: Context, { error }: Refused) {
   if (error === 'RateLimited') c.header('Retry-After', '60')
   return STATUS[error]
 }
 
-export function notFound(c: Context, found: Found & { ok: false }) {
-  return failure(c, statusOf(c, found), found.error, found.message)
+export function notFound(c: Context, refused: Refused) {
+  return failure(c, statusOf(c, refused), refused.error, refused.message)
 }
 
 const texts = new WeakMap<PollView, string>()
@@ -85,6 +93,8 @@ function linkNext(c: Context, cursor: string | undefined): void {
 
 export function createApi({
   lookup,
+  names,
+  announced,
   limits,
   hidesAccount,
   newestPolls,
@@ -140,10 +150,16 @@ export function createApi({
   api.get('/polls/:uri', async (c) => {
     const uri = c.req.param('uri')
     const budget = limits.budget(c)
-    const verified = c.req.query('verify') === 'true' ? await lookup.verify(uri, budget) : undefined
-    if (verified && 'ok' in verified) return notFound(c, verified)
+    if (c.req.query('verify') === 'true') {
+      const named = await names.canonical(uri, familyOfPoll, budget)
+      if (!named.ok) return notFound(c, named)
+      const verified = await announced.verify(named.uri, budget)
+      if (!verified.ok) return notFound(c, verified)
+      const found = await lookup.find(named.uri, budget)
+      return found.ok ? c.json({ ...found.poll, verified: verified.value }) : notFound(c, found)
+    }
     const found = await lookup.find(uri, budget)
-    return found.ok ? c.json({ ...found.poll, ...(verified ? { verified } : {}) }) : notFound(c, found)
+    return found.ok ? c.json(found.poll) : notFound(c, found)
   })
 
   api.get('/polls/:uri/votes', async (c) => {
@@ -174,18 +190,44 @@ export function createApi({
     return c.body(`[${json.join(',')}]`, 200, { 'content-type': 'application/json' })
   })
 
-  api.post('/votes', (c) => announced(c, (uri, budget) => lookup.fetchVote(uri, budget)))
-  api.post('/polls', (c) => announced(c, (uri, budget) => lookup.fetchPoll(uri, budget)))
-
-  /** "This record exists now, go and read it." */
-  async function announced(c: Context, fetch: (uri: string, budget: Budget) => Promise<Found>) {
-    const body: unknown = await c.req.json().catch(() => undefined)
-    const uri = typeof body === 'object' && body !== null && 'uri' in body ? body.uri : undefined
-    if (typeof uri !== 'string')
-      return failure(c, 400, 'InvalidRequest', 'uri: expected the at-uri of a record')
-    const found = await fetch(uri, limits.budget(c))
-    return found.ok ? c.json(found.poll) : notFound(c, found)
+  /** "This record exists now, go and read it." The answer is the poll that it is, or is for. */
+  const announce = (
+    families: ReadonlyMap<string, unknown>,
+    pollOf: (uri: string, budget: Budget) => Promise<Read<string | undefined>>,
+  ) => {
+    return async (c: Context) => {
+      const body: unknown = await c.req.json().catch(() => undefined)
+      const uri = typeof body === 'object' && body !== null && 'uri' in body ? body.uri : undefined
+      if (typeof uri !== 'string')
+        return failure(c, 400, 'InvalidRequest', 'uri: expected the at-uri of a record')
+      const budget = limits.budget(c)
+      const named = await names.canonical(uri, families, budget)
+      if (!named.ok) return notFound(c, named)
+      const poll = await pollOf(named.uri, budget)
+      if (!poll.ok) return notFound(c, poll)
+      if (poll.value === undefined) return failure(c, 404, 'PollNotFound', `${uri} names no poll`)
+      const found = await lookup.find(poll.value, budget)
+      return found.ok ? c.json(found.poll) : notFound(c, found)
+    }
   }
+  api.post(
+    '/votes',
+    announce(familyOfVote, async (uri, budget) => {
+      const read = await announced.read(uri, budget)
+      if (!read.ok) return read
+      const { change, tallies } = read.value
+      // Of a vote that is no longer there, the poll it was for, as far as this changed its tally.
+      const subject = change.type === 'vote' ? change.vote?.subject : undefined
+      return { ok: true, value: subject ?? tallies[0] }
+    }),
+  )
+  api.post(
+    '/polls',
+    announce(familyOfPoll, async (uri, budget) => {
+      const read = await announced.read(uri, budget)
+      return read.ok ? { ok: true, value: uri } : read
+    }),
+  )
 
   return api
 }

@@ -99,6 +99,7 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
       return 'upstream'
     case 'InvalidRequest':
       return 'invalid'
+    case 'StoreFailure':
     case 'InternalServerError':
       return 'failed'
     default:

@@ -4,7 +4,6 @@
  */
 import type { Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { Tap } from '@atproto/tap'
 import { WebSocket } from 'ws'
 import { reasonOf, type Log } from '../log.ts'
 
@@ -19,6 +18,8 @@ const PAUSE_AT_LENGTH = 64 * 1024 * 1024
 /** Silence after which the connection is taken for dead, in ms; tap answers a ping. */
 const HEARTBEAT = 30_000
 const MAX_BACKOFF = 10_000
+/** How long tap may take to end a connection that is closed in order, in ms. */
+const CLOSING = 1_000
 /** Bytes of one message: far more than any record makes, for tap would send what is refused for ever. */
 const MAX_MESSAGE = 64 * 1024 * 1024
 
@@ -41,19 +42,11 @@ export class TapConsumer {
   /** Ends when the signal is aborted and what was taken is committed and acked. */
   readonly done: Promise<void>
   #options: TapOptions
-  #tap: Tap
 
   constructor(options: TapOptions) {
     this.#options = options
     this.url = options.url
-    const { adminPassword } = options
-    this.#tap = new Tap(options.url, adminPassword === undefined ? {} : { adminPassword })
     this.done = this.#run()
-  }
-
-  /** Has tap track these repos. It may be told again and again. */
-  async track(dids: string[]): Promise<void> {
-    await this.#tap.addRepos(dids)
   }
 
   async #run(): Promise<void> {
@@ -142,7 +135,7 @@ export class TapConsumer {
 
     const heartbeat = setInterval(() => {
       if (socket.readyState !== WebSocket.OPEN) return
-      // Who does not listen can't tell silence.
+      // While paused we read nothing, so silence proves nothing.
       if (socket.isPaused) heard = Date.now()
       else if (Date.now() - heard > HEARTBEAT) {
         reason = `silent for ${HEARTBEAT} ms`
@@ -154,6 +147,8 @@ export class TapConsumer {
     const stop = async () => {
       await storing
       socket.close(1000)
+      const kill = globalThis.setTimeout(() => socket.terminate(), CLOSING)
+      socket.once('close', () => clearTimeout(kill))
     }
     signal.addEventListener('abort', stop, { once: true })
 

@@ -10,15 +10,9 @@ export class Hidden {
   #subjects = new Set<string>()
   #last = 0
   #read: (after: number) => Promise<HiddenRow[]>
-  #onChange: (concerns: (uri: string) => boolean) => void
 
-  /** @param onChange called with what tells whether a poll, by its at-uri, may be shown or hidden now */
-  constructor(
-    read: (after: number) => Promise<HiddenRow[]>,
-    onChange: (concerns: (uri: string) => boolean) => void,
-  ) {
+  constructor(read: (after: number) => Promise<HiddenRow[]>) {
     this.#read = read
-    this.#onChange = onChange
   }
 
   /** How many subjects are hidden. */
@@ -35,23 +29,32 @@ export class Hidden {
     return this.#subjects.has(did)
   }
 
-  async refresh(): Promise<void> {
+  /** @returns what tells whether a poll, by its at-uri, may be shown or hidden now; undefined: nothing has changed */
+  async refresh(): Promise<((uri: string) => boolean) | undefined> {
     const rows = await this.#read(this.#last)
-    if (rows.length === 0) return
+    if (rows.length === 0) return undefined
     for (const { n, subject, hidden } of rows) {
       this.#last = n
       if (hidden) this.#subjects.add(subject)
       else this.#subjects.delete(subject)
     }
     const changed = new Set(rows.map(({ subject }) => subject))
-    this.#onChange((uri) => concerns(changed, uri))
+    return (uri) => concerns(changed, uri)
   }
 
-  async follow(log: Log, signal: AbortSignal): Promise<void> {
+  /** @param onChange is told what `refresh` returns */
+  async follow(
+    onChange: (concerns: (uri: string) => boolean) => void,
+    log: Log,
+    signal: AbortSignal,
+  ): Promise<void> {
     while (!signal.aborted) {
-      await this.refresh().catch((error: unknown) => {
+      try {
+        const changed = await this.refresh()
+        if (changed) onChange(changed)
+      } catch (error) {
         if (!signal.aborted) log.error('what is hidden could not be read', { reason: reasonOf(error) })
-      })
+      }
       await setTimeout(EVERY, undefined, { signal, ref: false }).catch(() => {})
     }
   }

@@ -3,7 +3,7 @@ import { MAX_WATCHED, PING_INTERVAL, clientMessage, parseJson, type ServerMessag
 import type { WebSocket } from 'ws'
 import { unlimited, type Budget } from '../ingest/budget.ts'
 import type { Found } from './lookup.ts'
-import type { Applied } from '../store/counting.ts'
+import type { Applied } from '../store/counting/apply.ts'
 
 /** A poll is pushed at most this often, in ms: faster than this nobody reads. */
 const COALESCE = 250

@@ -3,16 +3,26 @@
  * when it is first asked for, and kept right by what each batch changed.
  */
 import type { PollView } from '@pollz/shared/wire'
-import type { Applied } from '../store/counting.ts'
+import { LRUCache } from 'lru-cache'
+import type { Applied } from '../store/counting/apply.ts'
 import { tallied, type PollState } from '../store/queries.ts'
 
-/** Polls kept in memory, some kilobytes each; the ones asked for least recently go. */
-const MAX_KEPT = 20_000
+/** Bytes of polls that are kept, as they are sent; the ones asked for least recently go. */
+const MAX_BYTES = 32 * 1024 * 1024
+
+/** `doubted`: it was true, and has to be read again before it is told as such. */
+type Kept = { poll: PollView; doubted: boolean }
 
 export class Polls {
-  #kept = new Map<string, PollView>()
+  #kept = new LRUCache<string, Kept>({
+    maxSize: MAX_BYTES,
+    // Some for the entry itself, and two bytes for each character.
+    sizeCalculation: ({ poll }) =>
+      1000 + 2 * (poll.text.length + poll.options.reduce((sum, { text }) => sum + 100 + text.length, 0)),
+  })
   #read: (uri: string) => Promise<PollState>
-  #version = 0
+  /** Grows with whatever makes a read that is under way worthless. */
+  #changes = 0
 
   constructor(read: (uri: string) => Promise<PollState>) {
     this.#read = read
@@ -20,14 +30,21 @@ export class Polls {
 
   /** @param uri at-uri with a DID */
   async find(uri: string): Promise<PollState> {
-    const kept = this.kept(uri)
-    if (kept) return { state: 'there', poll: kept }
-    const before = this.#version
-    const found = await this.#read(uri)
+    const kept = this.#kept.get(uri)
+    if (kept && !kept.doubted) return { state: 'there', poll: kept.poll }
+    const before = this.#changes
+    let found: PollState
+    try {
+      found = await this.#read(uri)
+    } catch (error) {
+      // While the database is away, what it said last is better than nothing; `/ready` says that it is away.
+      if (kept) return { state: 'there', poll: kept.poll }
+      throw error
+    }
     // What was read while a batch was being applied may be older than that batch.
-    if (found.state === 'there' && before === this.#version) {
-      this.#kept.set(uri, found.poll)
-      if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
+    if (before === this.#changes) {
+      if (found.state === 'there') this.#kept.set(uri, { poll: found.poll, doubted: false })
+      else this.#kept.delete(uri)
     }
     return found
   }
@@ -35,21 +52,23 @@ export class Polls {
   /** What is known without looking. */
   kept(uri: string): PollView | undefined {
     const kept = this.#kept.get(uri)
-    if (kept) {
-      this.#kept.delete(uri)
-      this.#kept.set(uri, kept)
-    }
-    return kept
+    return kept && !kept.doubted ? kept.poll : undefined
   }
 
   apply({ tallies, polls, version }: Applied): void {
-    this.#version = version
+    this.#changes++
     for (const uri of polls) this.#kept.delete(uri)
     for (const [uri, counts] of tallies) {
       const kept = this.#kept.get(uri)
       if (!kept) continue
-      const texts = kept.options.map(({ text }) => text)
-      this.#kept.set(uri, { ...kept, ...tallied(texts, counts), version })
+      const texts = kept.poll.options.map(({ text }) => text)
+      this.#kept.set(uri, { ...kept, poll: { ...kept.poll, ...tallied(texts, counts), version } })
     }
+  }
+
+  /** Nothing that is kept is believed any more: something may have been stored that nobody was told of. */
+  doubt(): void {
+    this.#changes++
+    for (const kept of this.#kept.values()) kept.doubted = true
   }
 }

@@ -1,0 +1,92 @@
+/**
+ * Records that somebody outside names: each is read from its own PDS with a proof, and stored. Nothing else of what is
+ * said about it is trusted (design 4.2), and nothing is kept of what was not proved.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Budget } from './budget.ts'
+import { parseAtUri, readRecord, type Change, type PollChange, type VoteChange } from './events.ts'
+import type { ProvenRecord, RepoRead, Repos } from './repos.ts'
+
+/** Votes that one `?verify=true` reads from their PDSes, and for how long its result is good enough, in ms. */
+const MAX_VERIFIED = 200
+const KEEP_VERIFIED = 60_000
+const MAX_KEPT = 10_000
+/** What a verification counts as, among the reads of one client: it is done once a minute whoever asks. */
+const VERIFY_READS = 20
+
+/** What is read for somebody may also fail because they have had too much, or because it could not be stored. */
+export type Read<T> = RepoRead<T> | { ok: false; error: 'RateLimited' | 'StoreFailure'; message: string }
+
+/** How many of a poll's vote records were read anew with their proof, of how many that were held. */
+export type Verified = { read: number; failed: number; complete: boolean }
+
+/** A record that was read, and the polls whose tally changed with it. */
+export type Announced = { change: VoteChange | PollChange; tallies: string[] }
+
+export type AnnouncedOptions = {
+  repos: Repos
+  /** Resolves once they are committed, with the polls whose tally changed; `StoreFailure` where nobody knows. */
+  store: (changes: Change[]) => Promise<Read<string[]>>
+  /** Has tap track the author of a poll that is there. */
+  track: (dids: string[]) => void
+  /** at-uris of the votes that are held for a poll, at most so many */
+  votesOf: (poll: string, limit: number) => Promise<string[]>
+}
+
+/** A proven version as a change; a record that is not there matters only where it is held. */
+export function changeOf(proven: ProvenRecord): VoteChange | PollChange {
+  const { change } = readRecord(proven, proven.record, false)
+  return proven.record === null ? { ...change, onlyIfHeld: true } : change
+}
+
+export class AnnouncedRecords {
+  #options: AnnouncedOptions
+  #verified = new LRUCache<string, Promise<Read<Verified>>>({ max: MAX_KEPT, ttl: KEEP_VERIFIED })
+
+  constructor(options: AnnouncedOptions) {
+    this.#options = options
+  }
+
+  /** @param uri at-uri of a poll or vote record, by DID */
+  async read(uri: string, budget: Budget): Promise<Read<Announced>> {
+    if (!(await budget.take(1))) return tooMany
+    return this.#read(uri, budget)
+  }
+
+  /** C10 for one poll: reads it and its votes anew, within a bound, and not more often than once a minute. */
+  async verify(poll: string, budget: Budget): Promise<Read<Verified>> {
+    const recent = this.#verified.get(poll)
+    if (recent) return recent
+    if (!(await budget.take(VERIFY_READS))) return tooMany
+    const result = this.#verify(poll, budget)
+    this.#verified.set(poll, result)
+    return result
+  }
+
+  async #verify(poll: string, budget: Budget): Promise<Read<Verified>> {
+    const votes = await this.#options.votesOf(poll, MAX_VERIFIED + 1)
+    const complete = votes.length <= MAX_VERIFIED
+    const uris = [poll, ...votes.slice(0, MAX_VERIFIED)]
+    const reads = await Promise.all(uris.map((uri) => this.#read(uri, budget)))
+    const failed = reads.filter(({ ok }) => !ok).length
+    return { ok: true, value: { read: reads.length - failed, failed, complete: complete && failed === 0 } }
+  }
+
+  async #read(uri: string, budget: Budget): Promise<Read<Announced>> {
+    const { repos, store, track } = this.#options
+    const { repo: did, collection, rkey } = parseAtUri(uri)!
+    const read = await repos.readRecord({ did, collection, rkey, budget })
+    if (!read.ok) return read
+    const change = changeOf(read.value)
+    const stored = await store([change])
+    if (!stored.ok) return stored
+    if (change.type === 'poll' && change.poll) track([did])
+    return { ok: true, value: { change, tallies: stored.value } }
+  }
+}
+
+export const tooMany = {
+  ok: false,
+  error: 'RateLimited',
+  message: 'too many requests from this address: try again in a minute',
+} as const
