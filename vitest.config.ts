@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { isShared } from './server/test/remote.ts'
 
 export default defineConfig({
   test: {
@@ -13,12 +14,12 @@ export default defineConfig({
       {
         test: {
           name: 'remote',
-          // The server again, on a libSQL server: a stand-in for one, or whatever TEST_DATABASE_URL names.
+          // The server again, on a libSQL server.
           include: ['server/src/**/*.test.ts'],
           exclude: ['**/*.file.test.ts'],
-          env: { TEST_DATABASE_URL: process.env['TEST_DATABASE_URL'] ?? 'standin' },
-          // A real one has one set of tables.
-          fileParallelism: process.env['TEST_DATABASE_URL'] === undefined,
+          env: { TEST_PROJECT: 'remote' },
+          globalSetup: 'server/test/remote.ts',
+          fileParallelism: !isShared,
           sequence: { groupOrder: 1 },
         },
       },

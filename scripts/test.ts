@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { remoteName } from '../server/test/remote.ts'
 
 type Results = {
   numPassedTests: number
@@ -57,6 +58,7 @@ const ok = run(
   `--outputFile.json=${file}`,
   ...process.argv.slice(2),
 )
+console.log(`\nthe project 'remote' ran on ${remoteName}`)
 const results = JSON.parse(readFileSync(file, 'utf8')) as Results
 const skipped = results.testResults.flatMap(({ assertionResults }) =>
   assertionResults

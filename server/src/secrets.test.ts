@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { newFile } from '../test/database.ts'
-import { HranaStandIn } from '../test/hrana-standin.ts'
+import { LibsqlServer } from '../test/libsql-server.ts'
 
 const SECRETS = { DATABASE_AUTH_TOKEN: 'database-secret', TAP_ADMIN_PASSWORD: 'tap-secret' }
 const main = join(import.meta.dirname, 'main.ts')
@@ -45,7 +45,7 @@ test(
       tap.listen(0, '127.0.0.1', resolve)
     })
     const tapUrl = `http://127.0.0.1:${(tap.address() as AddressInfo).port}`
-    const database = await HranaStandIn.listen(newFile().slice('file:'.length), 'another')
+    const database = await LibsqlServer.start()
     const outputs = [
       await outputOf({ DATABASE_URL: newFile(), TAP_URL: tapUrl }, /"level":"warn".*tap/),
       await outputOf({ DATABASE_URL: database.url, TAP_URL: '' }, /DATABASE_URL/),

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { emptyDatabase, newFile } from '../test/database.ts'
-import { HranaStandIn } from '../test/hrana-standin.ts'
+import { emptyDatabase } from '../test/database.ts'
+import { LibsqlServer } from '../test/libsql-server.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { readConfig } from './config.ts'
@@ -418,12 +418,11 @@ test('the dashboard asks for nothing that is not measured', async () => {
 })
 
 test('it is ready only while the database can be written to, also when nobody votes', async () => {
-  const file = newFile().slice('file:'.length)
-  const standIn = await HranaStandIn.listen(file)
-  await restart({ DATABASE_URL: standIn.url, DATABASE_AUTH_TOKEN: '' })
+  const server = await LibsqlServer.start()
+  await restart({ DATABASE_URL: server.url, DATABASE_AUTH_TOKEN: server.authToken })
   const ready = () => get('/ready')
   await vi.waitUntil(async () => (await ready()).status === 200)
-  await standIn.close()
+  await server.kill()
   await vi.waitUntil(async () => (await ready()).status === 503, { timeout: 15_000, interval: 100 })
   expect((await ready()).body).toMatchObject({
     ready: false,
@@ -431,11 +430,11 @@ test('it is ready only while the database can be written to, also when nobody vo
     database: expect.stringMatching(/./),
   })
   expect((await get('/health')).status).toBe(200)
-  const again = await HranaStandIn.listen(file, undefined, Number(new URL(standIn.url).port))
+  await server.restart()
   await vi.waitUntil(async () => (await ready()).status === 200, { timeout: 15_000, interval: 100 })
   stop.abort()
   await done
-  await again.close()
+  await server.close()
 }, 40_000)
 
 test('metrics count what was stored and what was set aside', async () => {

@@ -1,42 +1,60 @@
-/**
- * The database that tests run on: a libSQL file, or with TEST_DATABASE_URL a libSQL server: `standin`, or the address of
- * a real one (with TEST_DATABASE_AUTH_TOKEN), whose tables are dropped.
- */
+/** The database that tests run on: a libSQL file, or in the `remote` project a libSQL server, as remote.ts chooses it. */
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { afterAll } from 'vitest'
 import { openDatabase, type DatabaseOptions } from '../src/store/database.ts'
-import { HranaStandIn } from './hrana-standin.ts'
+import { LibsqlServer } from './libsql-server.ts'
+import { isShared, remoteDatabase } from './remote.ts'
 
-const given = process.env['TEST_DATABASE_URL']
-const token = process.env['TEST_DATABASE_AUTH_TOKEN']
-
-export const isRemote = given !== undefined
-
-/** Of the stand-in, to see that it is sent. */
-const STAND_IN_TOKEN = 'standin-token'
+/** Set by vitest.config.ts. */
+export const isRemote = process.env['TEST_PROJECT'] === 'remote'
 
 export const newFile = (): string => `file:${join(mkdtempSync(join(tmpdir(), 'pollz-test-')), 'test.db')}`
 
-/** An empty database. `close` ends what serves it. */
-export async function emptyDatabase(): Promise<DatabaseOptions & { close: () => Promise<void> }> {
+/** `server`: what serves it, to be killed and restarted; undefined for a file, or a server that is not ours. */
+export type TestDatabase = DatabaseOptions & { server: LibsqlServer | undefined; close: () => Promise<void> }
+
+/** Of this test file: one, unless a test uses several databases at once or kills its server for good. */
+const servers: LibsqlServer[] = []
+const idle: LibsqlServer[] = []
+
+afterAll(async () => {
+  await Promise.all(servers.map((server) => server.close()))
+})
+
+/** An empty database. `close` hands it back. */
+export async function emptyDatabase(): Promise<TestDatabase> {
   const nothing = async () => {}
-  if (given === undefined) return { url: newFile(), authToken: undefined, close: nothing }
-  if (given === 'standin') {
-    const standIn = await HranaStandIn.listen(newFile().slice('file:'.length), STAND_IN_TOKEN)
-    return { url: standIn.url, authToken: STAND_IN_TOKEN, close: () => standIn.close() }
+  if (!isRemote) return { url: newFile(), authToken: undefined, server: undefined, close: nothing }
+  if (isShared) {
+    const options = { url: remoteDatabase, authToken: process.env['TEST_DATABASE_AUTH_TOKEN'] }
+    await dropTables(options)
+    return { ...options, server: undefined, close: nothing }
   }
-  const client = createClient({ url: given, authToken: token })
+  let server = idle.pop()
+  if (!server) {
+    server = await LibsqlServer.start()
+    servers.push(server)
+  }
+  const { url, authToken } = server
+  await dropTables({ url, authToken })
+  const close = async () => {
+    if (server.running) idle.push(server)
+  }
+  return { url, authToken, server, close }
+}
+
+async function dropTables(options: DatabaseOptions): Promise<void> {
+  const client = createClient(options)
   const { rows } = await client.execute(
-    `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'libsql_%'`,
+    `SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view')
+      AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'libsql_%'`,
   )
-  await client.batch(
-    rows.map(({ name }) => `DROP TABLE "${name}"`),
-    'write',
-  )
+  // A server has foreign keys on; a migration is what runs without them.
+  await client.migrate(rows.map(({ type, name }) => `DROP ${type} "${name}"`))
   client.close()
-  return { url: given, authToken: token, close: nothing }
 }
 
 const fixtures = join(import.meta.dirname, 'fixtures')

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { emptyDatabase, newFile } from '../../test/database.ts'
-import { HranaStandIn } from '../../test/hrana-standin.ts'
+import { LibsqlServer } from '../../test/libsql-server.ts'
 import { T0, identityMessage, pollEvent, pollUri, voteEvent, type RecordEvent } from '../../test/records.ts'
 import { readConfig } from '../config.ts'
 import { readEvent, readRecord, type Change } from '../ingest/events.ts'
@@ -103,17 +103,17 @@ describe('backup and move', () => {
   })
 
   test('to a libSQL server and back: the same counts everywhere', async () => {
-    const server = await HranaStandIn.listen(newFile().slice('file:'.length), 'secret')
-    const tokens = { FROM_AUTH_TOKEN: database.authToken, TO_AUTH_TOKEN: 'secret' }
+    const server = await LibsqlServer.start()
+    const tokens = { FROM_AUTH_TOKEN: database.authToken, TO_AUTH_TOKEN: server.authToken }
     const there = await run('move', [database.url, server.url], tokens)
     expect(there).toMatchObject({ code: 0, text: expect.stringContaining('"counted":1200') })
     const back = newFile()
-    expect(await run('move', [server.url, back], { FROM_AUTH_TOKEN: 'secret' })).toMatchObject({
+    expect(await run('move', [server.url, back], { FROM_AUTH_TOKEN: server.authToken })).toMatchObject({
       code: 0,
       text: there.text,
     })
     // Never into one that has something, and never with a word of the token.
-    const again = await run('move', [server.url, back], { FROM_AUTH_TOKEN: 'secret' })
+    const again = await run('move', [server.url, back], { FROM_AUTH_TOKEN: server.authToken })
     expect(again).toMatchObject({ code: 2, text: expect.stringContaining('not empty') })
     const denied = await run('move', [server.url, newFile()], { FROM_AUTH_TOKEN: 'wrong-token' })
     expect(denied.code).toBe(2)
