@@ -58,11 +58,11 @@ export class Polls {
   apply({ tallies, polls, version }: Applied): void {
     this.#changes++
     for (const uri of polls) this.#kept.delete(uri)
-    for (const [uri, counts] of tallies) {
+    for (const [uri, { counts, edited }] of tallies) {
       const kept = this.#kept.get(uri)
       if (!kept) continue
       const texts = kept.poll.options.map(({ text }) => text)
-      this.#kept.set(uri, { ...kept, poll: { ...kept.poll, ...tallied(texts, counts), version } })
+      this.#kept.set(uri, { ...kept, poll: { ...kept.poll, ...tallied(texts, counts), edited, version } })
     }
   }
 

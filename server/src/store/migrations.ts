@@ -120,24 +120,22 @@ const migrations: string[][] = [
 
     // C7: edited follows from the votes that count. What first_vote said came from all that were ever seen.
     `ALTER TABLE polls ADD COLUMN first_made INTEGER`, // the earliest made of its versions
-    `ALTER TABLE polls ADD COLUMN early INTEGER NOT NULL DEFAULT 0`, // votes that count, from first_made to options_changed
-    `ALTER TABLE polls ADD COLUMN edited INTEGER NOT NULL DEFAULT 0`, // whether there are any
     // The time of an edited poll may be that of its edit: then the first vote says best how old it is.
     `UPDATE polls SET first_made = CASE WHEN made >= options_changed THEN min(made, coalesce(first_vote, made)) ELSE made END`,
     `ALTER TABLE polls DROP COLUMN first_vote`,
-    `UPDATE polls SET early = (
-        SELECT count(*) FROM votes v JOIN accounts a ON a.id = v.voter
-        WHERE v.poll = polls.id AND a.status = 'active' AND v.option < json_array_length(polls.options)
-          AND v.made >= polls.first_made AND v.made < polls.options_changed
-          AND coalesce(v.cast_at, v.made) < coalesce(polls.ends_at, ${Number.MAX_SAFE_INTEGER})
+    `ALTER TABLE tallies ADD COLUMN early INTEGER NOT NULL DEFAULT 0`, // those of n from first_made to options_changed
+    `UPDATE tallies SET early = (
+        SELECT count(*) FROM polls p JOIN votes v ON v.poll = p.id JOIN accounts a ON a.id = v.voter
+        WHERE p.id = tallies.poll AND a.status = 'active' AND v.option = tallies.option
+          AND v.made >= p.first_made AND v.made < p.options_changed
+          AND coalesce(v.cast_at, v.made) < coalesce(p.ends_at, ${Number.MAX_SAFE_INTEGER})
           AND NOT EXISTS (
             SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter
-              AND coalesce(o.cast_at, o.made) < coalesce(polls.ends_at, ${Number.MAX_SAFE_INTEGER})
+              AND coalesce(o.cast_at, o.made) < coalesce(p.ends_at, ${Number.MAX_SAFE_INTEGER})
               AND (o.made > v.made OR (o.made = v.made
-                AND CASE o.rkey WHEN '' THEN polls.vote_rkey ELSE o.rkey END
-                  > CASE v.rkey WHEN '' THEN polls.vote_rkey ELSE v.rkey END))))
-      WHERE options_changed IS NOT NULL AND options IS NOT NULL`,
-    `UPDATE polls SET edited = early > 0 WHERE options_changed IS NOT NULL`,
+                AND CASE o.rkey WHEN '' THEN p.vote_rkey ELSE o.rkey END
+                  > CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END))))
+      WHERE poll IN (SELECT id FROM polls WHERE options_changed IS NOT NULL)`,
 
     // For links by handle.
     `CREATE INDEX accounts_by_handle ON accounts (handle COLLATE NOCASE) WHERE handle IS NOT NULL`,

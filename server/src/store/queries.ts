@@ -4,7 +4,7 @@ import { families, familyWithId } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { microseconds, type AccountStatus } from '../ingest/events.ts'
 import { samePoll, sameVote, type HeldAccount, type HeldRecord } from '../ingest/held.ts'
-import { CHOICES, IS_OPTION, POLL_IS_THERE } from './counting/rules.ts'
+import { CHOICES, IS_EDITED, IS_OPTION, POLL_IS_THERE } from './counting/rules.ts'
 
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
@@ -17,7 +17,7 @@ export type PollState =
 export type Page<T> = { items: T[]; cursor: string | undefined }
 
 const POLL_COLUMNS = `p.id, p.uri, p.rev, p.options_hash, p.text, p.options, p.created_at, p.made, p.ends_at, a.handle, a.status,
-  p.edited,
+  ${IS_EDITED} AS edited,
   max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
   (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
 

@@ -41,7 +41,7 @@ export function accountSteps(changes: AccountChange[]): Step[] {
         WHERE e.status = 'deleted' AND p.ends_at IS NOT NULL`,
       args: [rows],
     },
-    ...takeOut(),
+    takeOut(),
     {
       sql: `UPDATE accounts SET status = e.status, handle = CASE WHEN e.knows_handle THEN e.handle ELSE accounts.handle END
         FROM ${accounts.table()} e WHERE accounts.did = e.did`,
@@ -67,7 +67,7 @@ function erase(deleted: { did: string }[]): Step[] {
     {
       // Others' votes still name its polls: what stays of them is that name.
       sql: `UPDATE polls SET text = NULL, options = NULL, created_at = NULL, made = NULL, ends_at = NULL,
-          options_hash = NULL, options_changed = NULL, first_made = NULL, early = 0, edited = 0, rev = '',
+          options_hash = NULL, options_changed = NULL, first_made = NULL, rev = '',
           version = ${VERSION}
         WHERE author IN (${ids})`,
       args,

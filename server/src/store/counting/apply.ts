@@ -7,11 +7,14 @@ import { authorOf } from './keys.ts'
 import { pollSteps } from './polls.ts'
 import { voteSteps } from './votes.ts'
 
+/** `counts`: by option, absent options being 0. `edited`: C7, which the votes decide. */
+export type Tally = { counts: Map<number, number>; edited: boolean }
+
 /** What was changed. */
 export type Applied = {
-  /** Polls whose tally changed: at-uri to the counts by option, absent options being 0. */
-  tallies: Map<string, Map<number, number>>
-  /** at-uris of polls that themselves changed, came, went, or are edited now (C7). */
+  /** Polls whose tally changed, by at-uri. */
+  tallies: Map<string, Tally>
+  /** at-uris of polls that themselves changed, came or went. */
   polls: Set<string>
   /** DIDs of authors whose polls are named by a vote but not known (C6). */
   unknownAuthors: Set<string>
@@ -31,7 +34,7 @@ export const nothing = (): Applied => ({
 
 /** Adds what came after to what came before. */
 export function add(to: Applied, more: Applied): void {
-  for (const [uri, counts] of more.tallies) to.tallies.set(uri, counts)
+  for (const [uri, tally] of more.tallies) to.tallies.set(uri, tally)
   for (const name of ['polls', 'unknownAuthors', 'statuses'] as const)
     for (const it of more[name]) to[name].add(it)
   to.version = Math.max(to.version, more.version)
@@ -99,8 +102,9 @@ async function applyLayer(
   const rows = await commit(client, [newVersion(), ...steps])
   for (const row of rows('tallies')) {
     const uri = String(row['uri'])
-    const counts = applied.tallies.get(uri) ?? new Map<number, number>()
-    applied.tallies.set(uri, counts.set(Number(row['option']), Number(row['n'])))
+    const tally = applied.tallies.get(uri) ?? { counts: new Map(), edited: Boolean(row['edited']) }
+    tally.counts.set(Number(row['option']), Number(row['n']))
+    applied.tallies.set(uri, tally)
   }
   for (const row of rows('polls')) applied.polls.add(String(row['uri']))
   for (const row of rows('namedPolls')) applied.unknownAuthors.add(authorOf(String(row['uri'])))

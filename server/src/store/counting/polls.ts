@@ -56,7 +56,7 @@ export function pollSteps(changes: PollChange[]): Step[] {
         WHERE p.ends_at IS NOT e.ends_at AND p.rev < e.rev`,
       args: [rows],
     },
-    ...takeOut(),
+    takeOut(),
     {
       sql: `INSERT INTO polls (uri, vote_rkey, author, rev, text, options, created_at, made, options_hash, ends_at,
           first_made, version)
@@ -79,6 +79,6 @@ export function pollSteps(changes: PollChange[]): Step[] {
       result: 'polls',
     },
     ...putBack(),
-    ...recountEarly(ids, rows),
+    recountEarly(ids, rows),
   ]
 }

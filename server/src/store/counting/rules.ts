@@ -34,8 +34,12 @@ export const POLL_IS_THERE = `p.options IS NOT NULL`
 /** C1: whether a choice names one of the options of its poll `p`. */
 export const IS_OPTION = `c.option < json_array_length(p.options)`
 
-/** C7: whether a choice of poll `p` is a first vote: it counts, it is no older than the poll, and the options changed after it. */
-export const IS_EARLY = `${IS_OPTION} AND c.made >= p.first_made AND c.made < p.options_changed`
+/** C7: whether a choice of poll `p` is no older than the poll, and the options changed after it. */
+export const IS_EARLY = `c.made >= p.first_made AND c.made < p.options_changed`
+
+/** C7: whether an early vote for one of the options of poll `p` counts. */
+export const IS_EDITED = `p.options_changed IS NOT NULL AND EXISTS (SELECT 1 FROM tallies c
+  WHERE c.poll = p.id AND c.early > 0 AND ${IS_OPTION})`
 
 /**
  * What `tallies` has to be, from the rows alone: as `CHOICES` says it, but read in one go. Most voters have one record

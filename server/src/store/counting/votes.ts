@@ -24,41 +24,56 @@ const votes = given(
 )
 
 /**
- * Each record beside the row that it has already, which is found by its voter and record key, or, where that is some
- * poll's own key, in that poll.
- */
-const BESIDE_HELD = `
-  SELECT e.*, coalesce(p.id, 0) AS poll, a.id AS voter,
-    coalesce(r.poll, k.poll) AS was_poll, coalesce(r.rkey, k.rkey) AS was_rkey, coalesce(r.rev, k.rev) AS was_rev,
-    coalesce(r.made, k.made) AS was_made, coalesce(r.cast_at, k.cast_at) AS was_cast_at,
-    coalesce(nullif(coalesce(r.cast_at, k.cast_at), 0), r.made, k.made) AS was_seen_at,
-    p.id IS NOT NULL AND coalesce(r.poll, k.poll) IS p.id AND coalesce(r.option, k.option) IS e.option
-      AND coalesce(r.created, k.created, r.made, k.made) IS e.created AS same
-  FROM ${votes.table()} e
-  JOIN accounts a ON a.did = e.did AND a.status <> 'deleted'          -- C5: erased
-  LEFT JOIN polls p ON p.uri = e.subject
-  LEFT JOIN votes r ON r.voter = a.id AND r.family = e.family AND r.rkey = e.rkey
-  LEFT JOIN polls q ON e.own_rkey <> '' AND q.vote_rkey = e.rkey
-  LEFT JOIN votes k ON k.poll = CASE e.own_rkey WHEN '' THEN p.id ELSE q.id END
-    AND k.voter = a.id AND k.family = e.family AND k.rkey = ''`
-
-/**
+ * `held`: each record beside the row that it has already, which is found by its voter and record key, or, where that is
+ * some poll's own key, in that poll. `seen`: when it was committed, or some time not before `created` where that is all
+ * that matters; NULL: not seen live. `timed`: as it is to be stored.
+ *
  * C2: a date in the future is taken as the time of the commit. Of the commit a live event knows the time; a proof only
  * says that it is no later than its own rev. So the same content, read again, keeps what was known of it, and takes
- * what a live event adds: the result does not depend on which of them came first. `seen_at`: when it was committed, or
- * some time not before `created` where that is all that matters; NULL: not seen live.
+ * what a live event adds: the result does not depend on which of them came first.
+ *
+ * Each step is materialized: SQLite would compute what a later one uses twice as often.
  */
-const WITH_TIMES = `
-  SELECT b.*, min(b.created, coalesce(b.seen_at, CASE WHEN b.same THEN b.was_made ELSE b.rev_time END)) AS made,
-    CASE WHEN b.seen_at IS NULL THEN NULL WHEN b.ends OR b.created > b.seen_at THEN b.seen_at ELSE 0 END AS cast_at
-  FROM (
-    SELECT h.*, CASE
-        WHEN h.same AND h.was_cast_at IS NOT NULL
-          THEN CASE WHEN h.live THEN max(h.rev_time, h.was_seen_at) ELSE h.was_seen_at END
-        WHEN h.live THEN h.rev_time
+const INCOMING = `
+  WITH e AS MATERIALIZED ${votes.table()},
+  held AS MATERIALIZED (
+    SELECT e.*, coalesce(p.id, 0) AS poll, a.id AS voter,
+      coalesce(r.poll, k.poll) AS was_poll, coalesce(r.rkey, k.rkey) AS was_rkey, coalesce(r.rev, k.rev) AS was_rev,
+      coalesce(r.option, k.option) AS was_option, coalesce(r.made, k.made) AS was_made,
+      coalesce(r.cast_at, k.cast_at) AS was_cast_at, coalesce(r.created, k.created) AS was_created
+    FROM e
+    JOIN accounts a ON a.did = e.did AND a.status <> 'deleted'        -- C5: erased
+    LEFT JOIN polls p ON p.uri = e.subject
+    LEFT JOIN votes r ON r.voter = a.id AND r.family = e.family AND r.rkey = e.rkey
+    LEFT JOIN polls q ON e.own_rkey <> '' AND q.vote_rkey = e.rkey
+    LEFT JOIN votes k ON k.poll = CASE e.own_rkey WHEN '' THEN p.id ELSE q.id END
+      AND k.voter = a.id AND k.family = e.family AND k.rkey = ''
+  ),
+  same AS MATERIALIZED (
+    SELECT *, poll <> 0 AND was_poll IS poll AND was_option IS option
+      AND coalesce(was_created, was_made) IS created AS same
+    FROM held
+  ),
+  seen AS MATERIALIZED (
+    SELECT *, CASE
+        WHEN same AND was_cast_at IS NOT NULL THEN max(coalesce(nullif(was_cast_at, 0), was_made), live * rev_time)
+        WHEN live THEN rev_time
       END AS seen_at
-    FROM (${BESIDE_HELD}) h
-  ) b`
+    FROM same
+  ),
+  timed AS MATERIALIZED (
+    SELECT *, min(created, coalesce(seen_at, CASE WHEN same THEN was_made ELSE rev_time END)) AS made,
+      CASE WHEN seen_at IS NOT NULL THEN CASE WHEN ends OR created > seen_at THEN seen_at ELSE 0 END END AS cast_at
+    FROM seen
+  )
+  INSERT INTO incoming (poll, voter, family, rkey, option, made, rev, cast_at, created, was_poll, was_rkey)
+  SELECT poll, voter, family, own_rkey, option, made, max(rev, coalesce(was_rev, '')), cast_at,
+    CASE WHEN created > made THEN created END, was_poll, was_rkey
+  FROM timed
+  WHERE CASE WHEN was_rev IS NULL THEN NOT only_if_held
+    ELSE was_rev < rev                                                -- C3
+      OR (same AND (made <> was_made OR cast_at IS NOT was_cast_at))  -- C2
+    END`
 
 /** @param changes at most one of each record */
 export function voteSteps(changes: VoteChange[]): Step[] {
@@ -89,14 +104,7 @@ export function voteSteps(changes: VoteChange[]): Step[] {
       result: 'namedPolls',
     },
     {
-      sql: `INSERT INTO incoming (poll, voter, family, rkey, option, made, rev, cast_at, created, was_poll, was_rkey)
-        SELECT poll, voter, family, own_rkey, option, made, max(rev, coalesce(was_rev, '')),
-          cast_at, CASE WHEN created > made THEN created END, was_poll, was_rkey
-        FROM (${WITH_TIMES})
-        WHERE CASE WHEN was_rev IS NULL THEN NOT only_if_held
-          ELSE was_rev < rev                                          -- C3
-            OR (same AND (made <> was_made OR cast_at IS NOT was_cast_at))          -- C2
-          END`,
+      sql: INCOMING,
       args: [votes.argument(rows)],
     },
     {
@@ -104,7 +112,7 @@ export function voteSteps(changes: VoteChange[]): Step[] {
         SELECT poll, voter FROM incoming WHERE poll <> 0
         UNION ALL SELECT was_poll, voter FROM incoming WHERE was_poll <> 0`,
     },
-    ...takeOut(),
+    takeOut(),
     {
       // C4: where it was, it is no longer.
       sql: `DELETE FROM votes WHERE (poll, voter, family, rkey) IN
