@@ -48,7 +48,9 @@ export async function fill(path: string, votes: number): Promise<void> {
     const made = T0 + n * 1000
     n += Number(vote.run(somePoll() + 1, POLLS + random(voters) + 1, random(3), made, tid(made)).changes)
   }
-  db.exec(`DELETE FROM tallies; INSERT INTO tallies (poll, option, n, version) SELECT poll, option, n, 1 FROM (${RECOUNT})`)
+  db.exec(
+    `DELETE FROM tallies; INSERT INTO tallies (poll, option, n, version) SELECT poll, option, n, 1 FROM (${RECOUNT})`,
+  )
   db.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)')
   db.close()
 }

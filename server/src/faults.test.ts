@@ -216,22 +216,26 @@ describe.runIf(isRemote)('a wire to the database', () => {
   )
 })
 
-test.runIf(isRemote)('a database server that is killed with -9 and comes back', { timeout: 120_000 }, async () => {
-  const database = await emptyDatabase()
-  await start(database)
-  const delivered = deliverMany(4_000)
-  for (let kills = 1; kills <= 4; kills++) {
-    await vi.waitUntil(() => tap.acked.size > kills * 800, { timeout: 30_000, interval: 1 })
-    await database.server!.kill()
-    await becomesUnready()
-    await database.server!.restart()
-  }
-  await delivered
-  await allIsRight(database)
-  stop.abort()
-  await done
-  await database.close()
-})
+test.runIf(isRemote)(
+  'a database server that is killed with -9 and comes back',
+  { timeout: 120_000 },
+  async () => {
+    const database = await emptyDatabase()
+    await start(database)
+    const delivered = deliverMany(4_000)
+    for (let kills = 1; kills <= 4; kills++) {
+      await vi.waitUntil(() => tap.acked.size > kills * 800, { timeout: 30_000, interval: 1 })
+      await database.server!.kill()
+      await becomesUnready()
+      await database.server!.restart()
+    }
+    await delivered
+    await allIsRight(database)
+    stop.abort()
+    await done
+    await database.close()
+  },
+)
 
 test('a write lock that somebody holds for long', { timeout: 120_000 }, async () => {
   const database = await emptyDatabase()
@@ -241,7 +245,10 @@ test('a write lock that somebody holds for long', { timeout: 120_000 }, async ()
   let ids: number[] = []
   for (let round = 0; round < 2; round++) {
     const letGo = await holdLock(database)
-    ids = [...ids, ...Array.from({ length: 20 }, (_, i) => send(vote(`did:plc:v${round}x${i}`, tea, 1, T0 + 1000)))]
+    ids = [
+      ...ids,
+      ...Array.from({ length: 20 }, (_, i) => send(vote(`did:plc:v${round}x${i}`, tea, 1, T0 + 1000))),
+    ]
     // Of a file it is said that it is locked; sqld lets others wait until it takes the lock back.
     if (!isRemote) await becomesUnready()
     else await isAcked(ids)
@@ -284,64 +291,71 @@ test.skipIf(isRemote || 'missing' in disk)('a disk that is full', { timeout: 120
 })
 
 describe.skipIf(isRemote)('a clock that steps', () => {
-  test('versions never go back, over restarts too; a rev far ahead of the clock is refused', { timeout: 60_000 }, async () => {
-    const clock = new Clock()
-    const database = newFile()
-    const [tea] = polls as [string]
-    const main = join(import.meta.dirname, 'main.ts')
-    const run = async (): Promise<{ end: () => Promise<void> }> => {
-      const server = spawn('node', [main], {
-        env: {
-          ...process.env,
-          ...clock.env,
-          PORT: '0',
-          HOST: '127.0.0.1',
-          DATABASE_URL: database,
-          TAP_URL: tap.url,
-          LOG_LEVEL: 'info',
-        },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      })
-      let log = ''
-      server.stderr.on('data', (data: Buffer) => (log += data.toString()))
-      await vi.waitUntil(() => /"listening","port":(\d+)/.test(log) && tap.connected, 10_000)
-      base = `http://127.0.0.1:${/"listening","port":(\d+)/.exec(log)![1]}`
-      return {
-        end: async () => {
-          server.kill('SIGTERM')
-          await once(server, 'exit')
-        },
+  test(
+    'versions never go back, over restarts too; a rev far ahead of the clock is refused',
+    { timeout: 60_000 },
+    async () => {
+      const clock = new Clock()
+      const database = newFile()
+      const [tea] = polls as [string]
+      const main = join(import.meta.dirname, 'main.ts')
+      const run = async (): Promise<{ end: () => Promise<void> }> => {
+        const server = spawn('node', [main], {
+          env: {
+            ...process.env,
+            ...clock.env,
+            PORT: '0',
+            HOST: '127.0.0.1',
+            DATABASE_URL: database,
+            TAP_URL: tap.url,
+            LOG_LEVEL: 'info',
+          },
+          stdio: ['ignore', 'ignore', 'pipe'],
+        })
+        let log = ''
+        server.stderr.on('data', (data: Buffer) => (log += data.toString()))
+        await vi.waitUntil(() => /"listening","port":(\d+)/.test(log) && tap.connected, 10_000)
+        base = `http://127.0.0.1:${/"listening","port":(\d+)/.exec(log)![1]}`
+        return {
+          end: async () => {
+            server.kill('SIGTERM')
+            await once(server, 'exit')
+          },
+        }
       }
-    }
-    const version = async () => {
-      const response = await fetch(`${base}/api/polls/${encodeURIComponent(tea)}`)
-      return ((await response.json()) as PollView).version
-    }
-    const versions: number[] = []
-    const voted = async (i: number) => {
-      await isAcked([send(vote(`did:plc:voter${i}`, tea, 1, T0 + 1000))])
-      versions.push(await version())
-    }
-    clock.set(3_600_000)
-    let server = await run()
-    await isAcked([send((id) => recordMessage(pollEvent(tea, ['a', 'b', 'c'], T0), id))])
-    await voted(0)
-    clock.set(0)
-    await voted(1)
-    await server.end()
-    server = await run()
-    await voted(2)
-    expect(versions).toEqual(versions.toSorted((a, b) => a - b))
-    expect(new Set(versions).size).toBe(3)
+      const version = async () => {
+        const response = await fetch(`${base}/api/polls/${encodeURIComponent(tea)}`)
+        return ((await response.json()) as PollView).version
+      }
+      const versions: number[] = []
+      const voted = async (i: number) => {
+        await isAcked([send(vote(`did:plc:voter${i}`, tea, 1, T0 + 1000))])
+        versions.push(await version())
+      }
+      clock.set(3_600_000)
+      let server = await run()
+      await isAcked([send((id) => recordMessage(pollEvent(tea, ['a', 'b', 'c'], T0), id))])
+      await voted(0)
+      clock.set(0)
+      await voted(1)
+      await server.end()
+      server = await run()
+      await voted(2)
+      expect(versions).toEqual(versions.toSorted((a, b) => a - b))
+      expect(new Set(versions).size).toBe(3)
 
-    const ahead = { ...voteEvent('did:plc:mallory', tea, 0, T0), rev: tid((Date.now() + 6 * 60_000) * 1000) }
-    const id = nextId++
-    tap.send(recordMessage(ahead, id), id)
-    await isAcked([id])
-    expect(await served(tea)).toEqual([0, 3, 0])
-    const soon = { ...ahead, rev: tid((Date.now() + 4 * 60_000) * 1000) }
-    await isAcked([send((n) => recordMessage(soon, n))])
-    expect(await served(tea)).toEqual([1, 3, 0])
-    await server.end()
-  })
+      const ahead = {
+        ...voteEvent('did:plc:mallory', tea, 0, T0),
+        rev: tid((Date.now() + 6 * 60_000) * 1000),
+      }
+      const id = nextId++
+      tap.send(recordMessage(ahead, id), id)
+      await isAcked([id])
+      expect(await served(tea)).toEqual([0, 3, 0])
+      const soon = { ...ahead, rev: tid((Date.now() + 4 * 60_000) * 1000) }
+      await isAcked([send((n) => recordMessage(soon, n))])
+      expect(await served(tea)).toEqual([1, 3, 0])
+      await server.end()
+    },
+  )
 })

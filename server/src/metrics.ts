@@ -12,6 +12,7 @@ export function createMetrics() {
     /** What is asked for when it is measured. */
     gauges: (read: {
       watchers: () => number
+      buffered: () => number
       queued: () => number
       ready: () => boolean
       hidden: () => number
@@ -26,6 +27,7 @@ export function createMetrics() {
           },
         })
       gauge('pollz_watchers', 'open connections to /live', read.watchers)
+      gauge('pollz_buffered_bytes', 'what watchers have not read yet', read.buffered)
       gauge('pollz_queued_events', "tap's events that wait to be stored", read.queued)
       gauge('pollz_ready', '1 if the database is writable and every tap connected', () =>
         Number(read.ready()),

@@ -20,7 +20,7 @@ import { Hidden } from './live/hidden.ts'
 import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
-import { reasonOf, type Log } from './log.ts'
+import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import type { Applied } from './store/counting/apply.ts'
 import { hiddenAfter } from './store/hidden.ts'
@@ -114,15 +114,7 @@ export async function startServer(
   await hidden.refresh()
   const polls = new Polls((uri) => findPoll(reader, uri))
   const lookup = new Lookup({ polls, hidden, names, read: (uri, budget) => announced.read(uri, budget) })
-  const hub = new Hub(async (uri, budget) => {
-    try {
-      return await lookup.find(uri, budget)
-    } catch (error) {
-      log.error('a poll could not be looked up', { uri, reason: reasonOf(error) })
-      const message = 'something went wrong here; it has been logged'
-      return { ok: false, uri: undefined, error: 'InternalServerError', message }
-    }
-  }, signal)
+  const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
   writer.listen({
     committed: (applied: Applied) => {
       polls.apply(applied)
@@ -191,6 +183,7 @@ export async function startServer(
   }
   metrics.gauges({
     watchers: () => hub.watchers,
+    buffered: () => hub.buffered,
     queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
     ready: () => readiness().ready,
     hidden: () => hidden.size,
@@ -223,6 +216,7 @@ export async function startServer(
       onAnswer: (status, seconds) =>
         metrics.answers.observe({ status: `${Math.floor(status / 100)}xx` }, seconds),
       log,
+      signal,
     },
     config.port,
     config.host,

@@ -3,7 +3,7 @@ import type { PollView } from '@pollz/shared/wire'
 import { unlimited } from '../ingest/budget.ts'
 import { describe, expect, test, vi } from 'vitest'
 import { drawCard, HEIGHT, WIDTH } from './card.ts'
-import { Cards } from './cards.ts'
+import { Cards, type Draw } from './cards.ts'
 
 const poll = (text: string, options: string[], counts: number[] = [], version = 1): PollView => ({
   uri: 'at://did:plc:a/tech.waow.poll/1',
@@ -34,9 +34,10 @@ describe('a picture of the size that cards have', () => {
 
 describe('are kept', () => {
   const budget = unlimited('test')
+  const pngOf = (n: number) => new Uint8Array([n])
   const drawn = () => {
     let n = 0
-    return vi.fn<() => Promise<Buffer>>(async () => Buffer.from(String(++n)))
+    return vi.fn<Draw>(async () => pngOf(++n))
   }
 
   test('while the tally is the same, and a little longer', async () => {
@@ -44,13 +45,13 @@ describe('are kept', () => {
     const draw = drawn()
     const cards = new Cards(draw)
     const of = async (version: number) => (await cards.of(poll('?', ['a', 'b'], [], version), budget))!
-    expect(await of(1)).toEqual({ version: 1, png: Buffer.from('1') })
+    expect(await of(1)).toMatchObject({ version: 1, png: pngOf(1) })
     await of(1)
     // Votes come fast: it is not drawn for each of them.
     expect((await of(2)).version).toBe(1)
     expect(draw).toHaveBeenCalledTimes(1)
     vi.advanceTimersByTime(6_000)
-    expect(await of(3)).toEqual({ version: 3, png: Buffer.from('2') })
+    expect(await of(3)).toMatchObject({ version: 3, png: pngOf(2) })
     vi.advanceTimersByTime(6_000)
     await of(3)
     expect(draw).toHaveBeenCalledTimes(2)
@@ -62,5 +63,35 @@ describe('are kept', () => {
     const cards = new Cards(draw)
     await expect(cards.of(poll('?', ['a', 'b']), budget)).rejects.toThrow('out of memory')
     expect(await cards.of(poll('?', ['a', 'b']), budget)).toMatchObject({ version: 1 })
+  })
+
+  const at = (uri: string) => ({ ...poll('?', ['a', 'b']), uri })
+
+  test('one is drawn once for all who ask at the same time', async () => {
+    const draw = drawn()
+    const cards = new Cards(draw)
+    await Promise.all([cards.of(at('a'), budget), cards.of(at('a'), budget)])
+    expect(draw).toHaveBeenCalledTimes(1)
+  })
+
+  test('the ones asked for last, up to 32 MB', async () => {
+    const draw = vi.fn<Draw>(async () => new Uint8Array(8 * 1024 * 1024))
+    const cards = new Cards(draw)
+    for (const uri of ['a', 'b', 'c', 'd', 'a', 'e']) await cards.of(at(uri), budget)
+    expect(draw).toHaveBeenCalledTimes(5)
+    await cards.of(at('a'), budget)
+    expect(draw).toHaveBeenCalledTimes(5)
+    await cards.of(at('b'), budget)
+    expect(draw).toHaveBeenCalledTimes(6)
+  })
+
+  test('when a hundred are waiting no other is taken', async () => {
+    const waiting = Promise.withResolvers<Uint8Array<ArrayBuffer>>()
+    const cards = new Cards(() => waiting.promise)
+    const asked = Array.from({ length: 101 }, (_, i) => cards.of(at(`${i}`), budget))
+    expect(await asked[100]).toBeUndefined()
+    waiting.resolve(pngOf(1))
+    expect((await Promise.all(asked.slice(0, 100))).every((card) => card !== undefined)).toBe(true)
+    expect(await cards.of(at('100'), budget)).toBeDefined()
   })
 })

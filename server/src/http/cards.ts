@@ -1,23 +1,29 @@
 /** Pictures of polls, kept while they are true, or nearly. */
-import type { Budget } from '../ingest/budget.ts'
 import type { PollView } from '@pollz/shared/wire'
-import pLimit from 'p-limit'
+import { LRUCache } from 'lru-cache'
+import type { Budget } from '../ingest/budget.ts'
 
-/** Some forty kilobytes each. */
-const MAX_KEPT = 500
+/** Bytes of all pictures that are kept: some forty kilobytes each. */
+const MAX_KEPT = 32 * 1024 * 1024
 /** A poll's picture is drawn at most this often, in ms, however fast its votes come. */
 const REDRAW = 5_000
-/** A drawing takes a core for some tens of ms. */
-const limit = pLimit(1)
-const MAX_WAITING = 100
+/** Drawings under way or waiting; each takes a core for some tens of ms. */
+const MAX_DRAWINGS = 100
 
-export type Card = { version: number; png: Buffer }
+/** @returns PNG */
+export type Draw = (poll: PollView) => Promise<Uint8Array<ArrayBuffer>>
+
+export type Card = { version: number; png: Uint8Array<ArrayBuffer> }
 
 export class Cards {
-  #kept = new Map<string, { version: number; at: number; card: Promise<Card> }>()
-  #draw: (poll: PollView) => Promise<Buffer>
+  #kept = new LRUCache<string, Card & { at: number }>({
+    maxSize: MAX_KEPT,
+    sizeCalculation: ({ png }) => png.byteLength,
+  })
+  #drawings = new Map<string, Promise<Card>>()
+  #draw: Draw
 
-  constructor(draw: (poll: PollView) => Promise<Buffer>) {
+  constructor(draw: Draw) {
     this.#draw = draw
   }
 
@@ -27,25 +33,25 @@ export class Cards {
    */
   async of(poll: PollView, budget: Budget): Promise<Card | undefined> {
     const kept = this.#kept.get(poll.uri)
-    const good = kept && (kept.version === poll.version || Date.now() - kept.at < REDRAW)
-    if (!good && (limit.pendingCount >= MAX_WAITING || !(await budget.take(1)))) return undefined
-    const { version } = poll
-    const entry = good
-      ? kept
-      : {
-          version,
-          at: Date.now(),
-          card: limit(async () => ({ version, png: await this.#draw(poll) })),
-        }
-    // Asked for last, it goes last.
-    this.#kept.delete(poll.uri)
-    this.#kept.set(poll.uri, entry)
-    if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
-    try {
-      return await entry.card
-    } catch (error) {
-      if (this.#kept.get(poll.uri) === entry) this.#kept.delete(poll.uri)
-      throw error
-    }
+    if (kept && (kept.version === poll.version || Date.now() - kept.at < REDRAW)) return kept
+    const drawing = this.#drawings.get(poll.uri)
+    if (drawing) return drawing
+    if (this.#drawings.size >= MAX_DRAWINGS || !(await budget.take(1))) return undefined
+    // Others may have asked for it, or for many, meanwhile.
+    return (
+      this.#drawings.get(poll.uri) ?? (this.#drawings.size < MAX_DRAWINGS ? this.#start(poll) : undefined)
+    )
+  }
+
+  #start(poll: PollView): Promise<Card> {
+    const drawing = this.#drawOnce(poll).finally(() => this.#drawings.delete(poll.uri))
+    this.#drawings.set(poll.uri, drawing)
+    return drawing
+  }
+
+  async #drawOnce(poll: PollView): Promise<Card> {
+    const card = { version: poll.version, at: Date.now(), png: await this.#draw(poll) }
+    this.#kept.set(poll.uri, card)
+    return card
   }
 }

@@ -15,7 +15,7 @@ import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
 import type { Found, Lookup } from '../live/lookup.ts'
 import { failure, notFound, statusOf } from './api.ts'
-import { Cards } from './cards.ts'
+import type { Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
 
 export type PageParts = {
@@ -110,10 +110,9 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
 export function createPages(
   { lookup, limits, frame, lists, named }: PageParts,
   answer: ReturnType<typeof createAnswer>,
+  cards: Cards,
 ): Hono {
   const pages = new Hono()
-  // What draws them is loaded with the first: a server that is asked for none does without.
-  const cards = new Cards(async (poll) => (await import('./card.ts')).drawCard(poll))
   const ofServer = { [new URL(frame.publicUrl).host]: home.poll }
 
   const findNamed = async (uri: string, budget: Budget): Promise<Found> => {
@@ -172,7 +171,7 @@ export function createPages(
     c.header('ETag', tag)
     c.header('Cache-Control', `public, max-age=${CARD_AGE}`)
     if (c.req.header('If-None-Match') === tag) return c.body(null, 304)
-    return c.body(new Uint8Array(card.png), 200, { 'content-type': 'image/png' })
+    return c.body(card.png, 200, { 'content-type': 'image/png' })
   })
 
   // https://oembed.com

@@ -1,6 +1,6 @@
 /** All routes on one port. */
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
@@ -8,6 +8,8 @@ import { WebSocketServer } from 'ws'
 import type { Hub } from '../live/hub.ts'
 import { reasonOf, type Log } from '../log.ts'
 import { createApi, failure, type ApiParts } from './api.ts'
+import { Cards } from './cards.ts'
+import { createDrawing } from './drawing.ts'
 import { MAX_CONNECTIONS } from './limits.ts'
 import { createOAuth } from './oauth.ts'
 import { createAnswer, createPages, wantsHtml, type PageParts } from './pages.ts'
@@ -16,6 +18,8 @@ import { site } from '@pollz/site/built'
 /** Ms until the head, and all of a request, has to be there. */
 const HEADERS_TIMEOUT = 10_000
 const REQUEST_TIMEOUT = 20_000
+/** How long a server that stops waits for its clients, in ms. */
+const CLOSE_TIMEOUT = 1_500
 
 export type Readiness = { ready: boolean; database: string; tap: string }
 
@@ -26,9 +30,11 @@ export type HttpParts = ApiParts &
     onAnswer: (status: number, seconds: number) => void
     metrics: Registry
     log: Log
+    /** ends the thread that draws */
+    signal: AbortSignal
   }
 
-export function createApp({ readiness, onAnswer, metrics, log, ...parts }: Omit<HttpParts, 'hub'>): Hono {
+function createApp({ readiness, onAnswer, metrics, log, signal, ...parts }: Omit<HttpParts, 'hub'>): Hono {
   const app = new Hono()
   const answer = createAnswer(parts.frame)
   app.use(async (c, next) => {
@@ -50,7 +56,7 @@ export function createApp({ readiness, onAnswer, metrics, log, ...parts }: Omit<
   )
   app.route('/api', createApi(parts))
   app.route('/oauth', createOAuth(parts.frame.publicUrl, answer))
-  app.route('/', createPages(parts, answer))
+  app.route('/', createPages(parts, answer, new Cards(createDrawing(log, signal))))
   app.get('/health', (c) => c.json({ status: 'ok' }))
   app.get('/ready', (c) => {
     const ready = readiness()
@@ -62,21 +68,29 @@ export function createApp({ readiness, onAnswer, metrics, log, ...parts }: Omit<
   return app
 }
 
-/** @returns the server, listening, and its port */
+/** Listens. `close` resolves within two seconds, whatever clients do: what is not answered by then is cut off. */
 export async function listen(
   { hub, ...parts }: HttpParts,
   port: number,
   host: string,
-): Promise<{ server: Server; port: number }> {
+): Promise<{ port: number; close: () => Promise<void> }> {
   const app = createApp(parts)
   const server = createServer(
     { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT },
     getRequestListener(app.fetch),
   )
+  // Its own list lacks those that have become WebSockets.
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
   const connections = new Map<string, number>()
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
+    // The hub does, within its bounds.
+    autoPong: false,
     maxPayload: 64 * 1024,
   })
   server.on('upgrade', (request, socket, head) => {
@@ -87,8 +101,7 @@ export async function listen(
       return
     }
     const address = parts.limits.addressOf(request)
-    const open = connections.get(address) ?? 0
-    if (open >= MAX_CONNECTIONS) {
+    if ((connections.get(address) ?? 0) >= MAX_CONNECTIONS) {
       socket.on('error', () => socket.destroy())
       socket.end('HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nConnection: close\r\n\r\n')
       return
@@ -107,5 +120,12 @@ export async function listen(
     server.once('error', (cause) => reject(new Error(`PORT: can't listen on ${host}:${port}`, { cause })))
     server.listen(port, host, resolve)
   })
-  return { server, port: (server.address() as AddressInfo).port }
+  const close = async () => {
+    const cutOff = setTimeout(() => {
+      for (const socket of open) socket.destroy()
+    }, CLOSE_TIMEOUT)
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    clearTimeout(cutOff)
+  }
+  return { port: (server.address() as AddressInfo).port, close }
 }

@@ -124,11 +124,11 @@ export class Reconciler {
     return records.ok ? { ok: true, value: records.value + Number(changed) } : records
   }
 
-  /** C5. A PDS that does not know an account of its own any more is believed when it says so a second time. */
+  /** C5. That an account is gone is believed when it is said a second time: a PDS may have lost it for a moment. */
   async #statusOf({ did, status }: HeldAccount): Promise<RepoRead<AccountStatus>> {
     const read = await this.#options.repos.status({ did, budget })
     if (read.ok) return { ok: true, value: read.value.status }
-    if (read.error !== 'RepoNotFound') return read
+    if (read.gone === undefined) return read
     return { ok: true, value: status === 'active' ? 'deactivated' : 'deleted' }
   }
 

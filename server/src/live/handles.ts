@@ -1,8 +1,12 @@
 /** Handles of poll authors that tap has not told (yet): pages are read by people, who know nobody by DID. */
 import { setTimeout } from 'node:timers/promises'
 import type { PollView } from '@pollz/shared/wire'
+import { LRUCache } from 'lru-cache'
 
-const MAX_KEPT = 10_000
+/** Bytes of all that are kept, about. */
+const MAX_KEPT = 2 * 1024 * 1024
+/** The longest that a handle can be. */
+const MAX_HANDLE = 253
 /** For how long a handle is believed, and that there is none, in ms. */
 const KEEP = 3_600_000
 const KEEP_NONE = 60_000
@@ -10,7 +14,11 @@ const KEEP_NONE = 60_000
 const PATIENCE = 1_000
 
 export class Handles {
-  #kept = new Map<string, { handle: Promise<string | undefined>; until: number }>()
+  #kept = new LRUCache<string, Promise<string | undefined>>({
+    maxSize: MAX_KEPT,
+    sizeCalculation: (_, did) => did.length + MAX_HANDLE,
+    ttl: KEEP,
+  })
   #ask: (did: string) => Promise<string | undefined>
 
   /** @param ask never rejects */
@@ -30,13 +38,13 @@ export class Handles {
 
   #of(did: string): Promise<string | undefined> {
     const kept = this.#kept.get(did)
-    if (kept && kept.until > Date.now()) return kept.handle
-    if (this.#kept.size >= MAX_KEPT) this.#kept.clear()
-    const asked = { handle: this.#ask(did), until: Date.now() + KEEP }
+    if (kept) return kept
+    const asked = this.#ask(did)
     this.#kept.set(did, asked)
-    void asked.handle.then((handle) => {
-      if (handle === undefined) asked.until = Date.now() + KEEP_NONE
+    void asked.then((handle) => {
+      if (handle === undefined && this.#kept.peek(did) === asked)
+        this.#kept.set(did, asked, { ttl: KEEP_NONE })
     })
-    return asked.handle
+    return asked
   }
 }

@@ -1,16 +1,28 @@
 /** Who watches what, and telling them: a snapshot at once, then at most a few tallies a second per poll. */
-import { MAX_WATCHED, PING_INTERVAL, clientMessage, parseJson, type ServerMessage } from '@pollz/shared/wire'
+import {
+  MAX_URIS,
+  MAX_WATCHED,
+  PING_INTERVAL,
+  clientMessage,
+  parseJson,
+  type ServerMessage,
+} from '@pollz/shared/wire'
 import type { WebSocket } from 'ws'
 import { unlimited, type Budget } from '../ingest/budget.ts'
-import type { Found } from './lookup.ts'
+import { reasonOf, type Log } from '../log.ts'
 import type { Applied } from '../store/counting/apply.ts'
+import type { Found } from './lookup.ts'
 
 /** A poll is pushed at most this often, in ms: faster than this nobody reads. */
 const COALESCE = 250
 /** Messages of one client between two pings: a page that is scrolled fast sends some dozens. */
 const MAX_MESSAGES = 1_000
-/** Bytes a slow client may have waiting; above it, it gets the newest tally later instead of every one. */
-const MAX_BUFFERED = 256 * 1024
+/** A client that has this many bytes waiting is sent nothing more; it is owed the newest state instead. */
+export const MAX_BUFFERED = 64 * 1024
+/** Lookups under way for one client. */
+const MAX_LOOKUPS = MAX_URIS
+/** How long clients have to answer the close frame of a server that stops, in ms. */
+const CLOSE_TIMEOUT = 1_000
 
 /** Lookups caused by a commit are charged to no client. */
 const ofCommits = unlimited('commits')
@@ -18,28 +30,61 @@ const ofCommits = unlimited('commits')
 type Watcher = {
   socket: WebSocket
   budget: Budget
-  /** uri as asked to uri with DID; null while it is looked up */ asked: Map<string, string | null>
+  /** by uri as asked */
+  watched: Map<string, Watched>
+  /** What to tell as soon as the socket has room, and whose budget pays for the lookup. */
+  owed: Map<Watched, Budget>
+  /** under way */
+  lookups: number
   /** since the last ping */
   messages: number
+  /** full at the last ping, and nothing was written since */
+  stuck: boolean
+  onSent: (error?: Error | null) => void
+}
+
+type Watched = {
+  watcher: Watcher
+  /** as asked */
+  uri: string
+  /** its key in `#byPoll`: the uri with the author's DID, or as asked until that is known */
+  poll: string
+  /** whether a lookup has told the uri with the author's DID */
+  resolved: boolean
+  lookingUp: boolean
+  /** A failure that could not be sent yet: looking it up again would cost the client again. */
+  failure: (Found & { ok: false }) | undefined
+  /** of the poll, as told last */
+  version: number
+  edited: boolean
 }
 
 export class Hub {
   #watchers = new Set<Watcher>()
-  #byPoll = new Map<string, Set<Watcher>>()
+  #byPoll = new Map<string, Set<Watched>>()
+  /** Polls whose tally has changed, and those that need a new snapshot, since the last flush. */
   #dirty = new Set<string>()
   #changed = new Set<string>()
+  #telling = new Set<string>()
+  #ofCommits = new Map<string, Promise<Found>>()
   #timer: NodeJS.Timeout | undefined
   #lastFlush = 0
   #find: (uri: string, budget: Budget) => Promise<Found>
+  #log: Log
+  #signal: AbortSignal
 
-  /** @param find never rejects */
-  constructor(find: (uri: string, budget: Budget) => Promise<Found>, signal: AbortSignal) {
+  constructor(find: (uri: string, budget: Budget) => Promise<Found>, log: Log, signal: AbortSignal) {
     this.#find = find
+    this.#log = log
+    this.#signal = signal
     const ping = setInterval(() => this.#ping(), PING_INTERVAL * 0.9)
     signal.addEventListener('abort', () => {
       clearInterval(ping)
       clearTimeout(this.#timer)
       for (const { socket } of this.#watchers) socket.close(1001, 'the server is stopping')
+      setTimeout(() => {
+        for (const { socket } of this.#watchers) socket.terminate()
+      }, CLOSE_TIMEOUT).unref()
     })
   }
 
@@ -47,24 +92,50 @@ export class Hub {
     return this.#watchers.size
   }
 
+  /** Bytes that wait for clients to read them. */
+  get buffered(): number {
+    let sum = 0
+    for (const { socket } of this.#watchers) sum += socket.bufferedAmount
+    return sum
+  }
+
   /** @param budget for what is read from other servers because of what it watches */
   add(socket: WebSocket, budget: Budget): void {
-    const watcher: Watcher = { socket, budget, asked: new Map(), messages: 0 }
+    if (this.#signal.aborted) {
+      socket.terminate()
+      return
+    }
+    const watcher: Watcher = {
+      socket,
+      budget,
+      watched: new Map(),
+      owed: new Map(),
+      lookups: 0,
+      messages: 0,
+      stuck: false,
+      onSent: (error) => {
+        if (error) return
+        watcher.stuck = false
+        this.#settle(watcher)
+      },
+    }
     this.#watchers.add(watcher)
     socket.on('message', (data) => {
-      if (++watcher.messages > MAX_MESSAGES)
-        socket.close(1008, `at most ${MAX_MESSAGES} messages in ${PING_INTERVAL} ms`)
-      else this.#read(watcher, data.toString())
+      if (this.#takes(watcher)) this.#read(watcher, data.toString())
+    })
+    // `autoPong` would answer without looking whether there is room.
+    socket.on('ping', (data) => {
+      if (this.#takes(watcher) && hasRoom(watcher)) socket.pong(data, false, watcher.onSent)
     })
     socket.on('error', () => socket.terminate())
     socket.on('close', () => {
       this.#watchers.delete(watcher)
-      for (const uri of watcher.asked.keys()) this.#unwatch(watcher, uri)
+      for (const watched of watcher.watched.values()) this.#unwatch(watched)
     })
   }
 
   /** Called after each commit. */
-  apply({ tallies, polls }: Applied): void {
+  apply({ tallies, polls }: Pick<Applied, 'tallies' | 'polls'>): void {
     for (const uri of tallies.keys()) if (this.#byPoll.has(uri)) this.#dirty.add(uri)
     for (const uri of polls) if (this.#byPoll.has(uri)) this.#changed.add(uri)
     this.#schedule()
@@ -76,93 +147,236 @@ export class Hub {
     this.#schedule()
   }
 
-  #schedule(): void {
-    if (this.#timer || (this.#dirty.size === 0 && this.#changed.size === 0)) return
-    const wait = Math.max(0, this.#lastFlush + COALESCE - Date.now())
-    this.#timer = setTimeout(() => void this.#flush(), wait)
+  /** Looks at every watched poll again: it is not known which of them changed. */
+  recheckAll(): void {
+    this.recheck(() => true)
   }
 
-  async #flush(): Promise<void> {
-    this.#lastFlush = Date.now()
+  #schedule(): void {
+    if (this.#timer || this.#signal.aborted || (this.#dirty.size === 0 && this.#changed.size === 0)) return
+    const wait = Math.max(0, this.#lastFlush + COALESCE - Date.now())
+    this.#timer = setTimeout(() => this.#flush(), wait)
+  }
+
+  #flush(): void {
     this.#timer = undefined
-    const changed = [...this.#changed]
-    const dirty = [...this.#dirty].filter((uri) => !this.#changed.has(uri))
-    this.#changed.clear()
-    this.#dirty.clear()
+    this.#lastFlush = Date.now()
+    const changed = this.#changed
+    this.#changed = new Set()
+    // A lookup that is under way may have read what was there before the commit.
+    for (const uri of [...changed, ...this.#dirty]) this.#ofCommits.delete(uri)
     for (const uri of changed) {
-      const found = await this.#find(uri, ofCommits)
-      for (const watcher of this.#byPoll.get(uri) ?? [])
-        for (const [asked, canonical] of watcher.asked)
-          if (canonical === uri) send(watcher, answer(asked, found))
-    }
-    for (const uri of dirty) {
-      const found = await this.#find(uri, ofCommits)
-      if (!found.ok) continue
-      const { options, total, version } = found.poll
-      const counts = options.map(({ count }) => count)
-      const frame = Buffer.from(JSON.stringify({ type: 'tally', uri, counts, total, version }))
-      for (const { socket } of this.#byPoll.get(uri) ?? []) {
-        if (socket.bufferedAmount > MAX_BUFFERED) this.#dirty.add(uri)
-        else socket.send(frame, { binary: false })
+      this.#dirty.delete(uri)
+      for (const watched of this.#byPoll.get(uri) ?? []) {
+        this.#owe(watched)
+        this.#settle(watched.watcher)
       }
     }
+    for (const uri of this.#dirty) {
+      // Two at once could tell an older tally after a newer one: this one stays for the next flush.
+      if (this.#telling.has(uri)) continue
+      this.#dirty.delete(uri)
+      void this.#tell(uri)
+    }
     this.#schedule()
+  }
+
+  /** Sends a poll's tally to all who watch it; those who can't take it now are owed a snapshot. */
+  async #tell(uri: string): Promise<void> {
+    this.#telling.add(uri)
+    const found = await this.#lookUp(uri, ofCommits)
+    this.#telling.delete(uri)
+    if (!found.ok) return
+    const { options, total, version, edited } = found.poll
+    const counts = options.map(({ count }) => count)
+    const frame = Buffer.from(
+      JSON.stringify({ type: 'tally', uri, counts, total, version } satisfies ServerMessage),
+    )
+    // Who asked for it by several names gets one.
+    const told = new Set<Watcher>()
+    for (const watched of this.#byPoll.get(uri) ?? []) {
+      const { watcher } = watched
+      // A snapshot that is on its way may be older than this tally, so it can't be told before.
+      if (watched.lookingUp || watcher.owed.has(watched) || !hasRoom(watcher)) this.#owe(watched)
+      else if (watched.edited !== edited) {
+        // C7: a tally does not say so.
+        this.#owe(watched)
+        this.#settle(watcher)
+      } else if (!told.has(watcher) && watched.version < version) {
+        told.add(watcher)
+        watched.version = version
+        send(watcher, frame)
+      }
+    }
+  }
+
+  #owe(watched: Watched): void {
+    watched.failure = undefined
+    const { owed } = watched.watcher
+    if (!owed.has(watched)) owed.set(watched, ofCommits)
+  }
+
+  /** Tells a client what it is owed, as far as its socket has room. Called whenever some of it was written. */
+  #settle(watcher: Watcher): void {
+    for (const [watched, budget] of watcher.owed) {
+      if (watcher.lookups >= MAX_LOOKUPS || !hasRoom(watcher)) return
+      if (watched.lookingUp) continue
+      watcher.owed.delete(watched)
+      if (watched.failure) this.#answer(watched, watched.failure, budget)
+      else void this.#lookUpAndAnswer(watched, budget)
+    }
+  }
+
+  async #lookUpAndAnswer(watched: Watched, budget: Budget): Promise<void> {
+    const { watcher } = watched
+    watched.lookingUp = true
+    watcher.lookups++
+    let found = await this.#lookUp(watched.poll, budget)
+    if (found.uri !== undefined && found.uri !== watched.poll && isWatched(watched)) {
+      // Commits are told by this name, and what was committed before it was known would be missed: look again.
+      this.#unlist(watched)
+      watched.poll = found.uri
+      this.#list(watched)
+      found = await this.#lookUp(found.uri, budget)
+    }
+    watched.lookingUp = false
+    watcher.lookups--
+    if (isWatched(watched)) this.#answer(watched, found, budget)
+    this.#settle(watcher)
+  }
+
+  #answer(watched: Watched, found: Found, budget: Budget): void {
+    const { watcher, uri } = watched
+    watched.resolved ||= found.uri !== undefined
+    if (!hasRoom(watcher)) {
+      if (watcher.owed.has(watched)) return
+      watched.failure = found.ok ? undefined : found
+      watcher.owed.set(watched, budget)
+      return
+    }
+    watched.failure = undefined
+    if (found.ok) {
+      watched.version = found.poll.version
+      watched.edited = found.poll.edited
+      send(watcher, frameOf({ type: 'snapshot', uri, poll: found.poll }))
+    } else {
+      if (!watched.resolved) this.#unwatch(watched)
+      send(watcher, frameOf({ type: 'error', uri, error: found.error, message: found.message }))
+    }
+  }
+
+  /** Never rejects. */
+  #lookUp(uri: string, budget: Budget): Promise<Found> {
+    if (budget !== ofCommits) return this.#findOrFail(uri, budget)
+    // Once for all who are to be told of a commit.
+    const underway = this.#ofCommits.get(uri)
+    if (underway) return underway
+    const lookup = this.#findOrFail(uri, budget).finally(() => {
+      if (this.#ofCommits.get(uri) === lookup) this.#ofCommits.delete(uri)
+    })
+    this.#ofCommits.set(uri, lookup)
+    return lookup
+  }
+
+  async #findOrFail(uri: string, budget: Budget): Promise<Found> {
+    try {
+      return await this.#find(uri, budget)
+    } catch (error) {
+      this.#log.error('a poll could not be looked up', { uri, reason: reasonOf(error) })
+      const message = 'something went wrong here; it has been logged'
+      return { ok: false, uri: undefined, error: 'InternalServerError', message }
+    }
+  }
+
+  /** Whether a client may send one more; closes the connection of one that has sent too many. */
+  #takes(watcher: Watcher): boolean {
+    const { socket } = watcher
+    if (socket.readyState !== socket.OPEN) return false
+    if (++watcher.messages <= MAX_MESSAGES) return true
+    socket.close(1008, `at most ${MAX_MESSAGES} messages in ${PING_INTERVAL} ms`)
+    return false
   }
 
   #read(watcher: Watcher, text: string): void {
     const parsed = parseJson(clientMessage, text)
     if (!parsed.ok) {
-      send(watcher, { type: 'error', error: 'InvalidRequest', message: parsed.reason })
+      reply(watcher, { type: 'error', error: 'InvalidRequest', message: parsed.reason })
       return
     }
     for (const uri of parsed.message.uris) {
-      if (parsed.message.type === 'watch') void this.#watch(watcher, uri)
-      else this.#unwatch(watcher, uri)
+      const watched = watcher.watched.get(uri)
+      if (parsed.message.type === 'watch') this.#watch(watcher, uri, watched)
+      else if (watched) this.#unwatch(watched)
     }
+    this.#settle(watcher)
   }
 
-  async #watch(watcher: Watcher, uri: string): Promise<void> {
-    if (!watcher.asked.has(uri) && watcher.asked.size >= MAX_WATCHED) {
-      const message = `a connection may watch ${MAX_WATCHED} polls`
-      send(watcher, { type: 'error', uri, error: 'TooManyPolls', message })
-      return
+  #watch(watcher: Watcher, uri: string, watched: Watched | undefined): void {
+    if (!watched) {
+      if (watcher.watched.size >= MAX_WATCHED) {
+        const message = `a connection may watch ${MAX_WATCHED} polls`
+        reply(watcher, { type: 'error', uri, error: 'TooManyPolls', message })
+        return
+      }
+      watched = {
+        watcher,
+        uri,
+        poll: uri,
+        resolved: false,
+        lookingUp: false,
+        failure: undefined,
+        version: 0,
+        edited: false,
+      }
+      watcher.watched.set(uri, watched)
+      this.#list(watched)
     }
-    if (!watcher.asked.has(uri)) watcher.asked.set(uri, null)
-    const found = await this.#find(uri, watcher.budget)
-    // Meanwhile it may have been let go.
-    if (!watcher.asked.has(uri) || !this.#watchers.has(watcher)) return
-    if (found.uri !== undefined) {
-      watcher.asked.set(uri, found.uri)
-      const watching = this.#byPoll.get(found.uri) ?? new Set()
-      this.#byPoll.set(found.uri, watching.add(watcher))
-    }
-    send(watcher, answer(uri, found))
+    // An answer that is on its way is one to this, too.
+    if (!watched.lookingUp && !watcher.owed.has(watched)) watcher.owed.set(watched, watcher.budget)
   }
 
-  #unwatch(watcher: Watcher, uri: string): void {
-    const canonical = watcher.asked.get(uri)
-    watcher.asked.delete(uri)
-    if (!canonical || [...watcher.asked.values()].includes(canonical)) return
-    const watching = this.#byPoll.get(canonical)
-    watching?.delete(watcher)
-    if (watching?.size === 0) this.#byPoll.delete(canonical)
+  #unwatch(watched: Watched): void {
+    watched.watcher.watched.delete(watched.uri)
+    watched.watcher.owed.delete(watched)
+    this.#unlist(watched)
+  }
+
+  #list(watched: Watched): void {
+    const watching = this.#byPoll.get(watched.poll) ?? new Set()
+    this.#byPoll.set(watched.poll, watching.add(watched))
+  }
+
+  #unlist(watched: Watched): void {
+    const watching = this.#byPoll.get(watched.poll)
+    watching?.delete(watched)
+    if (watching?.size === 0) this.#byPoll.delete(watched.poll)
   }
 
   #ping(): void {
     for (const watcher of this.#watchers) {
+      const { socket, stuck } = watcher
       watcher.messages = 0
-      if (watcher.socket.bufferedAmount > 4 * MAX_BUFFERED) watcher.socket.terminate()
-      else send(watcher, { type: 'ping' })
+      watcher.stuck = socket.bufferedAmount >= MAX_BUFFERED
+      if (watcher.stuck && stuck) socket.terminate()
+      else if (hasRoom(watcher)) send(watcher, frameOf({ type: 'ping' }))
     }
   }
 }
 
-function answer(asked: string, found: Found): ServerMessage {
-  return found.ok
-    ? { type: 'snapshot', uri: asked, poll: found.poll }
-    : { type: 'error', uri: asked, error: found.error, message: found.message }
+const isWatched = (watched: Watched) => watched.watcher.watched.get(watched.uri) === watched
+
+const hasRoom = ({ socket }: Watcher) =>
+  socket.readyState === socket.OPEN && socket.bufferedAmount < MAX_BUFFERED
+
+const frameOf = (message: ServerMessage) => JSON.stringify(message)
+
+/** Only where there is room. */
+function send({ socket, onSent }: Watcher, frame: string | Buffer): void {
+  socket.send(frame, { binary: false }, onSent)
 }
 
-function send({ socket }: Watcher, message: ServerMessage): void {
-  if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message))
+/** Answers a message that can't be used; who does not read such answers is disconnected. */
+function reply(watcher: Watcher, message: ServerMessage): void {
+  if (hasRoom(watcher)) send(watcher, frameOf(message))
+  else watcher.socket.close(1008, 'asks and does not read the answers')
 }
