@@ -73,18 +73,20 @@ export function createIdentities(options: {
       plcUrl,
       fetch: async (url, init) => {
         const response = await fetch(url as URL, { signal, redirect: 'error', headers: init?.headers })
-        if (response.status === 410)
-          throw new ReadFailure('RepoNotFound', `${did} was tombstoned`, 'DidTombstoned')
+        if (response.status === 410) throw new ReadFailure('RepoNotFound', 'was tombstoned', 'DidTombstoned')
         // The resolver takes every refusal of a did:web's host for its word that there is no such DID.
         if (!response.ok && response.status !== 404)
-          throw new ReadFailure('UpstreamFailure', `${did}: its host answered ${response.status}`)
+          throw new ReadFailure('UpstreamFailure', `its host answered ${response.status}`)
         return response
       },
     })
     const document = await resolver.resolveNoCache(did).catch((error: unknown) => {
-      throw error instanceof ReadFailure
-        ? error
-        : new ReadFailure('UpstreamFailure', `${did}: ${reasonOf(error)}`)
+      const {
+        error: kind,
+        message,
+        gone,
+      } = error instanceof ReadFailure ? error : new ReadFailure('UpstreamFailure', reasonOf(error))
+      throw new ReadFailure(kind, `${did}: ${message}`, gone)
     })
     if (!document) throw new ReadFailure('RepoNotFound', `${did} has no DID document`, 'DidNotFound')
     return document
