@@ -3,6 +3,7 @@ import { isShared } from './server/test/remote.ts'
 
 export default defineConfig({
   test: {
+    globalSetup: 'scripts/temporary.ts',
     projects: [
       {
         test: {

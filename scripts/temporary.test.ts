@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { leftBehind } from './temporary.ts'
+
+test('tests have a temporary directory of their run’s own', () => {
+  expect(basename(tmpdir())).toMatch(/^pollz-run-\w{6}$/)
+  expect(existsSync(tmpdir())).toBe(true)
+})
+
+test('a run within a run uses the same one', () => {
+  expect(basename(dirname(tmpdir()))).not.toMatch(/^pollz-run-/)
+})
+
+/** Runs Vitest with the setup in a temporary directory that is empty. @returns the directory, and its exit code */
+function run(body: string) {
+  const base = mkdtempSync(join(tmpdir(), 'pollz-setup-'))
+  const real = join(base, 'tmp')
+  const project = join(base, 'project')
+  mkdirSync(real)
+  mkdirSync(project)
+  const setup = JSON.stringify(join(import.meta.dirname, 'temporary.ts'))
+  writeFileSync(join(project, 'vitest.config.mjs'), `export default { test: { globalSetup: ${setup} } }`)
+  writeFileSync(
+    join(project, 'a.test.mjs'),
+    `import { mkdtempSync, writeFileSync } from 'node:fs'
+    import { tmpdir } from 'node:os'
+    import { join } from 'node:path'
+    test('a', async () => {
+      writeFileSync(join(mkdtempSync(join(tmpdir(), 'pollz-test-')), 'file'), 'text')
+      writeFileSync(${JSON.stringify(join(base, 'started'))}, '')
+      ${body}
+    }, 0)`,
+  )
+  const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
+  const child = spawn(process.execPath, [vitest, 'run', '--globals', '--root', project], {
+    env: { ...process.env, TMPDIR: real, VITEST: undefined },
+    stdio: 'ignore',
+  })
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  return { child, ended, real, hasStarted: () => existsSync(join(base, 'started')) }
+}
+
+test.each([
+  ['pass', '', 0],
+  ['fail', 'expect(1).toBe(2)', 1],
+])('nothing is left when tests %s', { timeout: 60_000 }, async (_, body, code) => {
+  const { ended, real, hasStarted } = run(body)
+  expect(await ended).toBe(code)
+  expect(hasStarted()).toBe(true)
+  expect(readdirSync(real)).toEqual([])
+})
+
+test.each(['SIGINT', 'SIGTERM'] as const)('nor after %s', { timeout: 60_000 }, async (signal) => {
+  const { child, ended, real, hasStarted } = run('await new Promise(() => {})')
+  await vi.waitUntil(hasStarted, { timeout: 50_000 })
+  expect(readdirSync(real)).not.toEqual([])
+  child.kill(signal)
+  expect(await ended).not.toBe(0)
+  expect(readdirSync(real)).toEqual([])
+})
+
+test('what is left is named, what others put there at the same time is not', () => {
+  const before = ['pollz-test-before', 'systemd-private']
+  const others = [
+    'pollz-run-other1',
+    'pollz-bench-abcdef',
+    // The network of a demo.
+    'pollz-abcdef',
+    'go-build123',
+    'playwright_chromiumdev_profile-abcdef',
+  ]
+  expect(leftBehind(before, [...before, ...others], '/tmp/pollz-run-abcdef')).toEqual([])
+  const ours = ['pollz-run-abcdef', 'pollz-test-abcdef']
+  expect(leftBehind(before, [...before, ...others, ...ours], '/tmp/pollz-run-abcdef')).toEqual(ours)
+})

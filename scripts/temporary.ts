@@ -1,0 +1,47 @@
+/**
+ * One temporary directory for a run of the tests. Whatever the run starts finds it as TMPDIR (`os.tmpdir()`, Chromium,
+ * Firefox, Go, tap), and it is removed with everything in it when the process that made it ends.
+ *
+ * Vitest loads this as its global setup; `npm test` makes the directory before, and Vitest then uses that one.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+
+const PREFIX = 'pollz-run-'
+
+/** @returns its path. It is short: Unix sockets below it have 107 bytes for theirs */
+export function useTemporaryDirectory(): string {
+  const current = tmpdir()
+  if (basename(current).startsWith(PREFIX)) return current
+  const folder = mkdtempSync(join(current, PREFIX))
+  // As open as the one it is in: the image's test starts programs as another user.
+  chmodSync(folder, 0o1777)
+  process.env['TMPDIR'] = folder
+  process.on('exit', () => removeTemporaryDirectory(folder))
+  return folder
+}
+
+/** A browser that is about to end may still write into it. */
+export function removeTemporaryDirectory(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+}
+
+/**
+ * @param before names in the real temporary directory when the run began
+ * @param after names in it now
+ * @param folder the run's own directory
+ * @returns what the run has left there. Names that other programs use are not looked at, for those run at the same time:
+ *   other runs of the tests, the demo and the benchmarks, browsers, Go
+ */
+export function leftBehind(before: readonly string[], after: readonly string[], folder: string): string[] {
+  const known = new Set(before)
+  const own = basename(folder)
+  return after.filter(
+    (name) => name === own || (!known.has(name) && /^pollz-(?!run-|bench-)[a-z]+-\w{6}$/.test(name)),
+  )
+}
+
+export default function setup(): void {
+  useTemporaryDirectory()
+}
