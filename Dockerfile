@@ -13,7 +13,7 @@ COPY deploy/package.json deploy/
 COPY e2e/package.json e2e/
 
 FROM manifests AS build
-RUN npm ci --ignore-scripts --no-audit --no-fund --include-workspace-root \
+RUN npm ci --ignore-scripts --no-audit --no-fund --omit=dev \
   --workspace shared --workspace widget --workspace client --workspace site
 COPY tsconfig.base.json .
 COPY shared shared
@@ -41,4 +41,6 @@ RUN mkdir /data && chown node /data
 USER node
 VOLUME /data
 EXPOSE 3000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/health`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "server/src/main.ts"]

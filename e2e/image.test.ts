@@ -1,10 +1,11 @@
 /**
- * The Dockerfile without Docker: its steps, each stage in an empty folder of its own, as a plain user; then its command,
- * with nothing to be written but its data. What it takes from Debian is left out.
+ * The Dockerfile without Docker: its steps, each stage in an empty folder of its own, as a plain user; then its command
+ * and its health check, with nothing to be written but its data. What it takes from Debian is left out.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import {
   chownSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -14,23 +15,33 @@ import {
   statSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { copyCheckout, root } from './checkout.ts'
 import { freePort } from './network.ts'
 import { answers, until } from './processes.ts'
 
-const root = join(import.meta.dirname, '..')
 /** Whoever is root here becomes nobody. */
 const NOBODY = 65_534
 const isRoot = process.getuid?.() === 0
 const asPlainUser = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : []
 
-type Stage = { folder: string; env: Record<string, string>; command: string[] }
+type Stage = { folder: string; env: Record<string, string>; command: string[]; healthCheck: string[] }
 
 describe('the image', () => {
   const base = mkdtempSync(join(tmpdir(), 'pollz-image-'))
   const data = join(base, 'data')
+  const home = join(base, 'home')
+  const bin = join(base, 'bin')
+  /** Node is the image's, which everybody may run: who becomes nobody may not enter every checkout. */
+  const environment = {
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env['PATH']}`,
+    HOME: home,
+    TMPDIR: home,
+    npm_config_cache: join(home, '.npm'),
+  }
   let image: Stage
   let server: ChildProcess | undefined
 
@@ -40,23 +51,11 @@ describe('the image', () => {
     if (statSync(path).isDirectory()) for (const name of readdirSync(path)) mine(join(path, name))
   }
 
-  /** The checkout as Docker is given it: without what .dockerignore names. */
-  const ignored = readFileSync(join(root, '.dockerignore'), 'utf8').trim().split('\n')
-  const isContext = (path: string) => {
-    const inside = path.slice(root.length + 1)
-    return !ignored.some((it) =>
-      it.startsWith('**/') ? basename(inside) === it.slice(3) : inside === it || inside.startsWith(`${it}/`),
-    )
-  }
-
   async function run({ folder, env }: Stage, command: string): Promise<void> {
-    const home = join(base, 'home')
-    mkdirSync(home, { recursive: true })
-    mine(home)
     const [file = 'sh', ...args] = [...asPlainUser, 'sh', '-c', command]
     await promisify(execFile)(file, args, {
       cwd: folder,
-      env: { ...process.env, ...env, HOME: home, npm_config_cache: join(home, '.npm') },
+      env: { ...environment, ...env },
       maxBuffer: 64 * 1024 * 1024,
     })
   }
@@ -81,7 +80,7 @@ describe('the image', () => {
         const before = stages.get(from)
         if (before) cpSync(before.folder, folder, { recursive: true, verbatimSymlinks: true })
         mine(folder)
-        stage = { folder, env: { ...before?.env }, command: [] }
+        stage = { folder, env: { ...before?.env }, command: [], healthCheck: [] }
         stages.set(name, stage)
         continue
       }
@@ -101,8 +100,8 @@ describe('the image', () => {
                 ? join(here.folder, to, basename(path))
                 : join(here.folder, to)
             mkdirSync(dirname(target), { recursive: true })
-            const filter = other === undefined ? isContext : undefined
-            cpSync(from, target, { recursive: true, verbatimSymlinks: true, filter })
+            if (other === undefined) copyCheckout(path, target)
+            else cpSync(from, target, { recursive: true, verbatimSymlinks: true })
             mine(target)
             mine(dirname(target))
           }
@@ -122,6 +121,9 @@ describe('the image', () => {
         case 'CMD':
           here.command = JSON.parse(rest) as string[]
           break
+        case 'HEALTHCHECK':
+          here.healthCheck = JSON.parse(rest.slice(rest.indexOf('['))) as string[]
+          break
         case 'WORKDIR':
         case 'USER':
         case 'VOLUME':
@@ -137,30 +139,47 @@ describe('the image', () => {
   beforeAll(async () => {
     // Its files are for everybody to read.
     await promisify(execFile)('chmod', ['755', base])
+    mkdirSync(home)
+    mine(home)
+    mkdirSync(bin)
+    copyFileSync(process.execPath, join(bin, 'node'))
     image = await build()
     mine(data)
   }, 300_000)
 
-  afterAll(() => void server?.kill('SIGKILL'))
+  afterAll(async () => {
+    server?.kill('SIGKILL')
+    // Else only root could remove it.
+    await promisify(execFile)('chmod', ['-R', 'u+w', base])
+  })
 
   test('runs, reads and draws as a user who may write nothing but its data', async () => {
     await promisify(execFile)('chmod', ['-R', 'a-w', image.folder])
     const port = await freePort(0)
+    const env = {
+      ...environment,
+      ...image.env,
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      TAP_URL: '',
+      PLC_URL: 'http://127.0.0.1:9',
+    }
     const [file = 'node', ...args] = [...asPlainUser, ...image.command]
-    server = spawn(file, args, {
-      cwd: image.folder,
-      env: {
-        ...process.env,
-        ...image.env,
-        PORT: String(port),
-        HOST: '127.0.0.1',
-        TAP_URL: '',
-        PLC_URL: 'http://127.0.0.1:9',
-      },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
+    server = spawn(file, args, { cwd: image.folder, env, stdio: ['ignore', 'ignore', 'inherit'] })
+    const isHealthy = () => {
+      const [file = 'node', ...args] = [...asPlainUser, ...image.healthCheck]
+      return promisify(execFile)(file, args, { cwd: image.folder, env }).then(
+        () => true,
+        (error: { code: number }) => {
+          // Docker knows 0 and 1.
+          expect(error.code).toBe(1)
+          return false
+        },
+      )
+    }
     const url = `http://127.0.0.1:${port}`
     await until('the server', () => answers(`${url}/health`))
+    expect(await isHealthy()).toBe(true)
     const page = await (await fetch(url, { headers: { accept: 'text/html' } })).text()
     const script = /src="(\/assets\/[^"]+)"/.exec(page)![1]!
     expect((await fetch(`${url}${script}`)).status).toBe(200)
@@ -168,6 +187,7 @@ describe('the image', () => {
     const ended = new Promise((resolve) => server!.once('exit', resolve))
     server.kill('SIGTERM')
     expect(await ended).toBe(0)
+    expect(await isHealthy()).toBe(false)
   })
 
   test('is small: it has nothing of what only builds, tests or browses', () => {
