@@ -1,8 +1,18 @@
 /** What hosts are told, as far as it can be checked without them: each by the tool that reads it there. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TAP_IMAGE, TAP_MODULE, TAP_VERSION } from '@pollz/tap/find'
 import { tapEnvironment } from '@pollz/tap/settings'
 import { parse } from 'smol-toml'
 import { describe, expect, test } from 'vitest'
@@ -60,6 +70,47 @@ describe('a release', () => {
       },
     )
     expect(stdout + stderr.replaceAll(/^go: downloading .*\n/gm, '')).toBe('')
+  })
+})
+
+describe('tap', () => {
+  const VERSION = /\bv\d+\.\d+\.\d+-\d{14}-[0-9a-f]{12}\b/g
+
+  test('has the same version everywhere, and is taken from nowhere else', () => {
+    const files = ['tap/Dockerfile', 'tap/find.mjs', 'compose.yaml', 'docs/hosting.md']
+    for (const file of files)
+      expect([file, [...new Set(read(file).match(VERSION))]]).toEqual([file, [TAP_VERSION]])
+    const others = globSync(['*.{yaml,toml}', 'Dockerfile', '{tap,deploy,docs,.github}/**/*.*'], {
+      cwd: root,
+    })
+    expect(others).toContain('tap/fly.toml')
+    const named = others.filter((file) => !file.startsWith('tap/bin/') && /indigo\/tap:/.test(read(file)))
+    expect(named).toEqual([])
+    // As Fly resolves it: from the folder of its own file.
+    expect(parse(read('tap/fly.toml'))['build']).toEqual({ dockerfile: 'Dockerfile' })
+    expect(read('tap/Dockerfile')).toContain(`${TAP_MODULE}@\${TAP_VERSION}`)
+  })
+
+  test('where there is no Go, Docker builds that version', () => {
+    const at = folder()
+    const calls = join(at, 'calls')
+    mkdirSync(join(at, 'tap'))
+    copyFileSync(join(root, 'tap/find.mjs'), join(at, 'tap/find.mjs'))
+    // A Docker that has no image, and says what it was asked for.
+    writeFileSync(join(at, 'docker'), `#!/bin/sh\necho "$@" >> ${calls}\ntest "$1" != image\n`)
+    chmodSync(join(at, 'docker'), 0o755)
+    const find = `import('./tap/find.mjs').then(({ findTap }) => console.log(JSON.stringify(findTap(() => {}))))`
+    const { stdout } = spawnSync(process.execPath, ['-e', find], {
+      cwd: at,
+      encoding: 'utf8',
+      env: { PATH: at, TMPDIR: at },
+    })
+    const { command } = JSON.parse(stdout) as { command: string[] }
+    expect(command.slice(-2)).toEqual([TAP_IMAGE, '/tap'])
+    expect(existsSync(join(at, 'tap/bin'))).toBe(false)
+    expect(readFileSync(calls, 'utf8')).toContain(
+      `build -t ${TAP_IMAGE} --build-arg TAP_VERSION=${TAP_VERSION} ${join(at, 'tap')}`,
+    )
   })
 })
 
@@ -161,8 +212,10 @@ describe('systemd', () => {
 
 describe.skipIf(!hasGo)('docker compose', () => {
   type Service = {
+    image: string
+    build?: { context: string }
     environment: Record<string, string>
-    healthcheck?: object
+    healthcheck?: { test: string[] }
     read_only?: boolean
     cap_drop?: string[]
   }
@@ -192,7 +245,12 @@ describe.skipIf(!hasGo)('docker compose', () => {
       const { TAP_ADMIN_PASSWORD, ...tap } = services['tap']!.environment
       expect(TAP_ADMIN_PASSWORD).toBeFalsy()
       expect(tap).toEqual(tapElsewhere('sqlite:///data/tap.db', ':2480'))
-      const { environment, read_only: readOnly, cap_drop: dropped } = services['server']!
+      expect(services['tap']!.image).toBe(TAP_IMAGE)
+      expect(services['tap']!.build?.context).toMatch(/\/tap$/)
+      const { environment, healthcheck, read_only: readOnly, cap_drop: dropped } = services['server']!
+      // The image's own, which is run by e2e/image.test.ts.
+      const [, inImage] = /^HEALTHCHECK [^[]*(\[[^\n]*\])$/m.exec(read('Dockerfile'))!
+      expect(healthcheck?.test).toEqual(['CMD', ...(JSON.parse(inImage!) as string[])])
       expect(Object.keys(environment).filter((name) => !known.has(name))).toEqual([])
       expect([environment['PUBLIC_URL'], readOnly, dropped]).toEqual([
         'https://polls.example.com',

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 /** The version that everything here was tried with. */
 export const TAP_MODULE = 'github.com/bluesky-social/indigo/cmd/tap'
 export const TAP_VERSION = 'v0.0.0-20260605210604-af2fec94f34c'
-export const TAP_IMAGE = 'ghcr.io/bluesky-social/indigo/tap:latest'
+export const TAP_IMAGE = `pollz-tap:${TAP_VERSION}`
 
 /** What Docker hands on of the environment (settings.ts). */
 const TAP_SETTINGS = [
@@ -63,13 +63,28 @@ export function findTap(say) {
     reasons.push('Go is not installed')
   }
   if (works('docker', ['info'])) {
-    say(`using Docker's image ${TAP_IMAGE}`)
-    const host = ['--network', 'host', '-v', `${tmpdir()}:${tmpdir()}`]
-    const settings = TAP_SETTINGS.flatMap((name) => ['-e', name])
-    return { command: ['docker', 'run', '--rm', '-i', ...host, ...settings, TAP_IMAGE, '/tap'] }
+    if (works('docker', ['image', 'inspect', TAP_IMAGE]) || buildImage(say)) return { command: inDocker() }
+    reasons.push('docker build failed')
+  } else {
+    reasons.push('no Docker daemon answers')
   }
-  reasons.push('no Docker daemon answers')
   return {
     missing: `tap was not found and can't be installed (${reasons.join(', ')}): install Go 1.26 or Docker, or set TAP_BIN`,
   }
+}
+
+function buildImage(say) {
+  say(`building tap ${TAP_VERSION} with Docker (some minutes, once)`)
+  const { status } = spawnSync(
+    'docker',
+    ['build', '-t', TAP_IMAGE, '--build-arg', `TAP_VERSION=${TAP_VERSION}`, import.meta.dirname],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+  return status === 0
+}
+
+function inDocker() {
+  const host = ['--network', 'host', '-v', `${tmpdir()}:${tmpdir()}`]
+  const settings = TAP_SETTINGS.flatMap((name) => ['-e', name])
+  return ['docker', 'run', '--rm', '-i', ...host, ...settings, TAP_IMAGE, '/tap']
 }
