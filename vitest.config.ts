@@ -1,12 +1,16 @@
 import { defineConfig } from 'vitest/config'
 import { isShared } from './server/test/remote.ts'
 
+/** Limits in ms. They only end what never comes: on a machine busy with other things everything takes many times longer. */
+const patient = { testTimeout: 60_000, hookTimeout: 60_000, setupFiles: 'scripts/patience.ts' }
+
 export default defineConfig({
   test: {
     globalSetup: 'scripts/temporary.ts',
     projects: [
       {
         test: {
+          ...patient,
           name: 'unit',
           include: ['{shared,widget,client,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}'],
         },
@@ -14,6 +18,7 @@ export default defineConfig({
       },
       {
         test: {
+          ...patient,
           name: 'remote',
           // The server again, on a libSQL server.
           include: ['server/src/**/*.test.ts'],
@@ -26,14 +31,15 @@ export default defineConfig({
       },
       {
         test: {
+          ...patient,
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // One network and one browser at a time on a small machine.
           fileParallelism: false,
           // And nothing else beside them.
           sequence: { groupOrder: 2 },
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
         },
       },
     ],
