@@ -1,7 +1,9 @@
 /** The extension's own pages, its settings, its languages, and what it does when something is away or refuses. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { BrowserContext, Page } from 'playwright-core'
+import { home } from '@pollz/shared/families'
+import { voteRkey } from '@pollz/shared/votes'
+import type { BrowserContext, Page, Request } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { axeFinds, buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
@@ -17,6 +19,69 @@ type Chrome = {
   runtime: { sendMessage: (message: object) => Promise<unknown> }
 }
 
+type Replay = {
+  url: string
+  token: string
+  /** The scheme of the Authorization header. */
+  scheme: 'DPoP' | 'Bearer'
+  /** Whose key signs a proof, if any does; or a proof that was sent before. */
+  key: 'none' | 'another' | 'own' | { sent: string }
+  body: object
+  session: { database: string; did: string }
+}
+
+/**
+ * Sends a request with somebody's token, as whoever has the token alone can: with no proof, with one
+ * by another key, or with one that it has seen. In a page
+ * of the extension it can also be signed as its background does. It is for `evaluate`, so it uses nothing outside of itself.
+ */
+async function replay({ url, token, scheme, key, body, session }: Replay) {
+  const encode = (bytes: Uint8Array) =>
+    btoa(String.fromCharCode(...bytes))
+      .replaceAll('+', '-')
+      .replaceAll('/', '_')
+      .replaceAll('=', '')
+  const json = (value: object) => encode(new TextEncoder().encode(JSON.stringify(value)))
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const ownKey = () =>
+    new Promise<CryptoKeyPair>((resolve, reject) => {
+      const opening = indexedDB.open(session.database)
+      opening.onerror = () => reject(opening.error!)
+      opening.onsuccess = () => {
+        const reading = opening.result.transaction('sessions').objectStore('sessions').get(session.did)
+        reading.onsuccess = () => resolve(reading.result.dpopKey.keyPair)
+      }
+    })
+  const pair =
+    key === 'own' ? await ownKey() : await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify'])
+  const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+
+  async function send(nonce: string | undefined) {
+    const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token)))
+    const head = { typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } }
+    const iat = Math.floor(Date.now() / 1000)
+    const claims = { jti: crypto.randomUUID(), htm: 'POST', htu: url, iat, ath: encode(hash), nonce }
+    const signed = `${json(head)}.${json(claims)}`
+    const signature = await crypto.subtle.sign(algorithm, pair.privateKey, new TextEncoder().encode(signed))
+    const proof = typeof key === 'object' ? key.sent : `${signed}.${encode(new Uint8Array(signature))}`
+    return fetch(url, {
+      method: 'POST',
+      headers: {
+        authorization: `${scheme} ${token}`,
+        'content-type': 'application/json',
+        ...(key === 'none' ? {} : { dpop: proof }),
+      },
+      body: JSON.stringify(body),
+    })
+  }
+
+  const first = await send(undefined)
+  // A PDS takes proofs with its newest nonce only, and says which that is.
+  const nonce = first.headers.get('dpop-nonce')
+  const answer = nonce === null ? first : await send(nonce)
+  return { status: answer.status, text: await answer.text() }
+}
+
 describe.skipIf(!tap)('the extension beside the page', () => {
   const stop = new AbortController()
   let network: Network
@@ -25,6 +90,8 @@ describe.skipIf(!tap)('the extension beside the page', () => {
   let context: BrowserContext
   let page: Page
   let poll: string
+  /** Votes on their way to the PDS, as somebody on the way would see them. */
+  const writes: Request[] = []
 
   beforeAll(async () => {
     mkdirSync(artifacts, { recursive: true })
@@ -36,6 +103,10 @@ describe.skipIf(!tap)('the extension beside the page', () => {
     await bob.post('Well?', poll, 'card')
     await alice.makePoll('Hers?', ['Yes', 'No'])
     context = await openBrowser([alice, bob])
+    context.on('request', (request) => {
+      if (request.method() === 'POST' && request.url().endsWith('/xrpc/com.atproto.repo.putRecord'))
+        writes.push(request)
+    })
     page = await openBsky(context, alice)
   })
 
@@ -77,6 +148,55 @@ describe.skipIf(!tap)('the extension beside the page', () => {
     await popup.screenshot({ path: join(artifacts, 'popup.png'), fullPage: true })
     expect(await axeFinds(popup)).toEqual([])
     await popup.close()
+  })
+
+  test('a stolen token writes nothing: the PDS wants a proof by the key that never leaves the browser', async () => {
+    const request = writes[0]!
+    const { authorization, dpop } = await request.allHeaders()
+    const before = (await alice.voteRecord(poll)) as object
+    const inside = await ownPage(context, 'popup.html')
+    const attempt = (scheme: Replay['scheme'], key: Replay['key'], record: object) =>
+      inside.evaluate(replay, {
+        scheme,
+        key,
+        url: request.url(),
+        token: authorization!.replace(/^DPoP /, ''),
+        body: { repo: alice.did, collection: home.vote, rkey: voteRkey(poll), record },
+        session: { database: `pollz ${network.serverUrl}`, did: alice.did },
+      })
+    const other = { ...before, option: 1 }
+    const refused = (status: number, text: string) => ({ status, text: expect.stringContaining(text) })
+    expect(await attempt('Bearer', 'none', other)).toEqual(refused(400, 'InvalidToken'))
+    expect(await attempt('DPoP', 'none', other)).toEqual(refused(401, 'DPoP proof required'))
+    expect(await attempt('DPoP', 'another', other)).toEqual(refused(401, 'Invalid DPoP key binding'))
+    expect(await attempt('DPoP', { sent: dpop! }, other)).toEqual(refused(401, 'replay'))
+    expect(await alice.voteRecord(poll)).toEqual(before)
+    // With its own key the same request is taken: nothing else was wrong with the others.
+    expect(await attempt('DPoP', 'own', other)).toMatchObject({ status: 200 })
+    expect(await attempt('DPoP', 'own', before)).toMatchObject({ status: 200 })
+    expect(await alice.voteRecord(poll)).toEqual(before)
+    await inside.close()
+  })
+
+  test('the extension’s script in a page is not answered what its own pages are', async () => {
+    const ask = `chrome.runtime.sendMessage({ type: 'state' }).then((it) => typeof it, (error) => error.message)`
+    const inside = await ownPage(context, 'popup.html')
+    expect(await inside.evaluate(ask)).toBe('object')
+    await inside.close()
+    const cdp = await context.newCDPSession(page)
+    const script = new Promise<number>((resolve) => {
+      cdp.on('Runtime.executionContextCreated', ({ context: { id, origin } }) => {
+        if (origin.startsWith('chrome-extension:')) resolve(id)
+      })
+    })
+    await cdp.send('Runtime.enable')
+    const { result } = await cdp.send('Runtime.evaluate', {
+      contextId: await script,
+      expression: ask,
+      awaitPromise: true,
+    })
+    expect(result.value).toBe('undefined')
+    await cdp.detach()
   })
 
   test('a session that is over leads back to signing in, and the click is kept', async () => {

@@ -1,10 +1,11 @@
 import { defineBackground } from 'wxt/utils/define-background'
-import { browser, type Browser } from 'wxt/browser'
+import { browser } from 'wxt/browser'
 import { pollHosts } from '@pollz/shared/families'
 import { reasonOf } from '@pollz/client/acts'
 import { Pages } from '@pollz/client/pages'
 import { createParts } from '@pollz/client/parts'
 import type { ToBackground, ToContent } from '@pollz/widget/messages'
+import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
 import { closed, navigated, openInTab } from '../background/signin.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
@@ -12,6 +13,7 @@ import { defaults, network } from '../settings.ts'
 
 export default defineBackground(() => {
   const pages = new Pages()
+  const own = browser.runtime.getURL('/')
   let stop = new AbortController()
 
   async function start() {
@@ -91,7 +93,7 @@ export default defineBackground(() => {
   browser.runtime.onConnect.addListener((port) => {
     if (port.name !== PORT) return
     // A page of the extension's own that is open in a tab is none of bsky.app's.
-    const tab = isOwnPage(port.sender) ? undefined : port.sender?.tab?.id
+    const tab = isOwnPage(port.sender, own) ? undefined : port.sender?.tab?.id
     const added = running.then(({ store }) => {
       pages.add(port, tab)
       pages.post(port, settings(store, tab))
@@ -112,7 +114,7 @@ export default defineBackground(() => {
     })
   })
   browser.runtime.onMessage.addListener((ask: Ask, sender, respond) => {
-    if (!isOwnPage(sender)) return
+    if (!isOwnPage(sender, own)) return
     void answer(ask).then(respond)
     return true
   })
@@ -124,7 +126,3 @@ export default defineBackground(() => {
   })
   browser.runtime.onStartup.addListener(() => void running.then(({ store }) => store.forgetTabs()))
 })
-
-/** Whether it is the popup or the options page: nobody else may ask for what they do. */
-const isOwnPage = (sender: Browser.runtime.MessageSender | undefined) =>
-  sender?.url?.startsWith(browser.runtime.getURL('/')) ?? false
