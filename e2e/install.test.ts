@@ -35,7 +35,8 @@ describe('a plain Linux machine', () => {
   beforeAll(async () => {
     copyCheckout('.', folder)
     const commands = commandsOf('3. A plain Linux machine').filter((it) => it.startsWith('sudo npm '))
-    expect(commands).toContainEqual(expect.stringMatching(/^sudo npm ci /))
+    if (!commands.some((it) => it.startsWith('sudo npm ci ')))
+      throw new Error('docs/hosting.md has no npm ci')
     for (const command of commands) {
       const [, file = '', ...args] = command.split(/\s+/)
       await promisify(execFile)(file, args, { cwd: folder, env, maxBuffer: 64 * 1024 * 1024 })
