@@ -1,39 +1,80 @@
 /** Taking over a database can be killed at any moment. Of a database file: it is the server's own process that is killed. */
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { expect, test } from 'vitest'
-import { loadRelease, newFile } from '../../test/database.ts'
+import { spawnSync } from 'node:child_process'
+import { cpSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { createClient } from '@libsql/client'
+import { describe, expect, test } from 'vitest'
+import { loadRelease, newFile, releases } from '../../test/database.ts'
 import { SCHEMA } from './migrations.ts'
 import { recount } from './recount.ts'
 import { Writer } from '../writer.ts'
 
-const main = join(import.meta.dirname, '../main.ts')
+const folderOf = (url: string) => dirname(url.slice('file:'.length))
 
-test('killed again and again while it takes over, it takes over', { timeout: 120_000 }, async () => {
-  for (let i = 0; i < 15; i++) {
-    const file = { url: newFile(), authToken: undefined }
-    await loadRelease('release-0.1.0.sql', file)
-    // From its first instruction to when it serves.
-    const server = spawn('node', [main], {
-      env: {
-        ...process.env,
-        DATABASE_URL: file.url,
-        TAP_URL: '',
-        PORT: '0',
-        HOST: '127.0.0.1',
-        LOG_LEVEL: 'error',
-      },
-      stdio: 'ignore',
-    })
-    const ended = new Promise((resolve) => server.once('exit', resolve))
-    setTimeout(() => server.kill('SIGKILL'), 150 + i * 50)
-    await ended
-    const store = await Writer.open(file)
-    const { rows } = await store.reader.execute('PRAGMA integrity_check')
-    expect(rows[0]!['integrity_check']).toBe('ok')
-    const { rows: done } = await store.reader.execute('SELECT n FROM migrations ORDER BY n')
-    expect(done.map((row) => Number(row['n']))).toEqual(Array.from({ length: SCHEMA }, (_, n) => n + 1))
-    expect(await recount(store.reader)).toEqual([])
-    await store.close()
-  }
+/** Takes it over, killed before statement `n`. @returns that statement, or undefined where it came to its end */
+function takeOver(url: string, n: number): string | undefined {
+  const script = join(import.meta.dirname, '../../test/take-over.ts')
+  const { signal, status, stdout, stderr } = spawnSync('node', [script, url, String(n)], { encoding: 'utf8' })
+  if (signal === 'SIGKILL') return stdout
+  expect({ status, stderr }).toMatchObject({ status: 0 })
+  return undefined
+}
+
+/** Everything that is in it. */
+async function contentsOf(url: string) {
+  // Not every integer in it is a safe one.
+  const client = createClient({ url, intMode: 'bigint' })
+  const read = async (sql: string) => (await client.execute(sql)).rows.map((row) => ({ ...row }))
+  const schema = await read('SELECT name, type, sql FROM sqlite_schema ORDER BY name')
+  const tables: Record<string, object[]> = {}
+  for (const { name, type } of schema)
+    if (type === 'table') tables[String(name)] = await read(`SELECT * FROM "${name}"`)
+  const contents = { schema, tables, integrity: await read('PRAGMA integrity_check') }
+  client.close()
+  return contents
+}
+
+/** 0 where there is nothing yet. */
+async function schemaOf(url: string): Promise<number> {
+  const { migrations = [] } = (await contentsOf(url)).tables as { migrations?: { n: bigint }[] }
+  return Math.max(0, ...migrations.map(({ n }) => Number(n)))
+}
+
+describe.each([...releases, 'nothing'])('from %s', (release) => {
+  test(
+    'killed before each of its statements, it goes on as if it had not been',
+    { timeout: 120_000 },
+    async () => {
+      const old = newFile()
+      if (release !== 'nothing') await loadRelease(release, { url: old, authToken: undefined })
+      const copy = () => {
+        const url = newFile()
+        cpSync(folderOf(old), folderOf(url), { recursive: true })
+        return url
+      }
+      const takenOver = copy()
+      expect(takeOver(takenOver, Infinity)).toBeUndefined()
+      const expected = await contentsOf(takenOver)
+      expect(expected.integrity).toEqual([{ integrity_check: 'ok' }])
+      expect(await schemaOf(takenOver)).toBe(SCHEMA)
+
+      /** Of each kill: the schema that it left behind. */
+      const schemas: number[] = []
+      for (let n = 0; ; n++) {
+        const url = copy()
+        const statement = takeOver(url, n)
+        if (statement === undefined) break
+        schemas.push(await schemaOf(url))
+        const store = await Writer.open({ url, authToken: undefined })
+        expect(await recount(store.reader)).toEqual([])
+        await store.close()
+        expect(await contentsOf(url), `killed before: ${statement}`).toEqual(expected)
+      }
+      // It was killed before and inside of each migration that it has to make.
+      const from = await schemaOf(old)
+      const each = Array.from({ length: SCHEMA - from }, (_, i) => from + i)
+      expect([...new Set(schemas)]).toEqual(expect.arrayContaining(each))
+      console.log(`from ${release}: killed ${schemas.length} times, at schemas ${[...new Set(schemas)]}`)
+    },
+  )
 })
