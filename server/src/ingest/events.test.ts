@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { tid, timeOfTid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
 import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
-import { microseconds, readEvent } from './events.ts'
+import { NO_OPTION, microseconds, readEvent } from './events.ts'
 
 const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 
@@ -16,7 +16,7 @@ describe('readEvent', () => {
         family: 0,
         rkey: voteRkey(poll),
         rev: tid(T0),
-        vote: { subject: poll, option: 1, createdAt: T0, seenLive: false },
+        vote: { subject: poll, option: 1, createdAt: T0, seenLive: true, ends: false },
       },
     })
   })
@@ -82,10 +82,32 @@ describe('readEvent', () => {
   })
 })
 
+test('C2: a rev more than five minutes ahead of this clock is refused', () => {
+  const at = (ahead: number) => {
+    const rev = tid((Date.now() + ahead) * 1000)
+    return readEvent(recordMessage({ ...voteEvent('did:plc:bob', poll, 1, T0), rev }, 7))
+  }
+  expect(at(6 * 60_000)).toMatchObject({
+    id: 7,
+    setAside: { reason: expect.stringMatching(/^rev: .*ahead/) },
+  })
+  expect(at(6 * 60_000).change).toBeUndefined()
+  expect(at(4 * 60_000).change).toMatchObject({ vote: { option: 1 } })
+})
+
+test('an option that no poll has is read as one', () => {
+  const { change } = readEvent(recordMessage(voteEvent('did:plc:bob', poll, 2 ** 40, T0)))
+  expect(change).toMatchObject({ vote: { option: NO_OPTION } })
+})
+
 test('times keep their microseconds', () => {
   expect(timeOfTid(tid(T0 + 123_457))).toBe(T0 + 123_457)
   expect(microseconds(iso(T0 + 123_457))).toBe(T0 + 123_457)
   expect(microseconds('2026-01-01T00:00:00Z')).toBe(T0)
   expect(microseconds('2026-01-01T01:00:00.5+01:00')).toBe(T0 + 500_000)
   expect(microseconds('2026-01-01T00:00:00.1234567890Z')).toBe(T0 + 123_456)
+  // What no number holds exactly.
+  expect(microseconds('0001-01-01T00:00:00Z')).toBe(-Number.MAX_SAFE_INTEGER)
+  expect(microseconds('9999-12-31T23:59:59.999999Z')).toBe(Number.MAX_SAFE_INTEGER)
+  expect(microseconds('2026-02-30T25:00:00Z')).toBeNaN()
 })

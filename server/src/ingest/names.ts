@@ -1,4 +1,5 @@
 /** What a record is called here: by its at-uri with a DID, whatever name somebody used. */
+import { LRUCache } from 'lru-cache'
 import type { Budget } from './budget.ts'
 import { isDid, parseAtUri } from './events.ts'
 import { tooMany, type Read } from './announced.ts'
@@ -9,8 +10,13 @@ export type Named =
   | { ok: false; error: 'InvalidRequest'; message: string }
   | Extract<Read<never>, { ok: false }>
 
+/** For how long a handle is known to lead to a DID, in ms, and how many are. */
+const KEEP = 300_000
+const MAX_KEPT = 10_000
+
 export class Names {
   #repos: Repos
+  #resolved = new LRUCache<string, string>({ max: MAX_KEPT, ttl: KEEP })
   #known: (handle: string) => Promise<string | undefined>
 
   /** @param known the DID that a handle leads to, where that costs nobody a request */
@@ -30,12 +36,14 @@ export class Names {
       return { ok: false, error: 'InvalidRequest', message: `uri: expected ${expected}` }
     }
     if (isDid(parts.repo)) return { ok: true, uri, repo: parts.repo }
-    let repo = await this.#known(parts.repo)
+    const handle = parts.repo.toLowerCase()
+    let repo = this.#resolved.get(handle) ?? (await this.#known(handle))
     if (repo === undefined) {
       if (!(await budget.take(1))) return tooMany
-      const resolved = await this.#repos.resolveRepo({ repo: parts.repo, budget })
+      const resolved = await this.#repos.resolveRepo({ repo: handle, budget })
       if (!resolved.ok) return resolved
       repo = resolved.value
+      this.#resolved.set(handle, repo)
     }
     return { ok: true, uri: `at://${repo}/${parts.collection}/${parts.rkey}`, repo }
   }
