@@ -67,18 +67,18 @@ export async function startServer(
   // ingest
   const tracking = new Tracking({ urls: config.tapUrls, adminPassword: config.tapAdminPassword, log })
   const repos = createRepos({ ...config, signal })
-  const reported = (outcome: Outcome): Outcome => {
+  const report = (outcome: Outcome) => {
     if (outcome.outcome === 'unknown') {
       metrics.doubts.inc()
       log.warn('nobody knows whether a write was committed', { reason: outcome.reason })
-      return outcome
+      return
     }
     metrics.setAside.inc(outcome.setAside.length)
     for (const { uri, reason } of outcome.setAside) log.warn('an event was set aside', { uri, reason })
-    return outcome
   }
   const store = async (changes: Change[]): Promise<Read<string[]>> => {
-    const outcome = reported(await writer.storeChanges(changes))
+    const outcome = await writer.storeChanges(changes)
+    report(outcome)
     return outcome.outcome === 'committed'
       ? { ok: true, value: [...outcome.applied.tallies.keys()] }
       : { ok: false, error: 'StoreFailure', message: 'the database does not answer: try again later' }
@@ -121,7 +121,6 @@ export async function startServer(
       hub.apply(applied)
       tracking.track([...applied.unknownAuthors])
       reconciler.soon(applied.unknownAuthors)
-      reconciler.soon(applied.statuses)
     },
     doubt: () => {
       polls.doubt()
@@ -159,9 +158,11 @@ export async function startServer(
           const measured = metrics.storeSeconds.startTimer()
           const { outcome, ids } = await writer.storeMessages(messages)
           measured()
-          const { outcome: committed } = reported(outcome)
-          if (committed === 'unknown') throw new Error(outcome.outcome === 'unknown' ? outcome.reason : '')
+          report(outcome)
+          if (outcome.outcome === 'unknown') throw new Error(outcome.reason)
           metrics.events.inc(ids.length)
+          // C5: what tap says of an account may be old.
+          reconciler.soon(outcome.applied.statuses)
           return ids
         },
         onConnect: () => void tracking.trackAll(url, (after, limit) => pollAuthors(reader, after, limit)),

@@ -35,8 +35,9 @@ export class Names {
       const expected = [...collections.keys()].map((nsid) => `at://REPO/${nsid}/RKEY`).join(' or ')
       return { ok: false, error: 'InvalidRequest', message: `uri: expected ${expected}` }
     }
-    if (isDid(parts.repo)) return { ok: true, uri, repo: parts.repo }
-    const handle = parts.repo.toLowerCase()
+    const { repo: named } = parts
+    const handle = named.toLowerCase()
+    if (isDid(named)) return { ok: true, uri, repo: named }
     let repo = this.#resolved.get(handle) ?? (await this.#known(handle))
     if (repo === undefined) {
       if (!(await budget.take(1))) return tooMany
