@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { expect, test, vi } from 'vitest'
@@ -61,6 +61,38 @@ test.each(['SIGINT', 'SIGTERM'] as const)('nor after %s', { timeout: 60_000 }, a
   expect(await ended).not.toBe(0)
   expect(readdirSync(real)).toEqual([])
 })
+
+// As Chromium: in a process group of its own, with folders that it makes whenever it writes; its helpers have no environment.
+test.skipIf(!existsSync('/proc')).each([
+  ['has the directory as TMPDIR', 'process.env', ''],
+  ['has it in an argument', '{}', `'--user-data-dir=' + tmpdir() + '/profile'`],
+])(
+  'what outlives Ctrl-C and %s is ended, and makes nothing again',
+  { timeout: 60_000 },
+  async (_, env, argument) => {
+    const again = `setInterval(() => require('fs').mkdirSync(process.argv[1] + '/again', { recursive: true }), 1)`
+    const pidFile = join(mkdtempSync(join(tmpdir(), 'pollz-outlives-')), 'pid')
+    const { child, ended, real } = run(`
+      const { spawn } = await import('node:child_process')
+      const args = ['-e', ${JSON.stringify(again)}, '--', tmpdir(), ${argument}]
+      const { pid } = spawn(process.execPath, args, { detached: true, stdio: 'ignore', env: ${env} })
+      writeFileSync(${JSON.stringify(pidFile)}, String(pid))
+      await new Promise(() => {})`)
+    const pid = await vi.waitUntil(() => existsSync(pidFile) && Number(readFileSync(pidFile, 'utf8')))
+    await vi.waitUntil(() => readdirSync(real).some((it) => existsSync(join(real, it, 'again'))))
+    child.kill('SIGINT')
+    await ended
+    // Gone, or not yet collected by its parent.
+    await vi.waitUntil(() => {
+      try {
+        return / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+      } catch {
+        return true
+      }
+    })
+    expect(readdirSync(real)).toEqual([])
+  },
+)
 
 test('what is left is named, what others put there at the same time is not', () => {
   const before = ['pollz-test-before', 'systemd-private']

@@ -4,7 +4,7 @@
  *
  * Vitest loads this as its global setup; `npm test` makes the directory before, and Vitest then uses that one.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 
@@ -22,9 +22,41 @@ export function useTemporaryDirectory(): string {
   return folder
 }
 
-/** A browser that is about to end may still write into it. */
+/**
+ * Ends what the run has started and is still there, then removes the directory. After Ctrl-C a browser goes on for a while,
+ * and would make its folders again.
+ */
 export function removeTemporaryDirectory(folder: string): void {
+  for (const pid of processesIn(folder)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      // It has ended by itself.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+  // Whoever is killed may be in the middle of a write.
   rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+}
+
+/**
+ * @returns ids of the other processes that have this directory as TMPDIR; none where there is no /proc. Chromium writes over
+ *   the environment of its helpers, but names the directory of its profile in their arguments
+ */
+function processesIn(folder: string): number[] {
+  if (!existsSync('/proc/self/environ')) return []
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      if (!(pid > 0) || pid === process.pid) return false
+      try {
+        const read = (what: string) => readFileSync(`/proc/${pid}/${what}`, 'utf8')
+        return read('environ').includes(`TMPDIR=${folder}\0`) || read('cmdline').includes(`=${folder}/`)
+      } catch {
+        // It has ended, or is somebody else's.
+        return false
+      }
+    })
 }
 
 /**
