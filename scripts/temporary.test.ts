@@ -1,5 +1,13 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { expect, test, vi } from 'vitest'
@@ -95,16 +103,22 @@ test.skipIf(!existsSync('/proc')).each([
 )
 
 test('what is left is named, what others put there at the same time is not', () => {
-  const before = ['pollz-test-before', 'systemd-private']
-  const others = [
-    'pollz-run-other1',
-    'pollz-bench-abcdef',
-    // The network of a demo.
-    'pollz-abcdef',
-    'go-build123',
-    'playwright_chromiumdev_profile-abcdef',
-  ]
-  expect(leftBehind(before, [...before, ...others], '/tmp/pollz-run-abcdef')).toEqual([])
-  const ours = ['pollz-run-abcdef', 'pollz-test-abcdef']
-  expect(leftBehind(before, [...before, ...others, ...ours], '/tmp/pollz-run-abcdef')).toEqual(ours)
+  const others = ['pollz-run-other1', 'pollz-test-abcdef', 'pollz-abcdef', 'go-build123', 'systemd-private']
+  const folder = join(tmpdir(), 'pollz-run-abcdef')
+  expect(leftBehind(others, folder)).toEqual([])
+  expect(leftBehind([...others, 'pollz-run-abcdef'], folder)).toEqual(['pollz-run-abcdef'])
+})
+
+test('no source names a temporary directory: all ask the system, which says the run’s own', () => {
+  const root = join(import.meta.dirname, '..')
+  const sources = globSync(
+    '{shared,widget,client,engine,extension,site,server,tap,deploy,e2e,scripts}/**/*.{ts,tsx,mjs}',
+    {
+      cwd: root,
+      exclude: ['**/node_modules/**', '**/.output/**', '**/.wxt/**'],
+    },
+  )
+  expect(sources).toContain('scripts/temporary.test.ts')
+  const named = /['"`]\/(?:var\/)?tmp\b/
+  expect(sources.filter((file) => named.test(readFileSync(join(root, file), 'utf8')))).toEqual([])
 })

@@ -24,7 +24,6 @@ const missing = ['POLLZ_TAP_MISSING', 'POLLZ_FIREFOX_MISSING', 'POLLZ_LANGUAGES_
 )
 
 const realTemporary = tmpdir()
-const before = readdirSync(realTemporary)
 const temporary = useTemporaryDirectory()
 
 let running: ChildProcess | undefined
@@ -49,7 +48,7 @@ function end(passed: number, failed: number, skipped: string[]): never {
     for (const name of skipped) console.log(`  - ${name}`)
   }
   removeTemporaryDirectory(temporary)
-  const left = leftBehind(before, readdirSync(realTemporary), temporary)
+  const left = leftBehind(readdirSync(realTemporary), temporary)
   if (left.length > 0) console.error(`\n✗ left in ${realTemporary}: ${left.join(', ')}`)
   const failures = failed + (left.length > 0 ? 1 : 0)
   console.log(`\n${passed} passed, ${failures} failed, ${skipped.length} skipped`)
