@@ -135,14 +135,13 @@ export function createIdentities(options: {
 
     async withDocument(did, signal, use) {
       const kept = documents.get(did)
-      if (!kept) return use((await documents.fetch(did))!)
       try {
-        return await use(kept)
+        return await use(kept ?? (await documents.fetch(did))!)
       } catch (error) {
         if (!(error instanceof ReadFailure) || error.error === 'Busy') throw error
-        // Without time left the next read starts with a fresh one.
+        // Where no time is left for a fresh one, the next read starts with it.
         documents.delete(did)
-        if (signal.aborted) throw error
+        if (!kept || signal.aborted) throw error
         const fresh = (await documents.fetch(did))!
         if (isDeepStrictEqual(fresh, kept)) throw error
         return use(fresh)
