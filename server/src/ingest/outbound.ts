@@ -162,11 +162,10 @@ export function createOutbound(options: {
 
     fetchAtMost(bytes) {
       const fetch = safeFetchWrap({
-        allowHttp: local,
-        allowPrivateIps: local,
+        // Without it http and private addresses are allowed.
+        ssrfProtection: !local,
         allowIpHost: local,
         allowCustomPort: true,
-        ssrfProtection: !local,
         responseMaxSize: bytes,
         timeout: TIMEOUT,
         ...(local ? { forbiddenDomainNames: [] } : {}),
