@@ -1,14 +1,16 @@
 /**
  * Stands in for tap's protocol, where the real tap can't be made to do a thing at will: its channel (events out, acks
- * in, what is not acked is sent again), `POST /repos/add` and `/health`. Order per DID is the sender's affair.
+ * in, what is not acked is sent again), `POST /repos/add`, `/repos/remove` and `/health`. Order per DID is the sender's affair.
  */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer, type WebSocket } from 'ws'
 
 export class TapStandIn {
-  /** DIDs that the consumer asked to track. */
+  /** DIDs that the consumer asked to track, whether it let go of them later or not. */
   readonly added = new Set<string>()
+  /** DIDs that it let go of. */
+  readonly removed = new Set<string>()
   readonly acked = new Set<number>()
   /** Messages that were sent and not acked, by id. */
   readonly outstanding = new Map<number, string>()
@@ -23,9 +25,10 @@ export class TapStandIn {
       const chunks: Buffer[] = []
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
       request.on('end', () => {
-        if (request.url === '/repos/add') {
+        const named = { '/repos/add': this.added, '/repos/remove': this.removed }[request.url!]
+        if (named) {
           const { dids } = JSON.parse(Buffer.concat(chunks).toString()) as { dids: string[] }
-          for (const did of dids) this.added.add(did)
+          for (const did of dids) named.add(did)
         }
         response.end('{"status":"ok"}')
       })
