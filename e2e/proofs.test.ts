@@ -1,4 +1,5 @@
 /** Reading records with their proof, from a real PDS, by a server that has no tap: what is announced, and reconciling. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { mkdtempSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,18 +7,24 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Secp256k1Keypair } from '@atproto/crypto'
 import { TestNetworkNoAppView } from '@atproto/dev-env'
+import { unlimited } from '@pollz/server/ingest/budget'
 import { createRepos, verify } from '@pollz/server/ingest/repos'
 import { createLog } from '@pollz/server/log'
 import { readConfig } from '@pollz/server/config'
+import { openDatabase } from '@pollz/server/store/database'
 import { startServer } from '@pollz/server/server'
 import { home } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { identityMessage, recordMessage, voteEvent } from '../server/test/records.ts'
+import { TapStandIn } from '../server/test/tap-standin.ts'
 import { Account } from './network.ts'
 
 let network: TestNetworkNoAppView
 let stop: AbortController
 let base: string
+/** Of the database of the server that runs. */
+let databaseUrl: string
 let done: Promise<void>
 let alice: Account
 let bob: Account
@@ -25,10 +32,11 @@ let poll: string
 
 async function serve(env: Record<string, string> = {}): Promise<void> {
   stop = new AbortController()
+  databaseUrl = env['DATABASE_URL'] ?? `file:${join(mkdtempSync(join(tmpdir(), 'pollz-proofs-')), 'test.db')}`
   const config = readConfig({
     PORT: '0',
     HOST: '127.0.0.1',
-    DATABASE_URL: `file:${join(mkdtempSync(join(tmpdir(), 'pollz-proofs-')), 'test.db')}`,
+    DATABASE_URL: databaseUrl,
     TAP_URL: '',
     PLC_URL: network.plc.url,
     HANDLE_RESOLVER_URL: network.pds.url,
@@ -61,8 +69,12 @@ afterAll(async () => {
   await network?.close()
 })
 
-async function post(path: string, uri: string): Promise<{ status: number; body: unknown }> {
-  const response = await fetch(`${base}${path}`, { method: 'POST', body: JSON.stringify({ uri }) })
+async function post(
+  path: string,
+  uri: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: unknown }> {
+  const response = await fetch(`${base}${path}`, { method: 'POST', headers, body: JSON.stringify({ uri }) })
   return { status: response.status, body: await response.json() }
 }
 
@@ -131,23 +143,33 @@ describe('a proof', () => {
 
   test('proves the record, or its absence, as of the commit’s rev', async () => {
     const { rev } = (await alice.agent.com.atproto.sync.getLatestCommit({ did: alice.did })).data
-    expect(await verify(await car(), at(), await key())).toMatchObject({ rev, record: { text: 'Tea?' } })
+    expect(await verify({ car: await car(), at: at(), key: await key() })).toMatchObject({
+      rev,
+      record: { text: 'Tea?' },
+    })
     const absent = { ...at(), rkey: '3kaaaaaaaaaa2' }
-    expect(await verify(await car(absent.rkey), absent, await key())).toMatchObject({ rev, record: null })
+    expect(await verify({ car: await car(absent.rkey), at: absent, key: await key() })).toMatchObject({
+      rev,
+      record: null,
+    })
   })
 
   test('by another key, of another repo, of another record or with a changed byte proves nothing', async () => {
     const other = (await Secp256k1Keypair.create()).did()
     const bytes = await car()
-    await expect(verify(bytes, at(), other)).rejects.toThrow('signature')
-    await expect(verify(bytes, { ...at(), did: bob.did }, await key())).rejects.toThrow('did')
+    await expect(verify({ car: bytes, at: at(), key: other })).rejects.toThrow('signature')
+    await expect(verify({ car: bytes, at: { ...at(), did: bob.did }, key: await key() })).rejects.toThrow(
+      'did',
+    )
     const text = Buffer.from(bytes).indexOf('Tea?')
     const changed = Uint8Array.from(bytes)
     changed[text]! ^= 1
-    await expect(verify(changed, at(), await key())).rejects.toThrow(/./)
-    await expect(verify(new Uint8Array(10), at(), await key())).rejects.toThrow(/./)
+    await expect(verify({ car: changed, at: at(), key: await key() })).rejects.toThrow(/./)
+    await expect(verify({ car: new Uint8Array(10), at: at(), key: await key() })).rejects.toThrow(/./)
     // A proof of one record's absence is none of another's.
-    await expect(verify(bytes.slice(0, bytes.length / 2), at(), await key())).rejects.toThrow(/./)
+    await expect(
+      verify({ car: bytes.slice(0, bytes.length / 2), at: at(), key: await key() }),
+    ).rejects.toThrow(/./)
   })
 
   test('a PDS that lies is refused with 502 and counts nothing', async () => {
@@ -221,25 +243,268 @@ describe('C10 reconcile', () => {
   })
 })
 
-test('a server that is not local reads nothing from its own network', async () => {
-  let asked = 0
-  const inside = createServer((_, response) => {
-    asked++
-    response.end('{}')
+const newAccount = (name: string) => Account.create(network.pds.url, 'http://127.0.0.1', `${name}.test`)
+
+/** By the PDS's operator. */
+const setTakenDown = (did: string, applied: boolean) =>
+  alice.agent.com.atproto.admin.updateSubjectStatus(
+    { subject: { $type: 'com.atproto.admin.defs#repoRef', did }, takedown: { applied, ref: 'test' } },
+    { headers: network.pds.adminAuthHeaders(), encoding: 'application/json' },
+  )
+const deleteAccount = (did: string) =>
+  alice.agent.com.atproto.admin.deleteAccount(
+    { did },
+    { headers: network.pds.adminAuthHeaders(), encoding: 'application/json' },
+  )
+
+/** Names a repo in the PLC directory whose PDS is somewhere. */
+async function registerAt(pds: string, handle: string): Promise<string> {
+  const { plcClient, plcRotationKey } = network.pds.ctx
+  const signingKey = (await Secp256k1Keypair.create()).did()
+  const rotationKeys = [plcRotationKey.did()]
+  return plcClient.createDid({ signingKey, handle, pds, rotationKeys, signer: plcRotationKey })
+}
+
+async function rows(sql: string, ...args: (string | number)[]): Promise<unknown[][]> {
+  const client = await openDatabase({ url: databaseUrl, authToken: undefined })
+  const result = await client.execute({ sql, args })
+  client.close()
+  return result.rows.map((row) => Object.values(row))
+}
+
+async function listen(server: Server, host = '127.0.0.1'): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+test('the status of an account is what its PDS says, or who knows that there is none', async () => {
+  const end = new AbortController()
+  const repos = createRepos({
+    plcUrl: network.plc.url,
+    handleResolverUrl: network.pds.url,
+    local: true,
+    signal: end.signal,
   })
-  await new Promise<void>((resolve) => inside.listen(0, '127.0.0.1', resolve))
-  const { port } = inside.address() as AddressInfo
-  const repos = createRepos({ plcUrl: 'https://plc.directory', handleResolverUrl: undefined, local: false })
-  for (const host of [
-    `localhost%3A${port}`,
-    '127.0.0.1',
-    `127.0.0.1%3A${port}`,
-    '169.254.169.254',
-    '10.0.0.1',
-  ]) {
-    const read = await repos.readRecord(`did:web:${host}`, home.vote, 'x')
-    expect(read.ok).toBe(false)
+  const status = (did: string) => repos.status({ did, budget: unlimited('test') })
+  const is = (value: string) => ({ ok: true, value: { status: value } })
+  const isGone = (gone: string) => ({ ok: false, error: 'RepoNotFound', gone })
+  const { plcClient, plcRotationKey } = network.pds.ctx
+
+  const grace = await newAccount('grace')
+  expect(await status(grace.did)).toEqual(is('active'))
+  await grace.agent.com.atproto.server.deactivateAccount({})
+  expect(await status(grace.did)).toEqual(is('deactivated'))
+  await grace.agent.com.atproto.server.activateAccount()
+  expect(await status(grace.did)).toEqual(is('active'))
+  await setTakenDown(grace.did, true)
+  expect(await status(grace.did)).toEqual(is('takendown'))
+  await setTakenDown(grace.did, false)
+  expect(await status(grace.did)).toEqual(is('active'))
+
+  // Its document is known, and leads to where it was.
+  const other = await listen(
+    createServer((_, response) => response.writeHead(400).end('{"error":"RepoNotFound"}')).unref(),
+  )
+  await plcClient.updatePds(grace.did, plcRotationKey, other)
+  expect(await status(grace.did)).toMatchObject(isGone('NotHosted'))
+  await plcClient.updatePds(grace.did, plcRotationKey, network.pds.url)
+  await deleteAccount(grace.did)
+  expect(await status(grace.did)).toMatchObject(isGone('NotHosted'))
+  await plcClient.tombstone(grace.did, plcRotationKey)
+  // This PLC directory answers 404, the public one 410.
+  expect(await status(grace.did)).toMatchObject(isGone('DidNotFound'))
+  expect(await status('did:plc:aaaaaaaaaaaaaaaaaaaaaaaa')).toMatchObject(isGone('DidNotFound'))
+  end.abort()
+})
+
+describe('C5 what nobody told of', () => {
+  let tap: TapStandIn
+  let next = 1
+  /** DIDs in the order in which PDSes were asked for their status. */
+  const asked: string[] = []
+  const onRequest = (message: unknown) => {
+    const { path } = (message as { request: { path: string } }).request
+    const did = /getRepoStatus\?did=([^&]*)/.exec(path)?.[1]
+    if (did !== undefined) asked.push(decodeURIComponent(did))
   }
-  expect(asked).toBe(0)
-  inside.close()
+  async function deliver(...messages: ((id: number) => string)[]): Promise<void> {
+    const ids = messages.map((message) => {
+      tap.send(message(next), next)
+      return next++
+    })
+    await vi.waitUntil(() => ids.every((id) => tap.acked.has(id)), 5_000)
+  }
+  const withTap = async (env: Record<string, string>) => {
+    await restart({ TAP_URL: tap.url, ...env })
+    await vi.waitUntil(() => tap.connected, 5_000)
+  }
+  const counts = async () => (await get(poll)).body['total']
+  const becomes = (total: number) => vi.waitUntil(async () => (await counts()) === total, 10_000)
+  const statusOf = async (did: string) =>
+    (await rows('SELECT status FROM accounts WHERE did = ?', did))[0]?.[0]
+
+  beforeAll(async () => {
+    tap = await TapStandIn.listen()
+    subscribe('undici:request:create', onRequest)
+  })
+  afterAll(async () => {
+    unsubscribe('undici:request:create', onRequest)
+    await restart()
+    await tap.close()
+  })
+
+  test('an account that is active on its PDS becomes active, one that is not stops counting', async () => {
+    const [heidi, ivan, judy] = await Promise.all(['heidi', 'ivan', 'judy'].map(newAccount))
+    // Nothing is asked by itself yet.
+    await withTap({})
+    await get(poll)
+    for (const voter of [heidi!, ivan!, judy!]) {
+      await voter.vote(poll, 1)
+      await post('/api/votes', voteUri(voter))
+    }
+    await deliver((id) => identityMessage(heidi!.did, 'deactivated', 'heidi.test', id))
+    expect(await counts()).toBe(2)
+    await ivan!.agent.com.atproto.server.deactivateAccount({})
+    await deleteAccount(judy!.did)
+    expect(await counts()).toBe(2)
+
+    asked.length = 0
+    await withTap({ DATABASE_URL: databaseUrl, RECONCILE_PAUSE: '20' })
+    await becomes(1)
+    await vi.waitUntil(async () => (await statusOf(judy!.did)) === 'deleted', 10_000)
+    expect(await statusOf(heidi!.did)).toBe('active')
+    expect(await statusOf(ivan!.did)).toBe('deactivated')
+    const votes = 'SELECT count(*) FROM votes v JOIN accounts a ON a.id = v.voter WHERE a.did = ?'
+    expect(await rows(votes, judy!.did)).toEqual([[0]])
+    // It was asked a second time not at once, but when it was its turn again.
+    const first = asked.indexOf(judy!.did)
+    const second = asked.indexOf(judy!.did, first + 1)
+    expect(asked.slice(first + 1, second)).toContain(alice.did)
+    // What is only not active is kept for its return.
+    expect(await rows(votes, ivan!.did)).toEqual([[1]])
+    await ivan!.agent.com.atproto.server.activateAccount()
+    await becomes(2)
+  })
+
+  test('where it was is remembered over a restart', async () => {
+    await withTap({ RECONCILE_PAUSE: '0' })
+    await get(poll)
+    for (const name of ['kim', 'nina', 'oscar']) {
+      const voter = await newAccount(name)
+      await voter.vote(poll, 0)
+      await post('/api/votes', voteUri(voter))
+    }
+    const order = (await rows('SELECT did FROM accounts ORDER BY id')).flat()
+    expect(order).toHaveLength(4)
+
+    asked.length = 0
+    await withTap({ DATABASE_URL: databaseUrl, RECONCILE_PAUSE: '300' })
+    await vi.waitUntil(() => asked.length === 2, { timeout: 10_000, interval: 5 })
+    await withTap({ DATABASE_URL: databaseUrl, RECONCILE_PAUSE: '300' })
+    await vi.waitUntil(() => asked.includes(order[3] as string), { timeout: 10_000, interval: 5 })
+    // The second may not have been written down in time.
+    expect([order, order.toSpliced(2, 0, order[1])]).toContainEqual(asked)
+  })
+
+  test('the author of a poll that was proved not to exist is tracked no longer', async () => {
+    await withTap({ RECONCILE_PAUSE: '20' })
+    const leo = await newAccount('leo')
+    const absent = `at://${leo.did}/${home.poll}/3kaaaaaaaaaa2`
+    await deliver((id) => recordMessage(voteEvent(bob.did, absent, 0, Date.now() * 1000 - 1e6), id))
+    await vi.waitUntil(() => tap.added.has(leo.did), 5_000)
+    await vi.waitUntil(() => tap.removed.has(leo.did), 10_000)
+    // Nor is one who never was.
+    const nobody = 'did:plc:cccccccccccccccccccccccc'
+    const ofNobody = `at://${nobody}/${home.poll}/3kaaaaaaaaaa2`
+    await deliver((id) => recordMessage(voteEvent(bob.did, ofNobody, 0, Date.now() * 1000 - 1e6), id))
+    await vi.waitUntil(() => tap.added.has(nobody), 5_000)
+    await vi.waitUntil(() => tap.removed.has(nobody), 20_000)
+    // Who has votes of their own, or a poll that is there, is not let go of.
+    await get(poll)
+    await vi.waitUntil(() => tap.added.has(alice.did), 5_000)
+    expect(tap.removed.has(alice.did)).toBe(false)
+    // tap forgets whom it says to be deleted: one who is back is tracked anew.
+    tap.added.clear()
+    await deliver((id) => identityMessage(alice.did, 'deleted', 'handle.invalid', id))
+    await vi.waitUntil(() => tap.added.has(alice.did), 10_000)
+    expect(await get(poll)).toMatchObject({ status: 200, body: { text: 'Tea?' } })
+  })
+
+  test('nothing anonymous leaves a row or a tracked repo, a real poll does', async () => {
+    await withTap({ RECONCILE_PAUSE: '0', READS_PER_MINUTE: '0' })
+    tap.added.clear()
+    const made = Array.from(
+      { length: 50 },
+      (_, i) => `did:plc:${String(i).replace(/[01]/g, 'x').padStart(24, 'b')}`,
+    )
+    const real = [alice, bob].map(({ did }) => did)
+    await Promise.all(
+      [...made, ...real, 'did:web:127.0.0.1%3A9'].flatMap((did) => {
+        const uri = `at://${did}/${home.poll}/3kaaaaaaaaaa3`
+        return [
+          get(uri).then(({ status }) => expect(status).toBeGreaterThanOrEqual(404)),
+          post('/api/polls', uri),
+          post('/api/votes', `at://${did}/${home.vote}/3kaaaaaaaaaa3`),
+          get(uri, '?verify=true'),
+        ]
+      }),
+    )
+    const held = () =>
+      rows(
+        'SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM polls), (SELECT count(*) FROM votes)',
+      )
+    expect(await held()).toEqual([[0, 0, 0]])
+    await post('/api/polls', poll)
+    await vi.waitUntil(() => tap.added.size > 0, 5_000)
+    expect([...tap.added]).toEqual([alice.did])
+    expect(await held()).toEqual([[1, 1, 0]])
+  })
+
+  test('a view of a poll by a handle that tap told of costs nothing', async () => {
+    await withTap({ RECONCILE_PAUSE: '0', READS_PER_MINUTE: '1' })
+    await get(poll)
+    await deliver((id) => identityMessage(alice.did, 'active', alice.handle, id))
+    const byHandle = poll.replace(alice.did, alice.handle)
+    for (let i = 0; i < 20; i++) expect((await get(byHandle)).status).toBe(200)
+    // There is nothing left for what is not known.
+    expect((await get(`at://nobody.test/${home.poll}/3kaaaaaaaaaa2`)).status).toBe(429)
+  })
+})
+
+test('an announcement is answered while 64 others hang', async () => {
+  await restart({ CLIENT_ADDRESS_HEADER: 'x-client' })
+  let asked = 0
+  const silent = createServer(() => asked++)
+  await listen(silent, '0.0.0.0')
+  const { port } = silent.address() as AddressInfo
+  // A host for each of the first half, one for all of the second.
+  const dids = await Promise.all(
+    Array.from({ length: 64 }, (_, i) =>
+      registerAt(`http://127.0.0.${i < 32 ? 10 + i : 9}:${port}`, `silent${i}.test`),
+    ),
+  )
+  const mia = await newAccount('mia')
+  await mia.vote(poll, 0)
+  await get(poll)
+  const announce = async () => {
+    const began = performance.now()
+    expect((await post('/api/votes', voteUri(mia), { 'x-client': '192.0.2.1' })).status).toBe(200)
+    return performance.now() - began
+  }
+  await announce()
+  const alone = await announce()
+  let answered = 0
+  const hanging = dids.map((did, i) =>
+    post('/api/votes', `at://${did}/${home.vote}/3kaaaaaaaaaa2`, { 'x-client': `198.51.100.${i}` }).finally(
+      () => answered++,
+    ),
+  )
+  await vi.waitUntil(() => asked === 32 + 16, 5_000)
+  const beside = await announce()
+  expect(answered).toBe(0)
+  console.log(`an announcement: ${alone.toFixed(1)} ms, beside 64 that hang ${beside.toFixed(1)} ms`)
+  silent.closeAllConnections()
+  silent.close()
+  await restart()
+  await Promise.allSettled(hanging)
 })

@@ -89,6 +89,7 @@ export async function startServer(
       const stored = await store(changes)
       if (!stored.ok) throw new Error(stored.message)
     },
+    track: (dids) => tracking.track(dids),
     untrack: (dids) => tracking.untrack(dids),
     held: {
       account: (did) => accountOf(reader, did),

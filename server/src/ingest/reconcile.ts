@@ -28,6 +28,8 @@ export type ReconcileOptions = {
   repos: Repos
   /** Resolves once the changes are committed. @throws where they may not be */
   store: (changes: Change[]) => Promise<unknown>
+  /** Has tap track these repos. */
+  track: (dids: string[]) => void
   /** Tells tap that it has no reason to track these repos. */
   untrack: (dids: string[]) => void
   /** What is held, and where this was: questions to the database. */
@@ -111,16 +113,22 @@ export class Reconciler {
 
   /** @returns how much differed and was healed; an error where the PDS did not answer */
   async reconcile(account: HeldAccount): Promise<RepoRead<number>> {
-    const { store, untrack, held } = this.#options
+    const { store, track, untrack, held } = this.#options
     const { did } = account
     const status = await this.#statusOf(account)
     if (!status.ok) return status
     const changed = status.value !== account.status
-    if (changed) await store([{ type: 'account', did, status: status.value }])
+    if (changed) {
+      await store([{ type: 'account', did, status: status.value }])
+      // The commit has it looked at next. But what was read just now is no news: a second look is for the next round.
+      this.#soon.delete(did)
+    }
+    if (changed && status.value === 'deleted') untrack([did])
     if (status.value !== 'active') return { ok: true, value: Number(changed) }
     const records = await this.#records(did)
     const now = await held.account(did)
     if (now && !now.wanted) untrack([did])
+    else if (now && account.status === 'deleted') track([did])
     return records.ok ? { ok: true, value: records.value + Number(changed) } : records
   }
 
