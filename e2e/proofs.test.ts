@@ -335,6 +335,8 @@ describe('C5 what nobody told of', () => {
     await vi.waitUntil(() => ids.every((id) => tap.acked.has(id)), 5_000)
   }
   const withTap = async (env: Record<string, string>) => {
+    tap.added.clear()
+    tap.removed.clear()
     await restart({ TAP_URL: tap.url, ...env })
     await vi.waitUntil(() => tap.connected, 5_000)
   }
@@ -432,7 +434,6 @@ describe('C5 what nobody told of', () => {
 
   test('nothing anonymous leaves a row or a tracked repo, a real poll does', async () => {
     await withTap({ RECONCILE_PAUSE: '0', READS_PER_MINUTE: '0' })
-    tap.added.clear()
     const made = Array.from(
       { length: 50 },
       (_, i) => `did:plc:${String(i).replace(/[01]/g, 'x').padStart(24, 'b')}`,

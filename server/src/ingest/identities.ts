@@ -73,7 +73,8 @@ export function createIdentities(options: {
       plcUrl,
       fetch: async (url, init) => {
         const response = await fetch(url as URL, { signal, redirect: 'error', headers: init?.headers })
-        if (response.status === 410) throw new ReadFailure('RepoNotFound', 'was tombstoned', 'DidTombstoned')
+        if (response.status === 410)
+          throw new ReadFailure('RepoNotFound', 'it was tombstoned', 'DidTombstoned')
         // The resolver takes every refusal of a did:web's host for its word that there is no such DID.
         if (!response.ok && response.status !== 404)
           throw new ReadFailure('UpstreamFailure', `its host answered ${response.status}`)
@@ -81,12 +82,9 @@ export function createIdentities(options: {
       },
     })
     const document = await resolver.resolveNoCache(did).catch((error: unknown) => {
-      const {
-        error: kind,
-        message,
-        gone,
-      } = error instanceof ReadFailure ? error : new ReadFailure('UpstreamFailure', reasonOf(error))
-      throw new ReadFailure(kind, `${did}: ${message}`, gone)
+      const { error: kind, gone } =
+        error instanceof ReadFailure ? error : new ReadFailure('UpstreamFailure', '')
+      throw new ReadFailure(kind, `${did}: ${reasonOf(error)}`, gone)
     })
     if (!document) throw new ReadFailure('RepoNotFound', `${did} has no DID document`, 'DidNotFound')
     return document
