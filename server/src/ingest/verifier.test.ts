@@ -7,6 +7,7 @@ import type { BlockMap } from '@atproto/repo'
 import { home } from '@pollz/shared/families'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { entry, makeProof } from '../../test/pds-standin.ts'
+import { ReadFailure } from './outbound.ts'
 import { createVerifier, type Verifier } from './verifier.ts'
 
 const MAX = 128 * 1024
@@ -182,4 +183,15 @@ describe('a thread that never ends', () => {
     expect(await Promise.all(left)).toEqual(['UpstreamFailure', 'UpstreamFailure'])
     expect(await Promise.all(next)).toMatchObject([at, at, at, at])
   })
+})
+
+test('threads that cannot start refuse a proof and end nothing else', async () => {
+  const broken = createVerifier(stop.signal, new URL('../../test/broken-worker.mjs', import.meta.url))
+  // The second starts them anew.
+  for (let i = 0; i < 2; i++) {
+    const error = await broken(await honest(), forever).catch((it: Error) => it)
+    expect(error).toBeInstanceOf(ReadFailure)
+    expect(error).not.toMatchObject({ message: expect.stringMatching('took longer') as string })
+  }
+  expect(await verify(await honest(), forever)).toMatchObject({ record: { option: 1 } })
 })

@@ -36,6 +36,11 @@ export function createVerifier(
       maxThreads: THREADS,
       resourceLimits: { maxOldGenerationSizeMb: MAX_MEGABYTES },
     })
+    // Unheard, the error of a thread that has no task (no memory or file left to start it) would end the server.
+    started.on('error', () => {
+      if (pool === started) pool = undefined
+      void started.destroy()
+    })
     stop.addEventListener('abort', () => void started.destroy(), { once: true })
     return started
   }
