@@ -158,6 +158,18 @@ describe('what is told', () => {
     expect(socket.messages).toHaveLength(5)
   })
 
+  test('one answer to all who ask before it comes, and no tally that it has told already', async () => {
+    const socket = connect()
+    socket.say('watch', tea)
+    socket.say('watch', tea)
+    await settled()
+    expect(socket.messages).toHaveLength(1)
+    vote(tea)
+    socket.say('watch', tea)
+    await flushed()
+    expect(socket.messages.slice(1)).toMatchObject([{ type: 'snapshot', poll: { total: 1 } }])
+  })
+
   test('one frame serves all watchers of a poll', async () => {
     const sockets = [connect(), connect()]
     for (const socket of sockets) socket.say('watch', tea)
@@ -279,6 +291,25 @@ describe('in order', () => {
     await settled()
     expect(socket.messages.at(-1)).toMatchObject({ type: 'snapshot', poll: { text: 'another' } })
   })
+
+  test('nobody is told of a change what a lookup from before it has read', async () => {
+    const early = connect()
+    early.say('watch', tea)
+    await settled()
+    const answer = slowly()
+    hub.recheckAll()
+    await flushed()
+    const late = connect()
+    late.say('watch', tea)
+    await settled()
+    createPoll(tea, 'another')
+    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    await flushed()
+    expect(late.messages.at(-1)).toMatchObject({ type: 'snapshot', poll: { text: 'another' } })
+    answer()
+    await settled()
+    expect(early.messages.at(-1)).toMatchObject({ type: 'snapshot', poll: { text: 'another' } })
+  })
 })
 
 describe('a client that does not read', () => {
@@ -340,21 +371,38 @@ describe('a client that does not read', () => {
     expect(stuck.frames).toHaveLength(1)
   })
 
-  test('is not looked up for again what could not be told', async () => {
+  /** A client that became full while a poll was looked up that is not there. */
+  const fullWithFailure = async () => {
     const socket = await fill()
+    socket.drain()
     find.mockImplementationOnce(async () => {
-      // Meanwhile there is no more room: one that is full asks for nothing.
       socket.bufferedAmount = MAX_BUFFERED
       return { ok: false, uri: tea, error: 'PollNotFound', message: 'gone' }
     })
-    socket.bufferedAmount = 0
     socket.say('watch', tea)
     await settled()
+    return socket
+  }
+
+  test('is told a failure later, without another lookup', async () => {
+    const socket = await fullWithFailure()
+    expect(socket.frames).toHaveLength(1)
     const lookups = find.mock.calls.length
-    socket.drain()
+    socket.bufferedAmount = 0
+    socket.emit('message', Buffer.from('{"type":"unwatch","uris":["at://x"]}'))
     await settled()
     expect(socket.messages.at(-1)).toMatchObject({ type: 'error', error: 'PollNotFound' })
     expect(find).toHaveBeenCalledTimes(lookups)
+  })
+
+  test('is not told a failure that is over', async () => {
+    const socket = await fullWithFailure()
+    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    await flushed()
+    socket.bufferedAmount = 0
+    socket.emit('message', Buffer.from('{"type":"unwatch","uris":["at://x"]}'))
+    await settled()
+    expect(socket.messages.slice(1)).toMatchObject([{ type: 'snapshot', uri: tea }])
   })
 
   test('and sends what can’t be read is disconnected', async () => {
