@@ -64,7 +64,7 @@ const lineOf = (text: string) =>
     .trim()
 
 /** @returns PNG, 1200 by 630 */
-export async function drawCard(poll: PollView): Promise<Buffer> {
+export function drawCard(poll: PollView): Buffer {
   const canvas = createCanvas(WIDTH, HEIGHT)
   const context = canvas.getContext('2d')
   context.fillStyle = COLORS.background
@@ -93,7 +93,8 @@ export async function drawCard(poll: PollView): Promise<Buffer> {
     y += row + gap
   }
   drawFooter(context, poll)
-  return canvas.encode('png')
+  // Not `encode`: it works in the background and does not keep the canvas from being freed meanwhile.
+  return canvas.encodeSync('png')
 }
 
 const lineHeight = (size: number) => size * 1.25
