@@ -69,18 +69,22 @@ export class Reconciler {
   async run(pause: number, signal: AbortSignal): Promise<void> {
     const { held, log } = this.#options
     let after: number | undefined
+    // In turns, so that whoever makes much to be looked at soon does not end the walk.
+    let walked = true
     while (!signal.aborted) {
       await this.#wait(pause, signal)
       if (signal.aborted) return
       try {
         after ??= await held.last()
         const [first] = this.#soon
-        if (first !== undefined) {
+        if (first !== undefined && walked) {
+          walked = false
           this.#soon.delete(first)
           const account = await held.account(first)
           if (account) await this.#look(account)
           continue
         }
+        walked = true
         const account = await held.next(after)
         after = account?.id ?? 0
         if (account) await this.#look(account)
