@@ -228,6 +228,44 @@ onServer('a wire to the database', () => {
   )
 })
 
+onServer('stopping', () => {
+  test('waits for no database that hangs; what was not acked comes again', { timeout: 60_000 }, async () => {
+    const database = await emptyDatabase()
+    const wire = await Wire.listen(database.url)
+    const server = spawn('node', [join(import.meta.dirname, 'main.ts')], {
+      env: {
+        ...process.env,
+        PORT: '0',
+        HOST: '127.0.0.1',
+        DATABASE_URL: wire.url,
+        DATABASE_AUTH_TOKEN: database.authToken ?? '',
+        TAP_URL: tap.url,
+        LOG_LEVEL: 'error',
+      },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    await vi.waitUntil(() => tap.connected, 20_000)
+    const [tea] = polls as [string]
+    await isAcked([send((id) => recordMessage(pollEvent(tea, ['a', 'b', 'c'], T0), id))])
+    wire.break('hang')
+    const ids = Array.from({ length: 2_000 }, (_, i) => send(vote(`did:plc:voter${i}`, tea, 1, T0 + 1000)))
+    await vi.waitUntil(() => wire.hits.hang > 0, 10_000)
+    const began = performance.now()
+    server.kill('SIGTERM')
+    const [code] = (await once(server, 'exit')) as [number | null]
+    console.log(`stopped after ${Math.round(performance.now() - began)} ms beside a database that hangs`)
+    expect(code).toBe(0)
+    wire.heal()
+    await start(database)
+    await isAcked(ids)
+    expect(await served(tea)).toEqual([0, 2_000, 0])
+    stop.abort()
+    await done
+    await wire.close()
+    await database.close()
+  })
+})
+
 onServer('a database server', () => {
   test('that is killed with -9 and comes back', { timeout: 120_000 }, async () => {
     const database = await emptyDatabase()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { emptyDatabase, newFile } from '../../test/database.ts'
+import { emptyDatabase, loadRelease, newFile } from '../../test/database.ts'
 import { LibsqlServer } from '../../test/libsql-server.ts'
 import { T0, identityMessage, pollEvent, pollUri, voteEvent, type RecordEvent } from '../../test/records.ts'
 import { readConfig } from '../config.ts'
@@ -14,6 +14,8 @@ import { readEvent, readRecord, type Change } from '../ingest/events.ts'
 import { createLog } from '../log.ts'
 import { startServer } from '../server.ts'
 import { openDatabase } from '../store/database.ts'
+import { newestPolls } from '../store/queries.ts'
+import { recount } from '../store/recount.ts'
 import { Writer } from '../writer.ts'
 
 const alice = 'did:plc:alice'
@@ -221,6 +223,54 @@ describe('hide and show', () => {
       expect((await run('hide', [wrong])).code).toBe(2)
     expect((await run('hide', ['nonsense'])).text).toContain('expected the link or at-uri of a poll')
   })
+})
+
+describe('a database of the release before', () => {
+  let old: Awaited<ReturnType<typeof emptyDatabase>>
+
+  beforeEach(async () => {
+    old = await emptyDatabase()
+    await loadRelease('release-0.2.0.sql', old)
+  })
+  afterEach(() => old.close())
+
+  const runOnOld = (command: string, args: string[]) =>
+    run(command, args, { DATABASE_URL: old.url, DATABASE_AUTH_TOKEN: old.authToken })
+  const schema = async (of: { url: string; authToken: string | undefined }) => {
+    const client = await openDatabase(of)
+    const { rows } = await client.execute('SELECT name, sql FROM sqlite_schema ORDER BY name')
+    client.close()
+    return rows.map((row) => `${row['name']} ${row['sql']}`)
+  }
+
+  test('stays one, whatever command looks at it, and so does its backup', async () => {
+    const before = await schema(old)
+    const to = join(mkdtempSync(join(tmpdir(), 'pollz-backup-')), 'backup.db')
+    expect(await runOnOld('backup', [to])).toMatchObject({ code: 0 })
+    expect(await runOnOld('recount', [])).toMatchObject({ code: 0 })
+    expect(await runOnOld('hide', ['did:plc:alice', 'spam'])).toMatchObject({ code: 0 })
+    expect(await runOnOld('hide', [])).toMatchObject({ text: expect.stringContaining('did:plc:alice') })
+    const doctor = await runOnOld('doctor', [])
+    expect(doctor.text).toMatch(/DATABASE_URL: .*schema 2, which this release of the server brings to 3/)
+    expect(await schema(old)).toEqual(before)
+    const backup = { url: `file:${to}`, authToken: undefined }
+    expect((await schema(backup)).filter((it) => /^(votes|polls|tallies) /.test(it))).toEqual(
+      before.filter((it) => /^(votes|polls|tallies) /.test(it)),
+    )
+    // And the new release takes the backup over, with every list readable.
+    const writer = await Writer.open(backup)
+    expect((await newestPolls(writer.reader, 100, undefined)).items.length).toBeGreaterThan(3)
+    expect(await recount(writer.reader)).toEqual([])
+    await writer.close()
+  })
+})
+
+test('an address with a secret in it is refused, and not repeated', async () => {
+  for (const address of ['libsql://x.example?authToken=secret', 'https://user:secret@x.example']) {
+    const moved = await run('move', [address, newFile()])
+    expect(moved).toMatchObject({ code: 2, text: expect.stringContaining('FROM: expected no password') })
+    expect(moved.text).not.toContain('secret')
+  }
 })
 
 test('a file that is no database is an error in words', async () => {

@@ -42,7 +42,7 @@ const migrations: string[][] = [
       option INTEGER NOT NULL,
       made INTEGER NOT NULL,               -- C2's time, in microseconds
       rev TEXT NOT NULL,
-      cast_at INTEGER,                     -- C8's time where it is not made; 0 (since schema 3): seen live, not needed
+      cast_at INTEGER,                     -- C8's time where it is not made
       PRIMARY KEY (poll, voter, family, rkey)
     ) WITHOUT ROWID, STRICT`,
     `CREATE INDEX votes_of_voter ON votes (voter, family, rkey)`,
@@ -101,7 +101,8 @@ const migrations: string[][] = [
     `UPDATE polls SET ends_at = max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ends_at))
       WHERE ends_at NOT BETWEEN ${-Number.MAX_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}`,
 
-    // C2: how the author dated the vote, where that is later than made; NULL: as made.
+    // C2: how the author dated the vote, where that is later than made; NULL: as made. From here on cast_at may be 0: seen
+    // live, at a time that does not matter.
     `ALTER TABLE votes ADD COLUMN created INTEGER`,
     `DROP TABLE incoming`,
     `CREATE TABLE incoming (
