@@ -40,7 +40,12 @@ type UrlRule = { name: string; value: string; protocols: string[]; secrets: stri
 /** These URLs are logged; secrets belong in their own variables. */
 function checkUrl({ name, value, protocols, secrets }: UrlRule): URL {
   const parsed = URL.canParse(value) ? new URL(value) : undefined
-  if (parsed && (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('authToken')))
+  // In one that can't be parsed, or is parsed otherwise, a password may stand before any @.
+  const mayHave = !value.startsWith('file:') && value.includes('@')
+  if (
+    mayHave ||
+    (parsed && (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('authToken')))
+  )
     throw new ConfigError(`${name}: expected no password in it: ${secrets} for those`)
   if (!parsed || !protocols.includes(parsed.protocol))
     throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value.split('?')[0]}"`)

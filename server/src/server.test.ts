@@ -232,6 +232,14 @@ describe('bad input', () => {
     expect((await get('/health')).status).toBe(200)
   })
 
+  test('a client that nests its message thousands of times is told so, and nobody else notices', async () => {
+    const { socket, messages } = await live()
+    socket.send(`{"type":"watch","uris":${'['.repeat(20_000)}${']'.repeat(20_000)}}`)
+    await vi.waitUntil(() => messages.length === 1)
+    expect(messages).toMatchObject([{ type: 'error', error: 'InvalidRequest' }])
+    socket.close()
+  })
+
   test('a client that talks nonsense is told so and keeps its connection', async () => {
     const { socket, messages } = await live()
     await deliver(poll())

@@ -107,13 +107,16 @@ export async function startServer(
     track: (dids) => tracking.track(dids),
     votesOf: (poll, limit) => voteRecordsOf(reader, poll, limit),
   })
-  const names = new Names(repos, (handle) => didOfHandle(reader, handle))
+  const names = new Names(repos, (handle) => didOfHandle(reader, handle).catch(() => undefined))
 
   // live
   const hidden = new Hidden((after) => hiddenAfter(reader, after))
   // Load the hidden list before serving.
   await hidden.refresh()
-  const polls = new Polls((uri) => findPoll(reader, uri))
+  const polls = new Polls(
+    (uri) => findPoll(reader, uri),
+    () => writer.failure !== undefined,
+  )
   const lookup = new Lookup({ polls, hidden, names, read: (uri, budget) => announced.read(uri, budget) })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
   writer.listen({

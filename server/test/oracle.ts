@@ -30,7 +30,9 @@ export class Oracle {
       this.#status.set(change.did, change.status)
       if (change.status !== 'deleted') return
       for (const [uri, { change: held }] of this.#votes) if (held.did === change.did) this.#votes.delete(uri)
-      for (const [uri, { change: held }] of this.#polls) if (held.did === change.did) this.#polls.delete(uri)
+      // What was asked before is no secret to those who answered: it can't be asked otherwise without a word (C7).
+      for (const held of this.#polls.values())
+        if (held.change.did === change.did) held.change = { ...held.change, poll: null, rev: '' }
       return
     }
     if (this.#status.get(change.did) === 'deleted') return
@@ -74,7 +76,7 @@ export class Oracle {
   counts(poll: string): number[] | string {
     const record = this.#polls.get(poll)
     if (!this.#isActive(poll.split('/')[2]!)) return 'inactive'
-    if (!record) return 'unknown'
+    if (!record || record.change.rev === '') return 'unknown'
     if (!record.change.poll) return 'gone'
     const counts = record.change.poll.options.map(() => 0)
     for (const { option } of this.choices(poll).values()) if (option < counts.length) counts[option]!++

@@ -7,6 +7,12 @@ export type Schema<T> = {
 export type Checked<T> = { ok: true; value: T } | { ok: false; reason: string }
 
 export function check<T>(schema: Schema<T>, data: unknown): Checked<T> {
-  const parsed = schema.safeParse(data)
-  return parsed.success ? { ok: true, value: parsed.value } : { ok: false, reason: parsed.reason.message }
+  try {
+    const parsed = schema.safeParse(data)
+    return parsed.success ? { ok: true, value: parsed.value } : { ok: false, reason: parsed.reason.message }
+  } catch (error) {
+    // Neither the validator nor its message bears what is nested thousands of times.
+    if (error instanceof RangeError) return { ok: false, reason: 'nested too deeply' }
+    throw error
+  }
 }

@@ -1,6 +1,6 @@
 /** The commands beside the server, as an operator calls them, on the database that a server is running on. */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -263,6 +263,17 @@ describe('a database of the release before', () => {
     expect(await recount(writer.reader)).toEqual([])
     await writer.close()
   })
+})
+
+test('a command makes no database where there is none', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pollz-none-'))
+  const url = `file:${join(folder, 'none/p.db')}`
+  for (const command of ['recount', 'hide', 'backup'])
+    expect(await run(command, ['x'], { DATABASE_URL: url })).toMatchObject({
+      code: 2,
+      text: expect.stringContaining('DATABASE_URL: there is no database at'),
+    })
+  expect(readdirSync(folder)).toEqual([])
 })
 
 test('an address with a secret in it is refused, and not repeated', async () => {

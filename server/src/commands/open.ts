@@ -1,8 +1,9 @@
 /** What commands beside the server have in common: the same environment, the same database, an end with a code. */
+import { existsSync } from 'node:fs'
 import type { Client } from '@libsql/client'
 import { readConfig, type Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
-import { openDatabase } from '../store/database.ts'
+import { filePath, openDatabase } from '../store/database.ts'
 import { checkSchema } from '../store/migrations.ts'
 
 /**
@@ -16,6 +17,9 @@ export async function runCommand(
 ): Promise<never> {
   try {
     const config = readConfig(process.env)
+    const path = filePath(config.databaseUrl)
+    // Opening it would make one, and another server might be started on it.
+    if (path && !existsSync(path)) throw new Error(`DATABASE_URL: there is no database at ${path}`)
     const client = await openDatabase({ url: config.databaseUrl, authToken: config.databaseAuthToken })
     await checkSchema(client)
     const code = await command(client, config, process.argv.slice(2))

@@ -1,6 +1,7 @@
 /** All routes on one port. */
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
@@ -68,6 +69,12 @@ function createApp({ readiness, onAnswer, metrics, log, signal, ...parts }: Omit
   return app
 }
 
+/** Answers whoever wanted a WebSocket; does not wait for them to close theirs. */
+function refuse(socket: Duplex, answer: string): void {
+  socket.on('error', () => socket.destroy())
+  socket.end(answer, () => socket.destroy())
+}
+
 /** Listens. `close` resolves within two seconds, whatever clients do: what is not answered by then is cut off. */
 export async function listen(
   { hub, ...parts }: HttpParts,
@@ -96,14 +103,12 @@ export async function listen(
   server.on('upgrade', (request, socket, head) => {
     // Not parsed as a URL: what a stranger sends here may be none.
     if (request.url?.split('?')[0] !== '/live') {
-      socket.on('error', () => socket.destroy())
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
+      refuse(socket, 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }
     const address = parts.limits.addressOf(request)
     if ((connections.get(address) ?? 0) >= MAX_CONNECTIONS) {
-      socket.on('error', () => socket.destroy())
-      socket.end('HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nConnection: close\r\n\r\n')
+      refuse(socket, 'HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nConnection: close\r\n\r\n')
       return
     }
     sockets.handleUpgrade(request, socket, head, (ws) => {

@@ -95,6 +95,21 @@ test('C2: a rev more than five minutes ahead of this clock is refused', () => {
   expect(at(4 * 60_000).change).toMatchObject({ vote: { option: 1 } })
 })
 
+test('what is nested thousands of times is set aside and acked', () => {
+  const deep = `${'['.repeat(9000)}${']'.repeat(9000)}`
+  for (const field of ['subject', 'extra']) {
+    const event = voteEvent('did:plc:bob', poll, 1, T0)
+    const message = recordMessage({ ...event, record: { ...(event.record as object), [field]: 'DEEP' } }, 7)
+    const read = readEvent(message.replace('"DEEP"', deep))
+    expect([field, read.id, read.change !== undefined || read.setAside !== undefined]).toEqual([
+      field,
+      7,
+      true,
+    ])
+  }
+  expect(readEvent(`{"id":7,"type":${deep}}`)).toMatchObject({ id: 7, setAside: {} })
+})
+
 test('an option that no poll has is read as one', () => {
   const { change } = readEvent(recordMessage(voteEvent('did:plc:bob', poll, 2 ** 40, T0)))
   expect(change).toMatchObject({ vote: { option: NO_OPTION } })

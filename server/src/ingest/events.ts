@@ -127,7 +127,12 @@ function field<T>(
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
+  let text: string
+  try {
+    text = JSON.stringify(value) ?? 'nothing'
+  } catch {
+    text = 'something nested too deeply'
+  }
   return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }
 
@@ -165,6 +170,7 @@ export function readEvent(message: string): ReadEvent {
       return { id, change: readIdentity(field(data, 'identity', isObject, 'an object')) }
     throw new Misfit(`type: expected record or identity, got ${show(data['type'])}`)
   } catch (error) {
+    if (error instanceof RangeError) return { id, setAside: aside('', 'event: nested too deeply') }
     if (!(error instanceof Misfit)) throw error
     const subject = isObject(data) && (data['record'] ?? data['identity'])
     const did = isObject(subject) && isDid(subject['did']) ? subject['did'] : ''

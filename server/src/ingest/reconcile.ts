@@ -17,6 +17,8 @@ import type { RepoRead, Repos } from './repos.ts'
 const MAX_PAGES = 50
 /** Records of one account that are healed at a time; the next round goes on. */
 const MAX_HEALED = 500
+/** An account whose PDS takes longer, in ms, is left to the next round: it must not hold up the others. */
+const MAX_TIME = 60_000
 /** Pause after a round in which there was nobody, in ms. */
 const IDLE = 60_000
 /** Accounts that are looked at before it is their turn, at most: the others wait for it. */
@@ -146,6 +148,12 @@ export class Reconciler {
 
   async #records(did: string): Promise<RepoRead<number>> {
     const { repos, store, held: questions } = this.#options
+    const until = Date.now() + MAX_TIME
+    const late = {
+      ok: false,
+      error: 'UpstreamFailure',
+      message: `${did}: its PDS takes too long`,
+    } as const
     const records = await questions.records(did)
     const held = new Map(records.map((it) => [`${it.collection}/${it.rkey}`, it.held]))
     // A poll that votes name and that nobody has seen is looked for, listed or not.
@@ -155,6 +163,7 @@ export class Reconciler {
       let cursor: string | undefined
       let least = ''
       for (let page = 0; page < MAX_PAGES; page++) {
+        if (Date.now() > until) return late
         const read = await repos.listRecords({ did, collection, cursor, budget })
         if (!read.ok) return read
         for (const { rkey, value } of read.value.records) {
@@ -173,6 +182,7 @@ export class Reconciler {
       }
     }
     for (const path of [...differing].slice(0, MAX_HEALED)) {
+      if (Date.now() > until) return late
       const [collection, rkey] = path.split('/') as [string, string]
       const read = await repos.readRecord({ did, collection, rkey, budget })
       if (!read.ok) return read

@@ -190,7 +190,9 @@ async function askPds(ask: {
   const response = await ask.fetch(url, { redirect: 'error', signal: ask.signal })
   if (response.ok) return response
   const body: unknown = await response.json().catch(() => undefined)
-  const error = typeof body === 'object' && body !== null && 'error' in body ? body.error : undefined
+  const said = typeof body === 'object' && body !== null && 'error' in body ? body.error : undefined
+  // It is kept for a while, and may be as long as a proof.
+  const error = typeof said === 'string' ? said.slice(0, 64) : undefined
   const message = `${pds} answered ${response.status} ${typeof error === 'string' ? error : ''}`.trim()
   if (error === 'RepoTakendown' || error === 'RepoSuspended' || error === 'RepoDeactivated')
     throw new ReadFailure('RepoInactive', message)

@@ -105,7 +105,10 @@ function vote(uri: string): void {
   const poll = polls.get(uri)!
   const total = poll.total + 1
   polls.set(uri, { ...poll, options: [{ text: 'yes', count: total }], total, version: ++version })
-  hub.apply({ tallies: new Map([[uri, { counts: new Map([[0, total]]), edited: false }]]), polls: new Set() })
+  hub.apply({
+    tallies: new Map([[uri, { counts: new Map([[0, total]]), edited: false, version }]]),
+    polls: new Set(),
+  })
 }
 
 function connect(): SocketStandIn {

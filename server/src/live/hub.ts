@@ -21,6 +21,8 @@ const MAX_MESSAGES = 1_000
 export const MAX_BUFFERED = 64 * 1024
 /** Lookups under way for one client. */
 const MAX_LOOKUPS = MAX_URIS
+/** When a watched poll that could not be had is looked at again, in ms. */
+const LOOK_AGAIN = 2_000
 /** How long clients have to answer the close frame of a server that stops, in ms. */
 const CLOSE_TIMEOUT = 1_000
 
@@ -68,6 +70,8 @@ export class Hub {
   #telling = new Set<string>()
   #ofCommits = new Map<string, Promise<Found>>()
   #timer: NodeJS.Timeout | undefined
+  #again: NodeJS.Timeout | undefined
+  #failed = new Set<string>()
   #lastFlush = 0
   #find: (uri: string, budget: Budget) => Promise<Found>
   #log: Log
@@ -81,6 +85,7 @@ export class Hub {
     signal.addEventListener('abort', () => {
       clearInterval(ping)
       clearTimeout(this.#timer)
+      clearTimeout(this.#again)
       for (const { socket } of this.#watchers) socket.close(1001, 'the server is stopping')
       setTimeout(() => {
         for (const { socket } of this.#watchers) socket.terminate()
@@ -186,7 +191,11 @@ export class Hub {
     this.#telling.add(uri)
     const found = await this.#lookUp(uri, ofCommits)
     this.#telling.delete(uri)
-    if (!found.ok) return
+    if (!found.ok) {
+      // It is told as what it is: gone, hidden, or not to be had now.
+      this.#later(uri)
+      return
+    }
     const { options, total, version, edited } = found.poll
     const counts = options.map(({ count }) => count)
     const frame = Buffer.from(
@@ -208,6 +217,18 @@ export class Hub {
         send(watcher, frame)
       }
     }
+  }
+
+  /** Looks again at what could not be had. */
+  #later(uri: string): void {
+    this.#failed.add(uri)
+    if (this.#again || this.#signal.aborted) return
+    this.#again = setTimeout(() => {
+      this.#again = undefined
+      for (const it of this.#failed) if (this.#byPoll.has(it)) this.#changed.add(it)
+      this.#failed.clear()
+      this.#schedule()
+    }, LOOK_AGAIN)
   }
 
   #owe(watched: Watched): void {
@@ -261,6 +282,9 @@ export class Hub {
       send(watcher, frameOf({ type: 'snapshot', uri, poll: found.poll }))
     } else {
       if (!watched.resolved) this.#unwatch(watched)
+      else if (found.error === 'InternalServerError') {
+        this.#later(watched.poll)
+      }
       send(watcher, frameOf({ type: 'error', uri, error: found.error, message: found.message }))
     }
   }

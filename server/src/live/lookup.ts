@@ -72,15 +72,19 @@ export class Lookup {
     }
   }
 
-  /** One request to a PDS however many ask, and none for what it said a moment ago it has not. */
+  /**
+   * One request to a PDS however often a client asks, and none for what it said a moment ago it has not. Clients do not
+   * wait for each other: one that has filled its places would hold up the others.
+   */
   async #once(uri: string, budget: Budget): Promise<Found> {
     const miss = this.#misses.get(uri)
     if (miss) return miss
-    let underway = this.#underway.get(uri)
+    const key = `${budget.name} ${uri}`
+    let underway = this.#underway.get(key)
     if (!underway) {
       underway = this.#read(uri, budget)
-      this.#underway.set(uri, underway)
-      void underway.finally(() => this.#underway.delete(uri)).catch(() => {})
+      this.#underway.set(key, underway)
+      void underway.finally(() => this.#underway.delete(key)).catch(() => {})
     }
     return underway
   }

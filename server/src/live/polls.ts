@@ -21,17 +21,20 @@ export class Polls {
       1000 + 2 * (poll.text.length + poll.options.reduce((sum, { text }) => sum + 100 + text.length, 0)),
   })
   #read: (uri: string) => Promise<PollState>
+  #isAway: () => boolean
   /** Grows with whatever makes a read that is under way worthless. */
   #changes = 0
 
-  constructor(read: (uri: string) => Promise<PollState>) {
+  /** @param isAway whether the database is known not to answer */
+  constructor(read: (uri: string) => Promise<PollState>, isAway: () => boolean = () => false) {
     this.#read = read
+    this.#isAway = isAway
   }
 
   /** @param uri at-uri with a DID */
   async find(uri: string): Promise<PollState> {
     const kept = this.#kept.get(uri)
-    if (kept && !kept.doubted) return { state: 'there', poll: kept.poll }
+    if (kept && (!kept.doubted || this.#isAway())) return { state: 'there', poll: kept.poll }
     const before = this.#changes
     let found: PollState
     try {
@@ -52,13 +55,13 @@ export class Polls {
   /** What is known without looking. */
   kept(uri: string): PollView | undefined {
     const kept = this.#kept.get(uri)
-    return kept && !kept.doubted ? kept.poll : undefined
+    return kept && (!kept.doubted || this.#isAway()) ? kept.poll : undefined
   }
 
-  apply({ tallies, polls, version }: Applied): void {
+  apply({ tallies, polls }: Applied): void {
     this.#changes++
     for (const uri of polls) this.#kept.delete(uri)
-    for (const [uri, { counts, edited }] of tallies) {
+    for (const [uri, { counts, edited, version }] of tallies) {
       const kept = this.#kept.get(uri)
       if (!kept) continue
       const texts = kept.poll.options.map(({ text }) => text)

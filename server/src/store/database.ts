@@ -62,7 +62,8 @@ export async function probe(client: Client): Promise<void> {
   await client.batch(['INSERT INTO touched VALUES (-1, -1)', 'DELETE FROM touched WHERE poll = -1'], 'write')
 }
 
-function filePath(url: string): string | undefined {
+/** Of a database that is a file. */
+export function filePath(url: string): string | undefined {
   return url.startsWith('file:')
     ? url
         .slice('file:'.length)

@@ -65,9 +65,9 @@ function erase(deleted: { did: string }[]): Step[] {
     { sql: `UPDATE accounts SET handle = NULL WHERE id IN (${ids})`, args },
     { sql: `DELETE FROM votes WHERE voter IN (${ids})`, args },
     {
-      // Others' votes still name its polls: what stays of them is that name.
+      // Others' votes still name its polls: what stays of them is that name, and what would be a way around C7.
       sql: `UPDATE polls SET text = NULL, options = NULL, created_at = NULL, made = NULL, ends_at = NULL,
-          options_hash = NULL, options_changed = NULL, first_made = NULL, rev = '',
+          rev = '',
           version = ${VERSION}
         WHERE author IN (${ids})`,
       args,

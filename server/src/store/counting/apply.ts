@@ -8,7 +8,7 @@ import { pollSteps } from './polls.ts'
 import { voteSteps } from './votes.ts'
 
 /** `counts`: by option, absent options being 0. `edited`: C7, which the votes decide. */
-export type Tally = { counts: Map<number, number>; edited: boolean }
+export type Tally = { counts: Map<number, number>; edited: boolean; version: number }
 
 /** What was changed. */
 export type Applied = {
@@ -102,9 +102,10 @@ async function applyLayer(
   const rows = await commit(client, [newVersion(), ...steps])
   for (const row of rows('tallies')) {
     const uri = String(row['uri'])
-    const tally = applied.tallies.get(uri) ?? { counts: new Map(), edited: Boolean(row['edited']) }
-    tally.counts.set(Number(row['option']), Number(row['n']))
-    applied.tallies.set(uri, tally)
+    const counts = applied.tallies.get(uri)?.counts ?? new Map<number, number>()
+    counts.set(Number(row['option']), Number(row['n']))
+    // Of several steps of a transaction the last one says how it is in the end.
+    applied.tallies.set(uri, { counts, edited: Boolean(row['edited']), version: Number(row['version']) })
   }
   for (const row of rows('polls')) applied.polls.add(String(row['uri']))
   for (const row of rows('namedPolls')) applied.unknownAuthors.add(authorOf(String(row['uri'])))

@@ -388,6 +388,25 @@ describe('C7: only votes that count make a poll edited, and what is served follo
     expect(await told(identityMessage(bob, 'active'))).toBe(true)
   })
 
+  test('an author whose account goes and comes back hides nothing', async () => {
+    await make()
+    await deliver(voteEvent(bob, tea, 0, T0 + 5))
+    await edit()
+    await deliver(identityMessage(alice, 'deleted'), identityMessage(alice, 'active'))
+    await edit()
+    expect(await isEdited()).toBe(true)
+  })
+
+  test('of what one batch does to it the end is told', async () => {
+    await make()
+    await deliver(voteEvent(bob, tea, 0, T0 + 5))
+    await edit()
+    const { tallies } = await deliver(identityMessage(bob, 'deactivated'), voteEvent(carol, tea, 0, T0 + 6))
+    expect(tallies.get(tea)).toMatchObject({ edited: true })
+    const found = await findPoll(client, tea)
+    expect(found.state === 'there' && found.poll.version).toBe(tallies.get(tea)!.version)
+  })
+
   test('an edit that dates the poll anew, in one batch with it, hides nothing', async () => {
     await deliver(
       pollEvent(tea, ['yes', 'no'], T0),

@@ -79,6 +79,6 @@ export function pollSteps(changes: PollChange[]): Step[] {
       result: 'polls',
     },
     ...putBack(),
-    recountEarly(ids, rows),
+    ...recountEarly(ids, rows),
   ]
 }

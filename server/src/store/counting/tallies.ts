@@ -15,18 +15,26 @@ export const takeOut = (): Step => countTouched('-')
 export const putBack = (): Step[] => [
   countTouched('+'),
   {
-    sql: `SELECT p.uri, coalesce(t.option, 0) AS option, coalesce(t.n, 0) AS n, ${IS_EDITED} AS edited
+    sql: `SELECT p.uri, coalesce(t.option, 0) AS option, coalesce(t.n, 0) AS n, ${IS_EDITED} AS edited,
+        max(p.version, coalesce((SELECT max(v.version) FROM tallies v WHERE v.poll = p.id), 0)) AS version
       FROM (SELECT DISTINCT poll FROM touched) x JOIN polls p ON p.id = x.poll LEFT JOIN tallies t ON t.poll = x.poll`,
     result: 'tallies',
   },
   { sql: 'DELETE FROM touched' },
 ]
 
-/** C7, for polls whose options may have changed: counts their early votes anew. @param ids a SELECT of polls' numbers */
-export const recountEarly = (ids: string, argument: string): Step => ({
-  sql: `UPDATE tallies SET early = (
-      SELECT count(*) FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id
-      WHERE p.id = tallies.poll AND c.option = tallies.option AND ${IS_EARLY})
-    WHERE poll IN (${ids} WHERE p.options_changed IS NOT NULL)`,
-  args: [argument],
-})
+/** C7, for polls that this transaction changed: counts their early votes anew. @param ids a SELECT of polls `p` */
+export function recountEarly(ids: string, argument: string): Step[] {
+  const changed = `${ids} WHERE p.options_changed IS NOT NULL AND p.version = ${VERSION}`
+  return [
+    { sql: `UPDATE tallies SET early = 0 WHERE poll IN (${changed})`, args: [argument] },
+    {
+      sql: `UPDATE tallies SET early = e.n FROM (
+          SELECT c.poll, c.option, count(*) AS n FROM (${changed}) x
+          CROSS JOIN polls p ON p.id = x.id CROSS JOIN ${CHOICES} c ON c.poll = p.id
+          WHERE ${IS_EARLY} GROUP BY c.poll, c.option
+        ) e WHERE tallies.poll = e.poll AND tallies.option = e.option`,
+      args: [argument],
+    },
+  ]
+}
