@@ -1,6 +1,21 @@
 /** The tables. Each entry runs once, in order, in a transaction with the row that remembers it. */
 import type { Client } from '@libsql/client'
 
+/** For schema 3: the times that a number holds exactly, in microseconds since 1970. */
+const EXACT = `${-Number.MAX_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}`
+const clamped = (time: string) =>
+  `max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ${time}))`
+
+/** For schema 3: whether a vote `v` of poll `p` is the voter's choice (C2, C5, C8), as schema 2 has them. */
+const COUNTS = `(SELECT status FROM accounts WHERE id = v.voter) = 'active'
+  AND (p.ends_at IS NULL OR coalesce(v.cast_at, v.made) < p.ends_at)
+  AND NOT EXISTS (
+    SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter
+      AND (p.ends_at IS NULL OR coalesce(o.cast_at, o.made) < p.ends_at)
+      AND (o.made > v.made OR (o.made = v.made
+        AND CASE o.rkey WHEN '' THEN p.vote_rkey ELSE o.rkey END
+          > CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END)))`
+
 const migrations: string[][] = [
   [
     `CREATE TABLE accounts (
@@ -90,16 +105,25 @@ const migrations: string[][] = [
     ) STRICT`,
   ],
   [
+    // Times that no number holds exactly can't be read: now they are clamped when a record is read.
+    `INSERT OR IGNORE INTO touched SELECT poll, 0 FROM votes WHERE poll <> 0 AND made NOT BETWEEN ${EXACT}
+      UNION ALL SELECT id, 0 FROM polls WHERE ends_at NOT BETWEEN ${EXACT}`,
+    `UPDATE votes SET made = ${clamped('made')} WHERE made NOT BETWEEN ${EXACT}`,
+    `UPDATE polls SET made = ${clamped('made')} WHERE made NOT BETWEEN ${EXACT}`,
+    `UPDATE polls SET ends_at = ${clamped('ends_at')} WHERE ends_at NOT BETWEEN ${EXACT}`,
+    `UPDATE polls SET first_vote = ${clamped('first_vote')} WHERE first_vote NOT BETWEEN ${EXACT}`,
+    // Times that differed may be the same now: C2 may choose another of a voter's votes, C8 another set of them.
+    `UPDATE tallies SET n = 0, version = version + 1 WHERE poll IN (SELECT poll FROM touched)`,
+    `INSERT INTO tallies (poll, option, n, version)
+      SELECT v.poll, v.option, count(*), 0 FROM touched t JOIN polls p ON p.id = t.poll JOIN votes v ON v.poll = p.id
+      WHERE ${COUNTS} GROUP BY v.poll, v.option
+      ON CONFLICT DO UPDATE SET n = excluded.n`,
+    `DELETE FROM touched`,
+
     // Numbers of this database as a whole: its version, and the account that was reconciled last.
     `CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT`,
     `INSERT INTO state SELECT 'version', max(
       coalesce((SELECT max(version) FROM polls), 0), coalesce((SELECT max(version) FROM tallies), 0))`,
-
-    // Times that no number holds exactly can't be read: now they are clamped when a record is read.
-    `UPDATE votes SET made = ${-Number.MAX_SAFE_INTEGER} WHERE made < ${-Number.MAX_SAFE_INTEGER}`,
-    `UPDATE polls SET made = ${-Number.MAX_SAFE_INTEGER} WHERE made < ${-Number.MAX_SAFE_INTEGER}`,
-    `UPDATE polls SET ends_at = max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ends_at))
-      WHERE ends_at NOT BETWEEN ${-Number.MAX_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}`,
 
     // C2: how the author dated the vote, where that is later than made; NULL: as made. From here on cast_at may be 0: seen
     // live, at a time that does not matter.
@@ -126,16 +150,9 @@ const migrations: string[][] = [
     `ALTER TABLE polls DROP COLUMN first_vote`,
     `ALTER TABLE tallies ADD COLUMN early INTEGER NOT NULL DEFAULT 0`, // those of n from first_made to options_changed
     `UPDATE tallies SET early = (
-        SELECT count(*) FROM polls p JOIN votes v ON v.poll = p.id JOIN accounts a ON a.id = v.voter
-        WHERE p.id = tallies.poll AND a.status = 'active' AND v.option = tallies.option
-          AND v.made >= p.first_made AND v.made < p.options_changed
-          AND coalesce(v.cast_at, v.made) < coalesce(p.ends_at, ${Number.MAX_SAFE_INTEGER})
-          AND NOT EXISTS (
-            SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter
-              AND coalesce(o.cast_at, o.made) < coalesce(p.ends_at, ${Number.MAX_SAFE_INTEGER})
-              AND (o.made > v.made OR (o.made = v.made
-                AND CASE o.rkey WHEN '' THEN p.vote_rkey ELSE o.rkey END
-                  > CASE v.rkey WHEN '' THEN p.vote_rkey ELSE v.rkey END))))
+        SELECT count(*) FROM polls p JOIN votes v ON v.poll = p.id
+        WHERE p.id = tallies.poll AND v.option = tallies.option
+          AND v.made >= p.first_made AND v.made < p.options_changed AND ${COUNTS})
       WHERE poll IN (SELECT id FROM polls WHERE options_changed IS NOT NULL)`,
 
     // For links by handle.

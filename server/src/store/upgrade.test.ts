@@ -2,9 +2,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { emptyDatabase, loadRelease, releases } from '../../test/database.ts'
 import { T0, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
+import { CHOICES, IS_EARLY } from './counting/rules.ts'
 import { openDatabase } from './database.ts'
+import { hiddenAfter } from './hidden.ts'
 import { SCHEMA } from './migrations.ts'
-import { findPoll, votesOf } from './queries.ts'
+import { busiestPolls, findPoll, newestPolls, votesOf } from './queries.ts'
 import { recount } from './recount.ts'
 import { Writer } from '../writer.ts'
 
@@ -34,6 +36,127 @@ describe.each(releases)('%s', (release) => {
     await store.storeMessages([recordMessage(voteEvent('did:plc:new', tea, 0, T0 + 1_000_000))])
     expect(await counts(tea)).toEqual([6, 6])
     await store.close()
+  })
+})
+
+describe('what only release 0.2.0 has', () => {
+  /** The polls of its fixture, by what became of them. */
+  const polls = {
+    tea,
+    edited,
+    deleted: pollUri('did:plc:alice', '3kbbbbbbbbbb2'),
+    editedBeforeItsFirstVote: pollUri('did:plc:alice', '3kdddddddddd2'),
+    /** its votes before that are deleted, moved, made anew, of no option, older than the poll, of nobody active */
+    editedAfterWhatDoesNotCount: pollUri('did:plc:alice', '3keeeeeeeeee2'),
+    editedWithItsTime: pollUri('did:plc:alice', '3kffffffffff2'),
+    /** and before that a vote that says it is from the year 1 */
+    editedWithItsTimeAfterAnAncientVote: pollUri('did:plc:alice', '3kgggggggggg2'),
+    ended: pollUri('did:plc:bob', '3khhhhhhhhhh2'),
+    endsIn9999: pollUri('did:plc:bob', '3kiiiiiiiiii2'),
+    madeInTheYear1: pollUri('did:plc:carol', '3kjjjjjjjjjj2'),
+    ofSomebodyInactive: pollUri('did:plc:dave', '3kkkkkkkkkkk2'),
+    ofSomebodyDeleted: pollUri('did:plc:erin', '3kllllllllll2'),
+    neverSeen: pollUri('did:plc:carol', '3kmmmmmmmmmm2'),
+    /** of the years 1, 2, 2090 and 2300, some by the same voter */
+    withVotesOfAnyTime: pollUri('did:plc:alice', '3knnnnnnnnnn2'),
+    ofAnotherFamily: 'at://did:plc:carol/tech.waow.pollz.poll/3koooooooooo2',
+  }
+  const versionsSql = `SELECT p.uri, max(p.version, coalesce((SELECT max(version) FROM tallies WHERE poll = p.id), 0)) AS version FROM polls p`
+
+  let store: Writer
+  let before: Map<string, number>
+
+  const versions = async () => {
+    const { rows } = await store.reader.execute(versionsSql)
+    return new Map(rows.map((row) => [String(row['uri']), Number(row['version'])]))
+  }
+
+  beforeEach(async () => {
+    await loadRelease('release-0.2.0-of-any-time.sql', database)
+    const client = await openDatabase(database)
+    const { rows } = await client.execute(versionsSql)
+    before = new Map(rows.map((row) => [String(row['uri']), Number(row['version'])]))
+    client.close()
+    store = await Writer.open(database)
+  })
+  afterEach(() => store.close())
+
+  test('every poll is what it was, and edited is what C7 says', async () => {
+    const found: Record<string, unknown> = {}
+    for (const [name, uri] of Object.entries(polls)) {
+      const { poll, ...state } = { poll: undefined, ...(await findPoll(store.reader, uri)) }
+      found[name] = poll ? [poll.options.map(({ count }) => count), poll.edited] : state
+    }
+    expect(found).toEqual({
+      tea: [[5, 6], false],
+      edited: [[7, 6], true],
+      deleted: { state: 'gone', deleted: true },
+      editedBeforeItsFirstVote: [[1, 2], false],
+      editedAfterWhatDoesNotCount: [[1, 1], false],
+      editedWithItsTime: [[1, 1], true],
+      // How old it is nothing says any more.
+      editedWithItsTimeAfterAnAncientVote: [[1, 1], expect.any(Boolean)],
+      ended: [[1, 2], false],
+      endsIn9999: [[1, 0], false],
+      madeInTheYear1: [[1, 1], false],
+      ofSomebodyInactive: { state: 'inactive', status: 'deactivated' },
+      ofSomebodyDeleted: { state: 'inactive', status: 'deleted' },
+      neverSeen: { state: 'unknown' },
+      // The years 1 and 2 are the same time now: of that voter's two votes the greater key counts (C2).
+      withVotesOfAnyTime: [[1, 3], false],
+      ofAnotherFamily: [[0, 1], false],
+    })
+    const { rows } = await store.reader.execute(
+      `SELECT t.poll, t.option, t.early, (
+          SELECT count(*) FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id
+          WHERE p.id = t.poll AND c.option = t.option AND ${IS_EARLY}) AS rule FROM tallies t`,
+    )
+    expect(rows.filter((row) => row['early'] !== row['rule'])).toEqual([])
+    expect(rows.some((row) => Number(row['early']) > 0)).toBe(true)
+    expect(await recount(store.reader)).toEqual([])
+  })
+
+  test('its times can be read, all of them, and so can its lists', async () => {
+    const { items } = await newestPolls(store.reader, 100, undefined)
+    expect(items).toHaveLength(11)
+    expect(items.at(-1)).toMatchObject({ uri: polls.madeInTheYear1, createdAt: '0001-01-01T00:00:00Z' })
+    expect(items.find(({ uri }) => uri === polls.endsIn9999)).toMatchObject({
+      endsAt: expect.stringMatching(/^2255-/),
+    })
+    const pages: string[] = []
+    for (let cursor: string | undefined; ; ) {
+      const page = await newestPolls(store.reader, 3, cursor)
+      pages.push(...page.items.map(({ uri }) => uri))
+      if ((cursor = page.cursor) === undefined) break
+    }
+    expect(pages).toEqual(items.map(({ uri }) => uri))
+    expect((await busiestPolls(store.reader, 100, T0 - 1)).map(({ uri }) => uri)).toContain(edited)
+    const { items: votes } = await votesOf(store.reader, polls.withVotesOfAnyTime, 100, undefined, undefined)
+    expect(votes.map(({ createdAt }) => createdAt.slice(0, 4))).toEqual(['2026', '1684', '1684', '2255'])
+    // Nor is there any other number that can't be: whoever moves the database reads them all.
+    for (const table of ['accounts', 'polls', 'votes', 'tallies', 'state'])
+      await store.reader.execute(`SELECT * FROM ${table}`)
+    expect(await hiddenAfter(store.reader, 0)).toMatchObject([
+      { subject: polls.withVotesOfAnyTime, hidden: true, reason: "it's against the rules" },
+      { subject: 'did:plc:voter9', hidden: true },
+      { subject: 'did:plc:voter9', hidden: false },
+    ])
+  })
+
+  test('versions go on growing, also after a clock that was ahead', async () => {
+    const taken = await versions()
+    for (const [uri, version] of before) expect(taken.get(uri)).toBeGreaterThanOrEqual(version)
+    // Somebody may have the counts of before.
+    const changed = polls.withVotesOfAnyTime
+    expect(taken.get(changed)).toBeGreaterThan(before.get(changed)!)
+    const greatest = Math.max(...taken.values())
+    expect(greatest).toBeGreaterThan(Date.now())
+    await store.storeMessages([
+      recordMessage(voteEvent('did:plc:new', polls.ended, 0, T0 + 1)),
+      recordMessage(voteEvent('did:plc:new', tea, 0, T0 + 1_000_000)),
+    ])
+    const after = await versions()
+    for (const uri of [polls.ended, tea]) expect(after.get(uri)).toBeGreaterThan(greatest)
   })
 })
 
