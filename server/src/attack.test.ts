@@ -1,12 +1,11 @@
 /** Clients that ask for much, read nothing or never leave, on a server whole: what the others notice of them. */
 import { connect, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
-import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { WebSocket } from 'ws'
 import { emptyDatabase } from '../test/database.ts'
 import { T0, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
+import { connectWatcher } from '../test/watcher.ts'
 import { readConfig } from './config.ts'
 import { MAX_BUFFERED } from './live/hub.ts'
 import { createLog } from './log.ts'
@@ -62,20 +61,7 @@ function bigPoll(uri: string) {
   return { ...event, record: { ...(event.record as object), text: 'W'.repeat(300) } }
 }
 
-async function live(): Promise<{ socket: WebSocket; messages: ServerMessage[] }> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/live`)
-  const messages: ServerMessage[] = []
-  socket.on('message', (data) => {
-    const parsed = parseJson(serverMessage, data.toString())
-    if (!parsed.ok) throw new Error(parsed.reason)
-    if (parsed.message.type !== 'ping') messages.push(parsed.message)
-  })
-  await new Promise((resolve, reject) => {
-    socket.once('open', resolve)
-    socket.once('error', reject)
-  })
-  return { socket, messages }
-}
+const live = () => connectWatcher(`http://127.0.0.1:${port}`)
 
 const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`)
 

@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { parseJson, serverMessage, type ServerMessage } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { emptyDatabase } from '../test/database.ts'
 import { LibsqlServer } from '../test/libsql-server.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
+import { connectWatcher } from '../test/watcher.ts'
 import { readConfig } from './config.ts'
 import { MAX_CONNECTIONS } from './http/limits.ts'
 import { createLog } from './log.ts'
@@ -88,20 +88,7 @@ async function get(url: string): Promise<{ status: number; body: unknown; header
   return { status: response.status, body: await response.json(), headers: response.headers }
 }
 
-async function live(): Promise<{ socket: WebSocket; messages: ServerMessage[] }> {
-  const socket = new WebSocket(`${base.replace('http', 'ws')}/live`)
-  const messages: ServerMessage[] = []
-  socket.on('message', (data) => {
-    const parsed = parseJson(serverMessage, data.toString())
-    if (!parsed.ok) throw new Error(parsed.reason)
-    if (parsed.message.type !== 'ping') messages.push(parsed.message)
-  })
-  await new Promise((resolve, reject) => {
-    socket.once('open', resolve)
-    socket.once('error', reject)
-  })
-  return { socket, messages }
-}
+const live = () => connectWatcher(base)
 
 describe('from tap to the API', () => {
   test('a poll and its votes, in pollz’s shapes', async () => {

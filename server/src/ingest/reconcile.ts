@@ -126,7 +126,7 @@ export class Reconciler {
     const changed = status.value !== account.status
     if (changed) {
       await store([{ type: 'account', did, status: status.value }])
-      // The commit has it looked at next. But what was read just now is no news: a second look is for the next round.
+      // Tap may have asked for this account too, but a second look is for the next round.
       this.#soon.delete(did)
     }
     if (changed && status.value === 'deleted') untrack([did])

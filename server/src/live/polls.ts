@@ -33,14 +33,15 @@ export class Polls {
 
   /** @param uri at-uri with a DID */
   async find(uri: string): Promise<PollState> {
-    const kept = this.#kept.get(uri)
-    if (kept && (!kept.doubted || this.#isAway())) return { state: 'there', poll: kept.poll }
+    const known = this.kept(uri)
+    if (known) return { state: 'there', poll: known }
     const before = this.#changes
     let found: PollState
     try {
       found = await this.#read(uri)
     } catch (error) {
       // While the database is away, what it said last is better than nothing; `/ready` says that it is away.
+      const kept = this.#kept.get(uri)
       if (kept) return { state: 'there', poll: kept.poll }
       throw error
     }

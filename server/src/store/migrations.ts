@@ -3,8 +3,7 @@ import type { Client } from '@libsql/client'
 
 /** For schema 3: the times that a number holds exactly, in microseconds since 1970. */
 const EXACT = `${-Number.MAX_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}`
-const clamped = (time: string) =>
-  `max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ${time}))`
+const clamped = (time: string) => `max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ${time}))`
 
 /** For schema 3: whether a vote `v` of poll `p` is the voter's choice (C2, C5, C8), as schema 2 has them. */
 const COUNTS = `(SELECT status FROM accounts WHERE id = v.voter) = 'active'

@@ -124,7 +124,7 @@ describe('what only release 0.2.0 has', () => {
       endsAt: expect.stringMatching(/^2255-/),
     })
     const pages: string[] = []
-    for (let cursor: string | undefined; ; ) {
+    for (let cursor: string | undefined; ;) {
       const page = await newestPolls(store.reader, 3, cursor)
       pages.push(...page.items.map(({ uri }) => uri))
       if ((cursor = page.cursor) === undefined) break
