@@ -4,7 +4,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 COPY shared/package.json shared/
 COPY widget/package.json widget/
-COPY client/package.json client/
+COPY engine/package.json engine/
 COPY extension/package.json extension/
 COPY site/package.json site/
 COPY server/package.json server/
@@ -14,11 +14,11 @@ COPY e2e/package.json e2e/
 
 FROM manifests AS build
 RUN npm ci --ignore-scripts --no-audit --no-fund --omit=dev \
-  --workspace shared --workspace widget --workspace client --workspace site
+  --workspace shared --workspace widget --workspace engine --workspace site
 COPY tsconfig.base.json .
 COPY shared shared
 COPY widget widget
-COPY client client
+COPY engine engine
 COPY site site
 RUN npm run prepare && npm run build --workspace site
 

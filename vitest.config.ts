@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           ...patient,
           name: 'unit',
-          include: ['{shared,widget,client,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}'],
+          include: ['{shared,widget,engine,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}'],
         },
         oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
       },

@@ -1,6 +1,6 @@
-/** The way to the background: a port, opened again whenever the browser has let the background sleep, and requests. */
+/** Port to the background, reopened after the worker sleeps; and requests. */
 import { browser, type Browser } from 'wxt/browser'
-import type { ToBackground, ToContent } from '@pollz/widget/messages'
+import type { ToEngine } from '@pollz/shared/engine'
 import type { Connection } from '@pollz/widget/polls'
 import { createTexts } from '@pollz/widget/texts'
 import { KEEPALIVE, PORT, type Ask, type Requests } from './requests.ts'
@@ -16,14 +16,14 @@ export const browserTexts = () =>
   )
 
 /**
- * @param onInvalidated the extension was updated or removed: this script is a remainder of it
+ * @param onInvalidated the extension was updated or removed: this script is orphaned
  * @returns what sends a message
  */
 export function connectBackground(
   { wanted, onMessage, onConnect }: Connection,
   onInvalidated: () => void,
   signal: AbortSignal,
-): (message: ToBackground) => void {
+): (message: ToEngine) => void {
   let port: Browser.runtime.Port | undefined
   // A browser that starts may load pages before the background.
   let heard = false
@@ -31,7 +31,7 @@ export function connectBackground(
     if (signal.aborted || port) return
     if (!browser.runtime?.id) return onInvalidated()
     port = browser.runtime.connect({ name: PORT })
-    port.onMessage.addListener((message: ToContent) => {
+    port.onMessage.addListener((message: unknown) => {
       heard = true
       onMessage(message)
     })
@@ -47,6 +47,17 @@ export function connectBackground(
   }, KEEPALIVE)
   // Settings may have changed while nobody listened.
   addEventListener('focus', connect, { signal })
+  // A page that comes back from the back-forward cache has a port that leads nowhere, and may not say so.
+  addEventListener(
+    'pageshow',
+    ({ persisted }) => {
+      if (!persisted) return
+      port?.disconnect()
+      port = undefined
+      connect()
+    },
+    { signal },
+  )
   signal.addEventListener('abort', () => {
     clearInterval(keepalive)
     port?.disconnect()

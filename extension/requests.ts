@@ -1,6 +1,6 @@
 /** What the extension's own pages ask its background for, and what somebody can set there. */
-import type { Mine } from '@pollz/client/authored'
-import type { PageAccount, Reason } from '@pollz/widget/messages'
+import type { Mine } from '@pollz/engine/authored'
+import type { PageAccount, Reason } from '@pollz/shared/engine'
 
 /** Name of the ports between pages and the background. */
 export const PORT = 'polls'

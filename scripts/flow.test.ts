@@ -16,9 +16,9 @@ const flows: Record<string, string[]> = {
 const workspaces: Record<string, string[]> = {
   shared: [],
   widget: ['shared'],
-  client: ['shared', 'widget'],
-  extension: ['shared', 'widget', 'client'],
-  site: ['shared', 'widget', 'client'],
+  engine: ['shared'],
+  extension: ['shared', 'widget', 'engine'],
+  site: ['shared', 'widget', 'engine'],
   server: ['shared', 'site'],
 }
 

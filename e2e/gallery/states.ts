@@ -1,7 +1,7 @@
 /** Runs in the page: the real widget in every state that it has, on models that were told what leads there. */
 import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
-import type { Act, ActMessage, PageAccount, PollMessage, ToContent } from '@pollz/widget/messages'
+import type { Act, ActMessage, PageAccount, PollMessage, ToPage } from '@pollz/shared/engine'
 import { drawComposerButton, drawEditor, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
 import { EditorModel } from '@pollz/widget/editor'
 import { PollModel, type Surroundings } from '@pollz/widget/model'
@@ -42,7 +42,7 @@ export const tabs = poll('Tabs or spaces?', [
 const mine: PollView = { ...tabs, uri: `at://${alice.did}/tech.waow.poll/3kabc`, repo: alice.did }
 
 type Setting = {
-  messages?: ToContent[]
+  messages?: ToPage[]
   /** What somebody does then. */
   act?: (model: PollModel) => void
   loggedOut?: boolean
@@ -57,15 +57,16 @@ function editor(around: Surroundings, edited?: PollView): EditorModel {
   return new EditorModel(around, around, () => {}, edited)
 }
 
-const shown = (it: PollView): ToContent => ({ type: 'poll', uri, poll: it, tally: 'live' })
-const own = (option: number | null): ToContent => ({ type: 'own', uri, voter: alice, option })
+const shown = (it: PollView): ToPage => ({ type: 'poll', uri, poll: it, tally: 'live' })
+const own = (option: number | null): ToPage => ({ type: 'own', uri, voter: alice, option })
 const vote: Act = { type: 'vote', uri, option: 1 }
-const refused = (reason: (ToContent & { type: 'refused' })['reason']): ToContent => ({
+const refused = (reason: (ToPage & { type: 'refused' })['reason']): ToPage => ({
   type: 'refused',
+  id: 'x',
   act: vote,
   reason,
 })
-const missing = (error: string): ToContent => ({ type: 'missing', uri, error })
+const missing = (error: string): ToPage => ({ type: 'missing', uri, error })
 const person = (name: string, option: number) => ({
   voter: `did:plc:${name}`,
   handle: `${name}.example`,
@@ -73,7 +74,7 @@ const person = (name: string, option: number) => ({
   uri: `at://did:plc:${name}/tech.waow.vote/1`,
   createdAt: '2026-11-23T20:20:00.000Z',
 })
-const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToContent => ({
+const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToPage => ({
   type: 'voters',
   uri,
   votes,
@@ -111,8 +112,16 @@ const settings: Record<string, Setting> = {
     messages: [{ type: 'poll', uri, poll: { ...tabs, total: 0 }, tally: 'unknown' }],
     offline: true,
   },
-  'signing in': { messages: [shown(tabs), { type: 'signingIn', act: vote, as: 'alice.example' }] },
-  'nobody logged in': { messages: [shown(tabs), { type: 'whoAreYou', act: vote }], loggedOut: true },
+  'signing in': { messages: [shown(tabs), { type: 'signingIn', id: 'x', act: vote, as: 'alice.example' }] },
+  'nobody logged in': {
+    messages: [shown(tabs), { type: 'whoAreYou', id: 'x', act: vote }],
+    loggedOut: true,
+  },
+  'nobody logged in, but somebody voted here': {
+    messages: [shown(tabs), { type: 'whoAreYou', id: 'x', act: vote, last: alice }],
+    loggedOut: true,
+  },
+  offline: { messages: [shown(tabs), refused({ name: 'offline' })] },
   refused: { messages: [shown(tabs), refused({ name: 'refused', detail: 'Account is deactivated' })] },
   'another account than the page’s': {
     messages: [shown(tabs), refused({ name: 'otherAccount', as: 'carol.example' })],
@@ -236,7 +245,12 @@ const settings: Record<string, Setting> = {
     instead: (root, texts, around) => {
       const model = editor(around, mine)
       const act: Act = { type: 'publish', rkey: model.rkey, draft: model.draft.value }
-      model.receive({ type: 'refused', act, reason: { name: 'refused', detail: 'Account is deactivated' } })
+      model.receive({
+        type: 'refused',
+        id: 'x',
+        act,
+        reason: { name: 'refused', detail: 'Account is deactivated' },
+      })
       drawEditor(root, model, texts, () => {})
     },
   },

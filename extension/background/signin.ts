@@ -1,6 +1,6 @@
 /** Signing in through a tab: the PDS sends it back to an address of the server's, which the extension sees. */
-import type { OpenSignIn } from '@pollz/client/accounts'
-import type { Parts } from '@pollz/client/parts'
+import type { OpenSignIn } from '@pollz/engine/accounts'
+import type { Engine } from '@pollz/engine/engine'
 import { browser } from 'wxt/browser'
 
 export const openInTab: OpenSignIn = async (url, keep) => {
@@ -8,19 +8,22 @@ export const openInTab: OpenSignIn = async (url, keep) => {
   await keep(tab.id!)
 }
 
+/** Tabs that have come back: that they are closed now is no giving up. */
+const returned = new Set<number>()
+
 /** A tab goes to another address: perhaps the one that a PDS sends people back to. */
-export async function navigated({ accounts, acts }: Parts, tab: number, url: string): Promise<void> {
-  if (!accounts.isReturn(url)) return
-  const kept = await accounts.take(tab)
-  if (!kept) return
-  const { intent } = kept
-  if (intent.page !== undefined) await browser.tabs.update(intent.page, { active: true }).catch(() => {})
+export async function navigated({ accounts, acts }: Engine, tab: number, url: string): Promise<void> {
+  if (!accounts.isReturn(url) || returned.has(tab)) return
+  const waiting = await acts.waitingFor(tab)
+  if (!waiting) return
+  returned.add(tab)
+  const { page, voter } = waiting
+  if (page !== undefined) await browser.tabs.update(page, { active: true }).catch(() => {})
   await browser.tabs.remove(tab).catch(() => {})
-  await acts.settle(intent, await accounts.finish(url, intent))
+  await acts.signedIn(tab, await accounts.finish(url, voter?.did))
 }
 
 /** A tab was closed: perhaps one in which somebody was to sign in. */
-export async function closed({ accounts, acts }: Parts, tab: number): Promise<void> {
-  const kept = await accounts.take(tab)
-  if (kept) await acts.settle(kept.intent, { failed: { name: 'notFinished' } })
+export async function closed({ acts }: Engine, tab: number): Promise<void> {
+  if (!returned.delete(tab)) await acts.signedIn(tab, { failed: { name: 'notFinished' } })
 }

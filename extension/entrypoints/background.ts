@@ -1,10 +1,10 @@
 import { defineBackground } from 'wxt/utils/define-background'
 import { browser } from 'wxt/browser'
 import { pollHosts } from '@pollz/shared/families'
-import { reasonOf } from '@pollz/client/acts'
-import { Pages } from '@pollz/client/pages'
-import { createParts } from '@pollz/client/parts'
-import type { ToBackground, ToContent } from '@pollz/widget/messages'
+import { createEngine } from '@pollz/engine/engine'
+import { Pages } from '@pollz/engine/pages'
+import { reasonOf } from '@pollz/engine/reasons'
+import type { ToPage } from '@pollz/shared/engine'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
 import { closed, navigated, openInTab } from '../background/signin.ts'
@@ -18,20 +18,27 @@ export default defineBackground(() => {
 
   async function start() {
     const store = await SettingsStore.open(defaults)
-    return { store, ...startParts(store) }
+    return { store, ...startEngine(store) }
   }
 
-  function startParts(store: SettingsStore) {
+  function startEngine(store: SettingsStore) {
     const voted = () => {
       if (!store.hasVoted) void store.voted().then(() => pages.broadcast((tab) => settings(store, tab)))
     }
-    return createParts(store.settings.server, network, pages, openInTab, voted, stop.signal)
+    return createEngine({
+      server: store.settings.server,
+      network,
+      pages,
+      openSignIn: openInTab,
+      voted,
+      signal: stop.signal,
+    })
   }
 
   const hostsOf = ({ settings: { server, hosts } }: SettingsStore) =>
     pollHosts(server, ...hosts.map((host) => `https://${host}`))
 
-  function settings(store: SettingsStore, tab: number | undefined): ToContent {
+  function settings(store: SettingsStore, tab: number | undefined): ToPage {
     const { server, resultsFirst } = store.settings
     return {
       type: 'settings',
@@ -48,7 +55,7 @@ export default defineBackground(() => {
 
   async function answer<T extends keyof Requests>(ask: Ask & { type: T }): Promise<Requests[T]['answer']>
   async function answer(ask: Ask): Promise<Requests[keyof Requests]['answer']> {
-    const { store, accounts, authored } = await running
+    const { store, accounts, acts, authored, index } = await running
     switch (ask.type) {
       case 'state':
         return {
@@ -57,15 +64,13 @@ export default defineBackground(() => {
           pageOn: store.isOn(ask.tab),
         }
       case 'signIn': {
-        const intent = { act: { type: 'signIn' }, voter: undefined, page: undefined } as const
-        return accounts.signIn(ask.identifier, intent).then(
-          () => ({}),
-          (error: unknown) => ({ failed: reasonOf(error) }),
-        )
+        const failed = await acts.signIn(ask.identifier)
+        return failed ? { failed } : {}
       }
       case 'signOut':
         // The session is forgotten, whatever its PDS answers.
         await accounts.signOut(ask.did).catch(() => {})
+        await index.forget(ask.did)
         return {}
       case 'mine':
         return authored.mine(ask.did, hostsOf(store)).catch((error: unknown) => ({ failed: reasonOf(error) }))
@@ -75,7 +80,7 @@ export default defineBackground(() => {
         if (before !== ask.settings.server) {
           stop.abort()
           stop = new AbortController()
-          running = Promise.resolve({ store, ...startParts(store) })
+          running = Promise.resolve({ store, ...startEngine(store) })
         }
         pages.broadcast((tab) => settings(store, tab))
         return {}
@@ -103,7 +108,7 @@ export default defineBackground(() => {
       if (live.online !== undefined)
         pages.post(port, { type: 'connection', online: live.online, since: live.since })
     })
-    port.onMessage.addListener((message: ToBackground) => {
+    port.onMessage.addListener((message: unknown) => {
       void added.then(async () => (await running).receive(port, message))
     })
     port.onDisconnect.addListener(() => {

@@ -1,7 +1,7 @@
 /** A page to write a poll on, for where the composer has no button for it. What comes next is the composer. */
 import { drawEditor } from '@pollz/widget/draw.tsx'
 import type { EditorModel } from '@pollz/widget/editor'
-import type { PageAccount } from '@pollz/widget/messages'
+import type { PageAccount } from '@pollz/shared/engine'
 import { nameOf } from '@pollz/widget/Notice.tsx'
 import { useTexts } from '@pollz/widget/texts'
 import { useEffect, useRef } from 'preact/hooks'

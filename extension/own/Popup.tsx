@@ -2,7 +2,7 @@
 import { composeUrl, SITE } from '@pollz/shared/network'
 import { HandleInput, typedHandle } from '@pollz/widget/HandleInput.tsx'
 import { nameOf, reasonText } from '@pollz/widget/Notice.tsx'
-import type { PageAccount, Reason } from '@pollz/widget/messages'
+import type { PageAccount, Reason } from '@pollz/shared/engine'
 import { connectPolls, type Polls } from '@pollz/widget/polls'
 import { useTexts } from '@pollz/widget/texts'
 import { signal as createSignal, useSignal } from '@preact/signals'

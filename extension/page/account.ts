@@ -1,6 +1,6 @@
 /** The account that the page is using. */
 import { signal as createSignal } from '@preact/signals'
-import type { PageAccount } from '@pollz/widget/messages'
+import type { PageAccount } from '@pollz/shared/engine'
 
 const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]+$/
 const STORAGE = 'BSKY_STORAGE'

@@ -30,7 +30,7 @@ export function Editor({ model, onCancel }: EditorProps) {
       aria-busy={acting}
       onSubmit={(event) => {
         event.preventDefault()
-        if (acting || model.publish()) return
+        if (!event.isTrusted || acting || model.publish()) return
         const { field } = model.problems.value[0]!
         fields()[field === 'text' ? 0 : field + 1]?.focus()
       }}

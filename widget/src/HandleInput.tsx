@@ -1,10 +1,18 @@
 /** Where somebody types a handle. */
 import type { Signal } from '@preact/signals'
+import type { RefObject } from 'preact'
 
-/** @param label where nothing else labels it */
-export function HandleInput({ handle, label }: { handle: Signal<string>; label?: string }) {
+/** `label`: where nothing else labels it */
+type HandleInputProps = {
+  handle: Signal<string>
+  label?: string
+  inputRef?: RefObject<HTMLInputElement | null>
+}
+
+export function HandleInput({ handle, label, inputRef }: HandleInputProps) {
   return (
     <input
+      ref={inputRef}
       type="text"
       aria-label={label}
       placeholder="alice.bsky.social"

@@ -1,6 +1,7 @@
 /** What its author can do with a poll: a button in the footer, and what it opens below. */
 import { useId } from 'preact/hooks'
 import type { PollModel } from './model.ts'
+import { byPerson } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
 export function ManageButton({ model }: { model: PollModel }) {
@@ -50,7 +51,7 @@ export function Manage({ model }: { model: PollModel }) {
       <span id={question} role="alert">
         {t('deleteQuestion')}
       </span>
-      <button type="button" class="link bad" onClick={() => model.delete()}>
+      <button type="button" class="link bad" onClick={byPerson(() => model.delete())}>
         {t('deletePoll')}
       </button>
       {cancel}

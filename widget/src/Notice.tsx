@@ -1,8 +1,9 @@
 /** What stands between a click and what it does: signing in, or a refusal. */
 import { useSignal } from '@preact/signals'
-import type { Acting } from './acting.ts'
+import { useEffect, useRef } from 'preact/hooks'
+import type { Acting, As } from './acting.ts'
 import { HandleInput, typedHandle } from './HandleInput.tsx'
-import type { Act, Reason } from './messages.ts'
+import type { Act, PageAccount, Reason } from '@pollz/shared/engine'
 import { useTexts, type Key, type Texts } from './texts.ts'
 
 const NOT_DONE = {
@@ -16,15 +17,18 @@ type NoticeProps = {
   acting: Acting
   /** What would be done now, where that can have changed meanwhile; undefined: nothing, for something is wrong. */
   current?: () => Act | undefined
+  /** of the widget, where several show the same poll: only the one that was clicked asks */
+  place?: object
 }
 
-export function Notice({ acting, current }: NoticeProps) {
+export function Notice({ acting, current, place }: NoticeProps) {
   const { t } = useTexts()
   const phase = acting.phase.value
-  const start = (act: Act, identifier?: string) => {
+  const start = (act: Act, as?: As) => {
     const now = current ? current() : act
-    if (now) acting.start(now, identifier)
+    if (now) acting.start(now, as)
   }
+  const begunElsewhere = acting.place.value !== undefined && acting.place.value !== place
   switch (phase.name) {
     case 'idle':
     case 'acting':
@@ -39,7 +43,8 @@ export function Notice({ acting, current }: NoticeProps) {
         </div>
       )
     case 'whoAreYou':
-      return <WhoAreYou acting={acting} act={phase.act} start={start} />
+      if (begunElsewhere) return null
+      return <WhoAreYou acting={acting} act={phase.act} last={phase.last} start={start} />
     case 'refused':
       return (
         <div class="notice" role="alert">
@@ -57,23 +62,46 @@ export function Notice({ acting, current }: NoticeProps) {
   }
 }
 
-type WhoAreYouProps = { acting: Acting; act: Act; start: (act: Act, identifier: string) => void }
+type WhoAreYouProps = {
+  acting: Acting
+  act: Act
+  last: PageAccount | undefined
+  start: (act: Act, as: As) => void
+}
 
-function WhoAreYou({ acting, act, start }: WhoAreYouProps) {
+function WhoAreYou({ acting, act, last, start }: WhoAreYouProps) {
   const { t } = useTexts()
   const handle = useSignal('')
+  const another = useSignal(false)
+  const input = useRef<HTMLInputElement>(null)
+  useEffect(() => input.current?.focus(), [another.value])
+  if (last && act.type === 'vote' && !another.value)
+    return (
+      <div class="notice" role="alert">
+        <span>{t('voteAsLast', nameOf(last.handle ?? last.did))}</span>
+        <button type="button" class="primary" onClick={() => start(act, { account: last })}>
+          {t('vote')}
+        </button>
+        <button type="button" class="link" onClick={() => (another.value = true)}>
+          {t('anotherAccount')}
+        </button>
+        <button type="button" class="link" onClick={() => acting.dismiss()}>
+          {t('cancel')}
+        </button>
+      </div>
+    )
   return (
     <form
       class="notice"
       onSubmit={(event) => {
         event.preventDefault()
         const typed = typedHandle(handle)
-        if (typed !== '') start(act, typed)
+        if (typed !== '') start(act, { identifier: typed })
       }}
     >
       <label>
         {t(act.type === 'vote' ? 'voteAs' : 'handle')}
-        <HandleInput handle={handle} />
+        <HandleInput handle={handle} inputRef={input} />
       </label>
       <button type="submit" class="primary">
         {t('signIn')}
@@ -100,9 +128,20 @@ export function reasonText(t: Texts['t'], reason: Reason): string {
       return t('reasonOtherAccount', nameOf(reason.as))
     case 'unreachable':
       return t('reasonUnreachable')
+    case 'offline':
+      return t('reasonOffline')
+    case 'serverAway':
+      return t('reasonServerAway')
+    case 'fault':
+      return t('reasonFault', reason.detail)
     case 'refused':
       return reason.detail
     default:
       return reason satisfies never
   }
+}
+
+/** Of clicks that a script makes nothing comes: only a person casts votes. */
+export const byPerson = (act: () => unknown) => (event: Event) => {
+  if (event.isTrusted) act()
 }

@@ -1,19 +1,20 @@
 /** A poll: question, options, what is known about the votes, and what stands between a click and a vote. */
 import type { PollView } from '@pollz/shared/wire'
 import { useSignal } from '@preact/signals'
-import { useId } from 'preact/hooks'
+import { useId, useMemo } from 'preact/hooks'
 import { Announcer } from './Announcer.tsx'
 import { Details } from './Details.tsx'
 import { Editor } from './Editor.tsx'
 import { Manage, ManageButton } from './Manage.tsx'
 import { isGone, shareOf, type PollModel } from './model.ts'
-import { Notice } from './Notice.tsx'
+import { byPerson, Notice } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
 export function Poll({ model }: { model: PollModel }) {
   const poll = model.shown.value
   const missing = model.missing.value
-  if (missing !== undefined && (!poll || isGone(missing))) return <Missing error={missing} />
+  const place = useMemo(() => ({}), [])
+  if (missing !== undefined && (!poll || isGone(missing))) return <Missing model={model} error={missing} />
   const editing = model.editing.value
   if (editing) return <Editor model={editing} onCancel={() => (model.editing.value = undefined)} />
   if (!poll) return <Skeleton options={model.expectedOptions} hint={!model.around.hasVoted.value} />
@@ -24,10 +25,10 @@ export function Poll({ model }: { model: PollModel }) {
       onFocusIn={() => (model.attended.value = true)}
       onFocusOut={() => (model.attended.value = false)}
     >
-      <Options model={model} poll={poll} />
+      <Options model={model} poll={poll} place={place} />
       <Hint model={model} />
-      <Notice acting={model.acting} />
-      <Footer model={model} poll={poll} />
+      <Notice acting={model.acting} place={place} />
+      <Footer model={model} poll={poll} place={place} />
       <Manage model={model} />
       <Details model={model} poll={poll} />
       <Announcer model={model} poll={poll} />
@@ -45,7 +46,10 @@ function Hint({ model }: { model: PollModel }) {
   ) : null
 }
 
-function Options({ model, poll }: { model: PollModel; poll: PollView }) {
+/** `place`: the widget, among several of the same poll */
+type PartProps = { model: PollModel; poll: PollView; place: object }
+
+function Options({ model, poll, place }: PartProps) {
   const label = useId()
   const chosen = model.chosen.value
   const ended = model.ended.value
@@ -86,7 +90,7 @@ function Options({ model, poll }: { model: PollModel; poll: PollView }) {
             aria-checked={chosen === i}
             aria-disabled={ended}
             tabIndex={reachable === i ? 0 : -1}
-            onClick={() => !ended && chosen !== i && model.vote(i)}
+            onClick={byPerson(() => !ended && chosen !== i && model.vote(i, place))}
             onKeyDown={(event) => move(event, i)}
           >
             <Option
@@ -132,7 +136,7 @@ function Option({ text, count, share, chosen, results }: OptionProps) {
   )
 }
 
-function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
+function Footer({ model, poll, place }: PartProps) {
   const { t, votes, time } = useTexts()
   const voting = model.voting.value !== undefined
   const stale = model.stale.value
@@ -156,7 +160,7 @@ function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
           </button>
         )}
         {model.ownOption.value !== null && !voting && !model.ended.value && (
-          <button type="button" class="link" onClick={() => model.vote(null)}>
+          <button type="button" class="link" onClick={byPerson(() => model.vote(null, place))}>
             {t('removeVote')}
           </button>
         )}
@@ -169,7 +173,7 @@ function Footer({ model, poll }: { model: PollModel; poll: PollView }) {
   )
 }
 
-function Missing({ error }: { error: string }) {
+function Missing({ model, error }: { model: PollModel; error: string }) {
   const { t } = useTexts()
   const text =
     error === 'RepoInactive'
@@ -184,6 +188,11 @@ function Missing({ error }: { error: string }) {
       <p class="hint" role="status">
         {t(text)}
       </p>
+      {text === 'unavailable' && (
+        <button type="button" class="link" onClick={() => model.retry()}>
+          {t('tryAgain')}
+        </button>
+      )}
     </section>
   )
 }

@@ -4,9 +4,9 @@ import { isTid } from '@pollz/shared/tid'
 import type { PollView } from '@pollz/shared/wire'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { EditorModel, MAX_OPTION, MAX_TEXT } from './editor.ts'
-import type { PageAccount, ToBackground } from './messages.ts'
+import type { PageAccount, ToEngine } from '@pollz/shared/engine'
 
-let sent: ToBackground[]
+let sent: ToEngine[]
 let done: string[]
 let model: EditorModel
 
@@ -67,15 +67,23 @@ describe('what is wrong', () => {
     write(text, ...options)
     expect(model.problems.value.map(({ name }) => name)).toEqual(expected)
     // What the lexicon refuses is too long; the rest is allowed, and makes no sense.
-    const { ok } = home.readPoll({ $type: home.poll, ...model.draft.value })
+    const { ok } = home.readPoll({
+      $type: home.poll,
+      createdAt: '2026-11-23T20:15:00.000Z',
+      ...model.draft.value,
+    })
     expect(ok).toBe(!expected.includes('tooLong'))
   })
 
   test('the limits are the lexicon’s', () => {
     write('x'.repeat(MAX_TEXT), 'y'.repeat(MAX_OPTION), 'b')
-    expect(home.readPoll({ $type: home.poll, ...model.draft.value }).ok).toBe(true)
+    expect(
+      home.readPoll({ $type: home.poll, createdAt: '2026-11-23T20:15:00.000Z', ...model.draft.value }).ok,
+    ).toBe(true)
     model.text.value += 'x'
-    expect(home.readPoll({ $type: home.poll, ...model.draft.value }).ok).toBe(false)
+    expect(
+      home.readPoll({ $type: home.poll, createdAt: '2026-11-23T20:15:00.000Z', ...model.draft.value }).ok,
+    ).toBe(false)
   })
 
   test('is not published', () => {
@@ -103,14 +111,17 @@ test('there are two to ten options, which keep their key wherever they go', () =
 test('every try to publish says the same, under a key of its own', () => {
   write(' Tea? ', 'Yes', ' No ')
   expect(model.publish()).toBe(true)
-  const act = (sent[0] as ToBackground & { type: 'act' }).act
+  const { id, act } = sent[0] as ToEngine & { type: 'act' }
   expect(act).toMatchObject({ type: 'publish', draft: { text: 'Tea?', options: ['Yes', 'No'] } })
-  model.receive({ type: 'refused', act, reason: { name: 'unreachable' } })
+  model.receive({ type: 'refused', id, act, reason: { name: 'unreachable' } })
   model.publish()
-  expect(sent[1]).toEqual(sent[0])
+  const again = sent[1] as ToEngine & { type: 'act' }
+  expect(again.act).toEqual(act)
+  // It is dated by the click, not by when the editor was opened.
+  expect(act).not.toHaveProperty('draft.createdAt')
   expect(isTid(model.rkey)).toBe(true)
   expect(create().rkey).not.toBe(model.rkey)
-  model.receive({ type: 'done', act, uri: 'at://x' })
+  model.receive({ type: 'done', id: again.id, act, uri: 'at://x' })
   expect(done).toEqual(['at://x'])
 })
 

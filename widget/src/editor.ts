@@ -4,7 +4,7 @@ import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'j
 import { tid } from '@pollz/shared/tid'
 import type { PollView } from '@pollz/shared/wire'
 import { Acting, type Actor } from './acting.ts'
-import type { Act, ActMessage, PollDraft } from './messages.ts'
+import type { Act, ActMessage, PollDraft } from '@pollz/shared/engine'
 import { PollModel, type Surroundings } from './model.ts'
 
 const { text, options } = lexicon.defs.main.record.properties
@@ -49,9 +49,9 @@ export class EditorModel {
   readonly draft = computed((): PollDraft => ({
     text: this.text.value.trim(),
     options: this.options.value.map((it) => it.text.trim()),
-    createdAt: this.#createdAt,
+    // A new poll is dated by the click that publishes it.
+    ...(this.edited ? { createdAt: this.edited.createdAt } : {}),
   }))
-  #createdAt: string
   #nextKey = 0
   #onDone: (uri: string) => void
 
@@ -69,9 +69,8 @@ export class EditorModel {
     this.acting = new Acting(actor)
     this.edited = edited
     this.#onDone = onDone
-    // One key and one date for all tries: who publishes twice has published once.
+    // Fixed per editor, so retries are idempotent.
     this.rkey = edited?.rkey ?? tid(Date.now() * 1000, Math.floor(Math.random() * 1024))
-    this.#createdAt = edited?.createdAt ?? new Date().toISOString()
     this.text.value = edited?.text ?? ''
     for (const it of edited?.options ?? [{ text: '' }, { text: '' }]) this.add(it.text)
     this.preview = new PollModel('', { ...around, send: () => {}, hasVoted: signal(true) })
@@ -100,7 +99,7 @@ export class EditorModel {
 
   /** What is shown meanwhile: the poll as it would be. */
   previewed(placeholder: (index: number) => string, question: string): PollView {
-    const { text, options, createdAt } = this.draft.value
+    const { text, options, createdAt = new Date().toISOString() } = this.draft.value
     return {
       uri: '',
       repo: '',
@@ -132,8 +131,7 @@ export class EditorModel {
   }
 
   receive(message: ActMessage): void {
-    this.acting.receive(message)
-    if (message.type === 'done') this.#onDone(message.uri)
+    if (this.acting.receive(message) && message.type === 'done') this.#onDone(message.uri)
   }
 
   #problems(): Problem[] {

@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { PageAccount, ToBackground } from './messages.ts'
+import type { PageAccount, ToEngine } from '@pollz/shared/engine'
 import { PollModel } from './model.ts'
 
 const uri = 'at://did:plc:b/tech.waow.poll/1'
@@ -21,7 +21,7 @@ const poll = (counts: number[], version = 1): PollView => ({
   version,
 })
 
-let sent: ToBackground[]
+let sent: ToEngine[]
 const account = signal<PageAccount | undefined>(alice)
 const connection = signal({ online: true, since: 0 })
 let model: PollModel
@@ -40,6 +40,11 @@ beforeEach(() => {
     profileOf: (it) => it,
   })
 })
+
+const lastId = () => sent.findLast((it) => it.type === 'act')!.id
+/** What the engine says of the act that was sent last, or of another. */
+const done = (option: number, id = lastId()) =>
+  model.receive({ type: 'done', id, act: { type: 'vote', uri, option }, uri })
 
 const live = (counts: number[], version?: number) =>
   model.receive({ type: 'poll', uri, poll: poll(counts, version), tally: 'live' })
@@ -62,7 +67,12 @@ describe('watching', () => {
     model.vote(1)
     model.reconnected()
     expect(sent).toEqual([sent[0], sent[0]])
-    expect(sent[0]).toEqual({ type: 'act', act: { type: 'vote', uri, option: 1 }, account: alice })
+    const act = { type: 'vote', uri, option: 1 } as const
+    expect(sent[0]).toMatchObject({ type: 'act', act, account: alice })
+    // What was accepted is not sent again: how it is, is asked.
+    model.receive({ type: 'accepted', id: lastId(), act })
+    model.reconnected()
+    expect(sent.slice(2)).toEqual([{ type: 'ask', id: lastId() }])
   })
 })
 
@@ -72,6 +82,7 @@ describe('results', () => {
     expect(model.showsResults.value).toBe(false)
     model.vote(0)
     expect(model.showsResults.value).toBe(true)
+    done(0)
     model.receive({ type: 'own', uri, voter: alice, option: null })
     expect(model.showsResults.value).toBe(true)
   })
@@ -81,7 +92,12 @@ describe('results', () => {
     model.receive({ type: 'own', uri, voter: alice, option: 0 })
     model.vote(1)
     expect(counts()).toEqual([0, 3])
-    model.receive({ type: 'refused', act: { type: 'vote', uri, option: 1 }, reason: { name: 'unreachable' } })
+    model.receive({
+      type: 'refused',
+      id: lastId(),
+      act: { type: 'vote', uri, option: 1 },
+      reason: { name: 'unreachable' },
+    })
     expect(counts()).toEqual([1, 2])
     expect(model.chosen.value).toBe(0)
   })
@@ -97,16 +113,17 @@ describe('results', () => {
     expect(counts()).toEqual([0, 3])
     model.receive({ type: 'own', uri, voter: alice, option: 1 })
     expect(counts()).toEqual([0, 3])
-    model.receive({ type: 'done', act: { type: 'vote', uri, option: 1 }, uri })
+    done(1)
     expect(counts()).toEqual([0, 3])
     // Clicked again before the first was through: from what there was at first.
     model.vote(0)
+    const first = lastId()
     model.vote(1)
     live([1, 2], 3)
-    model.receive({ type: 'done', act: { type: 'vote', uri, option: 0 }, uri })
+    done(0, first)
     expect(counts()).toEqual([0, 3])
     live([0, 3], 4)
-    model.receive({ type: 'done', act: { type: 'vote', uri, option: 1 }, uri })
+    done(1)
     expect(counts()).toEqual([0, 3])
   })
 
@@ -138,6 +155,56 @@ describe('results', () => {
     expect(model.stale.value).toBe('unknown')
     expect(model.showsResults.value).toBe(false)
   })
+})
+
+describe('a late refusal', () => {
+  const refuse = (id: string) =>
+    model.receive({
+      type: 'refused',
+      id,
+      act: { type: 'vote', uri, option: 0 },
+      reason: { name: 'refused', detail: 'no' },
+    })
+
+  test('does not reach the next act', () => {
+    live([1, 2])
+    model.vote(0)
+    const first = lastId()
+    model.vote(1)
+    refuse(first)
+    expect(model.acting.phase.value).toMatchObject({ name: 'acting', act: { option: 1 } })
+  })
+
+  test('nor the account that was switched to', () => {
+    live([1, 2])
+    model.vote(0)
+    account.value = bob
+    model.accountChanged()
+    refuse(lastId())
+    expect(model.acting.phase.value.name).toBe('idle')
+  })
+
+  test('but a page that came back from signing in is told', () => {
+    live([1, 2])
+    refuse('of another page')
+    expect(model.acting.phase.value.name).toBe('refused')
+  })
+})
+
+test('results are hidden while it is asked who somebody is', () => {
+  live([1, 2])
+  model.vote(0)
+  model.receive({ type: 'whoAreYou', id: lastId(), act: { type: 'vote', uri, option: 0 }, last: bob })
+  expect(model.showsResults.value).toBe(false)
+  model.acting.start({ type: 'vote', uri, option: 0 }, { account: bob })
+  expect(sent.at(-1)).toMatchObject({ account: bob })
+})
+
+test('a poll that could not be had is asked for again', () => {
+  model.receive({ type: 'missing', uri, error: 'UpstreamFailure' })
+  model.retry()
+  expect(model.missing.value).toBeUndefined()
+  expect(sent).toEqual([{ type: 'retry', uri }])
 })
 
 describe('accounts', () => {

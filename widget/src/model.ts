@@ -4,7 +4,7 @@ import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'j
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { Acting, type Actor } from './acting.ts'
 import { EditorModel } from './editor.ts'
-import type { ActMessage, PageAccount, PollMessage, Tally } from './messages.ts'
+import type { ActMessage, PageAccount, PollMessage, Tally } from '@pollz/shared/engine'
 
 /** What all polls of a page have in common. */
 export type Surroundings = Actor & {
@@ -170,12 +170,19 @@ export class PollModel {
     this.around.send({ type: 'watch', uri: this.uri, account: this.around.account.value })
   }
 
-  /** @param option null takes the vote back */
-  vote(option: number | null): void {
-    // Who has seen the results once has seen them.
-    this.asked.value = true
+  /**
+   * @param option null takes the vote back
+   * @param place the widget that was clicked
+   */
+  vote(option: number | null, place?: object): void {
     this.attended.value = true
-    this.acting.start({ type: 'vote', uri: this.uri, option })
+    this.acting.start({ type: 'vote', uri: this.uri, option }, undefined, place)
+  }
+
+  /** Asks again for a poll that could not be had. */
+  retry(): void {
+    this.missing.value = undefined
+    this.around.send({ type: 'retry', uri: this.uri })
   }
 
   edit(): void {
@@ -221,20 +228,20 @@ export class PollModel {
         const account = this.around.account.value
         if (account && account.did !== voter.did) return
         this.own.value = { voter, option }
-        // What was said about a vote that was not cast is over, wherever this one came from.
-        const phase = this.acting.phase.value
-        if (phase.name !== 'idle' && phase.name !== 'acting' && phase.act.type === 'vote')
-          this.acting.dismiss()
+        if (option !== null) this.asked.value = true
         return
       }
+      case 'accepted':
       case 'whoAreYou':
       case 'signingIn':
       case 'refused':
+      case 'superseded':
         this.acting.receive(message)
         return
       case 'done':
-        // What was clicked since then is still under way.
-        if (message.act.type !== 'vote' || message.act.option === this.voting.value) this.acting.dismiss()
+        // Who has seen the results once has seen them.
+        if (message.act.type === 'vote') this.asked.value = true
+        this.acting.receive(message)
         return
       case 'voters': {
         const before = this.voters.value

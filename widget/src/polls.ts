@@ -3,10 +3,10 @@ import { batch, effect, signal as createSignal, type ReadonlySignal } from '@pre
 import { pollLink } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
 import { EditorModel } from './editor.ts'
-import type { PageAccount, ToBackground, ToContent } from './messages.ts'
+import { read, toPage, type PageAccount, type ToEngine, type ToPage } from '@pollz/shared/engine'
 import { PollModel } from './model.ts'
 
-export type PageSettings = ToContent & { type: 'settings' }
+export type PageSettings = ToPage & { type: 'settings' }
 
 export type Polls = {
   /** @param expectedOptions how many options it probably has */
@@ -28,7 +28,8 @@ export type Polls = {
 export type Connection = {
   /** Whether something is to be heard: if not, the background may sleep. */
   wanted: () => boolean
-  onMessage: (message: ToContent) => void
+  /** @param message is checked here */
+  onMessage: (message: unknown) => void
   /** On each new connection: the background has forgotten everything. */
   onConnect: () => void
 }
@@ -40,7 +41,7 @@ export type Connection = {
  * @param onSettings called first, and whenever a setting changes
  */
 export function connectPolls(
-  connect: (connection: Connection) => (message: ToBackground) => void,
+  connect: (connection: Connection) => (message: ToEngine) => void,
   account: ReadonlySignal<PageAccount | undefined>,
   site: string,
   onSettings: (settings: PageSettings) => void,
@@ -59,7 +60,9 @@ export function connectPolls(
   ]
   let written: EditorModel | undefined
 
-  const receive = (message: ToContent) => {
+  const receive = (sent: unknown) => {
+    const message = read(toPage, sent)
+    if (!message) return
     if (message.type === 'settings') {
       const { hosts, server } = message
       linkTo = (uri) => pollLink(uri, hosts, server)
@@ -105,7 +108,9 @@ export function connectPolls(
   document.addEventListener(
     'visibilitychange',
     () => {
-      for (const model of models.values()) model.pageVisible(document.visibilityState === 'visible')
+      const visible = document.visibilityState === 'visible'
+      for (const model of models.values()) model.pageVisible(visible)
+      if (visible && models.size > 0) send({ type: 'shown', account: account.peek() })
     },
     { signal },
   )

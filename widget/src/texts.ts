@@ -14,6 +14,7 @@ export type Texts = {
   votes: (count: number) => string
   /** @param time RFC 3339, or ms since 1970 */
   date: (time: string | number) => string
+  /** ms since 1970; with its day where that is not today */
   time: (time: number) => string
 }
 
@@ -45,7 +46,7 @@ export function createTexts(
     },
     // A record's date is whatever its author wrote: the lexicon asks for one, this does not trust it.
     date: (it) => (Number.isNaN(new Date(it).getTime()) ? String(it) : date.format(new Date(it))),
-    time: (it) => time.format(it),
+    time: (it) => (new Date(it).toDateString() === new Date().toDateString() ? time : date).format(it),
   }
 }
 

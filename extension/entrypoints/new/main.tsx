@@ -1,5 +1,5 @@
 import { composeUrl, SITE } from '@pollz/shared/network'
-import type { PageAccount } from '@pollz/widget/messages'
+import type { PageAccount } from '@pollz/shared/engine'
 import { connectPolls } from '@pollz/widget/polls'
 import { TextsContext } from '@pollz/widget/texts'
 import { signal as createSignal } from '@preact/signals'

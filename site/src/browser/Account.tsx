@@ -1,6 +1,6 @@
 /** Whose page it is: signing in, and out. */
 import type { Acting } from '@pollz/widget/acting'
-import type { PageAccount } from '@pollz/widget/messages'
+import type { PageAccount } from '@pollz/shared/engine'
 import { nameOf, Notice } from '@pollz/widget/Notice.tsx'
 import { useTexts } from '@pollz/widget/texts'
 import type { ReadonlySignal } from '@preact/signals'
@@ -38,7 +38,7 @@ function Content({ account, acting, signOut }: AccountProps) {
       <button
         type="button"
         class="link"
-        onClick={() => (acting.phase.value = { name: 'whoAreYou', act: { type: 'signIn' } })}
+        onClick={() => (acting.phase.value = { name: 'whoAreYou', id: '', act: { type: 'signIn' } })}
       >
         {t('signIn')}
       </button>

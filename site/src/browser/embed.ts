@@ -2,11 +2,11 @@
  * A poll in somebody else's page: live, but nobody votes in it. A page around it could lay it under a click that means
  * something else, so a click opens the poll's own page, which no other can frame.
  */
-import { Api } from '@pollz/client/api'
-import { Live } from '@pollz/client/live'
-import { Pages } from '@pollz/client/pages'
-import { showVoters } from '@pollz/client/voters'
-import type { ToBackground } from '@pollz/widget/messages'
+import { Api } from '@pollz/engine/api'
+import { Live } from '@pollz/engine/live'
+import { Pages } from '@pollz/engine/pages'
+import { showVoters } from '@pollz/engine/voters'
+import type { ToEngine } from '@pollz/shared/engine'
 import { connectPolls } from '@pollz/widget/polls'
 import { SITE } from '@pollz/shared/network'
 import { signal as createSignal } from '@preact/signals'
@@ -26,7 +26,7 @@ const polls = connectPolls(
     const port = { postMessage: onMessage }
     pages.add(port, undefined)
     onMessage({ type: 'settings', hosts, server: publicUrl, on: true, resultsFirst: true, hasVoted: true })
-    return (message: ToBackground) => {
+    return (message: ToEngine) => {
       switch (message.type) {
         case 'watch':
           return live.watch(port, message.uri)
@@ -36,7 +36,12 @@ const polls = connectPolls(
           return void showVoters({ api, live, pages }, port, message.uri, message.cursor)
         case 'act':
           open(new URL(page, publicUrl), '_blank', 'noopener')
-          return onMessage({ type: 'done', act: message.act, uri: '' })
+          return onMessage({ type: 'done', id: message.id, act: message.act, uri: '' })
+        case 'retry':
+          return live.retry(message.uri)
+        case 'shown':
+          return live.wake()
+        case 'ask':
         case 'keepalive':
           return
         default:

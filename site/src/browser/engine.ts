@@ -1,13 +1,13 @@
 /** Works for the page as the background does for others: loaded after what is seen. */
-import { reasonOf } from '@pollz/client/acts'
-import { Pages } from '@pollz/client/pages'
-import { createParts } from '@pollz/client/parts'
-import type { PageAccount, ToBackground, ToContent } from '@pollz/widget/messages'
+import { createEngine } from '@pollz/engine/engine'
+import { Pages } from '@pollz/engine/pages'
+import { reasonOf } from '@pollz/engine/reasons'
+import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
 import { forgetSignIn, openHere, signInOfTab } from './signin.ts'
 import { state } from './state.ts'
 
-export type Engine = {
-  receive: (message: ToBackground) => void
+export type PageEngine = {
+  receive: (message: ToEngine) => void
   signOut: (did: string) => Promise<void>
 }
 
@@ -16,40 +16,41 @@ export type Engine = {
  * @param use is told which account the page has, whenever that changes
  */
 export async function startEngine(
-  hear: (message: ToContent) => void,
+  hear: (message: ToPage) => void,
   use: (account: PageAccount | undefined) => void,
   signal: AbortSignal,
-): Promise<Engine> {
+): Promise<PageEngine> {
   const pages = new Pages()
   const refresh = async () => use(await accounts.lastUsed())
   const port = {
-    postMessage: (message: ToContent) => {
+    postMessage: (message: ToPage) => {
       hear(message)
       if (message.type === 'done') void refresh()
     },
   }
   pages.add(port, undefined)
-  const { accounts, acts, receive } = createParts(
-    location.origin,
-    state.network,
+  const { accounts, acts, index, receive } = createEngine({
+    server: location.origin,
+    network: state.network,
     pages,
-    openHere,
-    () => {},
+    openSignIn: openHere,
+    voted: () => {},
     signal,
-  )
+  })
   await refresh()
   const signIn = signInOfTab()
   if (signIn) {
     forgetSignIn()
-    const kept = await accounts.take(signIn.key)
-    // Without an outcome somebody has come back on their own.
-    if (kept) void acts.settle(kept.intent, kept.outcome ?? { failed: { name: 'notFinished' } })
+    // Without a result somebody has come back on their own.
+    const result = (await accounts.takeResult(signIn.key)) ?? { failed: { name: 'notFinished' } as const }
+    void acts.signedIn(signIn.key, result)
   }
   return {
     receive: (message) => receive(port, message),
     signOut: async (did) => {
       // It is forgotten here, whatever its PDS answers.
       await accounts.signOut(did).catch((error: unknown) => console.warn('pollz:', reasonOf(error)))
+      await index.forget(did)
       await refresh()
     },
   }

@@ -1,7 +1,7 @@
 /** A page with polls: each is taken over from what the server drew, then what works for them is loaded. */
 import { Acting } from '@pollz/widget/acting'
 import { draw } from '@pollz/widget/draw.tsx'
-import type { PageAccount, ToBackground, ToContent } from '@pollz/widget/messages'
+import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
 import { connectPolls } from '@pollz/widget/polls'
 import { SITE } from '@pollz/shared/network'
 import { signal as createSignal } from '@preact/signals'
@@ -17,7 +17,7 @@ const texts = textsOf(messages, language)
 const { signal } = new AbortController()
 const account = createSignal<PageAccount | undefined>(undefined)
 
-let hear: (message: ToContent) => void = () => {}
+let hear: (message: ToPage) => void = () => {}
 const engine = import('./engine.ts').then(({ startEngine }) =>
   startEngine(
     (message) => {
@@ -30,7 +30,7 @@ const engine = import('./engine.ts').then(({ startEngine }) =>
     signal,
   ),
 )
-const send = (message: ToBackground) => {
+const send = (message: ToEngine) => {
   // A session belongs to the origin that started it, and a PDS leads back to the public one alone.
   if (message.type === 'act' && location.origin !== publicUrl)
     location.assign(new URL(location.pathname, publicUrl))

@@ -1,5 +1,5 @@
 /** Signing in without a second tab: this one goes to the PDS and comes back. */
-import type { OpenSignIn } from '@pollz/client/accounts'
+import type { OpenSignIn } from '@pollz/engine/accounts'
 
 /** Of this tab alone: number by which its sign-in is known, and where it began. */
 const KEY = 'pollz sign-in'

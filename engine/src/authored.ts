@@ -1,14 +1,22 @@
 /** Polls of one's own: written to the author's PDS, changed, deleted, and found again. */
-import { families, home } from '@pollz/shared/families'
+import { home } from '@pollz/shared/families'
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
-import type { Act } from '@pollz/widget/messages'
+import type { Act } from '@pollz/shared/engine'
+import { AtUri } from '@atproto/syntax'
 import type { Accounts } from './accounts.ts'
-import type { Api } from './api.ts'
-import type { Live } from './live.ts'
+import type { Doing } from './acts.ts'
+import type { Outbox } from './outbox.ts'
 import type { Pages } from './pages.ts'
 import type { Repos } from './repos.ts'
+import type { VoteIndex } from './vote-index.ts'
 
-type Parts = { api: Api; accounts: Accounts; live: Live; repos: Repos; pages: Pages }
+export type AuthoredOptions = {
+  accounts: Accounts
+  repos: Repos
+  pages: Pages
+  index: VoteIndex
+  outbox: Outbox
+}
 
 /** Votes, and polls, that are listed. */
 const LISTED = 10
@@ -23,40 +31,45 @@ export type Made = { uri: string; options: number; posted: boolean | undefined }
 export type Mine = { votedOn: string[]; made: Made[] }
 
 export class Authored {
-  #parts: Parts
+  #options: AuthoredOptions
 
-  constructor(parts: Parts) {
-    this.#parts = parts
+  constructor(options: AuthoredOptions) {
+    this.#options = options
   }
 
   /**
-   * Under the same key and with the same date a second try writes the same bytes.
+   * A new poll is dated by the click; under the same key and with the same date a second try writes the same bytes.
    *
    * @returns at-uri of the poll
    * @throws with the PDS's reason
    */
-  async publish(did: string, { rkey, draft }: Act & { type: 'publish' }): Promise<string> {
-    const agent = await this.#parts.accounts.agent(did)
-    const { data } = await agent.com.atproto.repo.putRecord({
-      repo: did,
-      collection: home.poll,
-      rkey,
-      record: { $type: home.poll, ...draft },
-    })
-    await this.#announce(data.uri)
+  async publish({ rkey, draft }: Act & { type: 'publish' }, { did, at, signal }: Doing): Promise<string> {
+    const { accounts, outbox } = this.#options
+    const agent = await accounts.agent(did)
+    const { data } = await agent.com.atproto.repo.putRecord(
+      {
+        repo: did,
+        collection: home.poll,
+        rkey,
+        record: { $type: home.poll, createdAt: new Date(at).toISOString(), ...draft },
+      },
+      { signal },
+    )
+    await outbox.add('polls', data.uri)
     return data.uri
   }
 
   /** @returns at-uri of what was a poll @throws with the PDS's reason */
-  async delete(did: string, { uri }: Act & { type: 'delete' }): Promise<string> {
-    const poll = await this.#parts.repos.canonical(uri)
-    const [, , repo, collection, rkey] = poll.split('/') as [string, string, string, string, string]
+  async delete({ uri }: Act & { type: 'delete' }, { did, signal }: Doing): Promise<string> {
+    const { accounts, outbox, pages, repos } = this.#options
+    const poll = await repos.canonical(uri)
+    const { hostname: repo, collection, rkey } = new AtUri(poll)
     if (repo !== did) throw new Error(`${poll} is not a poll of ${did}`)
-    const agent = await this.#parts.accounts.agent(did)
-    await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey })
-    await this.#announce(poll)
+    const agent = await accounts.agent(did)
+    await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey }, { signal })
+    await outbox.add('polls', poll)
     // Where the server is away, nobody else says so.
-    this.#parts.pages.send({ type: 'missing', uri, error: 'PollNotFound' })
+    pages.send({ type: 'missing', uri, error: 'PollNotFound' })
     return poll
   }
 
@@ -67,16 +80,9 @@ export class Authored {
    * @throws where the PDS can't be asked
    */
   async mine(did: string, hosts: PollHosts): Promise<Mine> {
-    const { repos } = this.#parts
-    const votes = await Promise.all(
-      families.map(async ({ vote, readVote }) =>
-        (await repos.list(did, vote, { limit: LISTED })).records.flatMap(({ value }) => {
-          const read = readVote(value)
-          return read.ok ? [read.value] : []
-        }),
-      ),
-    )
-    const newest = votes.flat().toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
+    const { index, repos } = this.#options
+    await index.refresh(did)
+    const votes = await index.all(did)
     const { records } = await repos.list(did, home.poll, { limit: LISTED })
     const polls = records.flatMap(({ uri, value }) => {
       const read = home.readPoll(value)
@@ -88,7 +94,7 @@ export class Authored {
       hosts,
     ).catch(() => new Map<string, boolean>())
     return {
-      votedOn: [...new Set(newest.map(({ subject }) => subject))].slice(0, LISTED),
+      votedOn: [...new Set(votes.map(({ poll }) => poll))].slice(0, LISTED),
       made: polls.map((poll) => ({ ...poll, posted: posted.get(poll.uri) })),
     }
   }
@@ -99,7 +105,7 @@ export class Authored {
     const missing = new Set(polls)
     let cursor: string | undefined
     for (let i = 0; i < MAX_REQUESTS && missing.size > 0; i++) {
-      const page = await this.#parts.repos.list(did, 'app.bsky.feed.post', {
+      const page = await this.#options.repos.list(did, 'app.bsky.feed.post', {
         limit: POSTS,
         ...(cursor === undefined ? {} : { cursor }),
       })
@@ -118,11 +124,6 @@ export class Authored {
       }
     }
     return posted
-  }
-
-  async #announce(uri: string): Promise<void> {
-    const poll = await this.#parts.api.announce('polls', uri)
-    if (poll) this.#parts.live.update(poll)
   }
 }
 

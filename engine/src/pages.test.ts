@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import type { ToContent } from '@pollz/widget/messages'
+import type { ToPage } from '@pollz/shared/engine'
 import { Pages } from './pages.ts'
 
 const message = { type: 'own', uri: 'at://a', voter: { did: 'did:plc:a' }, option: 1 } as const
 
 function page(pages: Pages, tab: number | undefined, ...uris: string[]) {
-  const heard: ToContent[] = []
-  const port = { postMessage: (it: ToContent) => void heard.push(it) }
+  const heard: ToPage[] = []
+  const port = { postMessage: (it: ToPage) => void heard.push(it) }
   pages.add(port, tab)
   for (const uri of uris) pages.shown(port).add(uri)
   return heard
@@ -37,7 +37,7 @@ test('a poll’s messages go to the pages that show it, an act’s to the tab th
     page(pages, undefined, 'at://a'),
   ]
   pages.send(message)
-  const done = { type: 'done', act: { type: 'signIn' }, uri: '' } as const
+  const done = { type: 'done', id: 'x', act: { type: 'signIn' }, uri: '' } as const
   pages.sendPage(3, done)
   pages.sendPage(undefined, done)
   expect([first, second, other, popup].map(({ length }) => length)).toEqual([1, 1, 1, 2])

@@ -1,18 +1,33 @@
 /** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
-import { MAX_URIS, parseJson, serverMessage, type ClientMessage, type PollView } from '@pollz/shared/wire'
+import {
+  MAX_URIS,
+  PING_INTERVAL,
+  parseJson,
+  serverMessage,
+  type ClientMessage,
+  type PollView,
+} from '@pollz/shared/wire'
 import type { Pages, Port } from './pages.ts'
 import type { ReadPoll } from './repos.ts'
 import type { ServerDb } from './storage.ts'
 
 const MAX_BACKOFF = 60_000
+/** Silence, in ms, after which a socket is dead: the server pings. A machine that slept may have one that never closes. */
+const MAX_SILENCE = 1.5 * PING_INTERVAL
+/** A poll that could not be had is asked for again after so many ms, each time twice as long. */
+const RETRY_MISSING = 5_000
 /** Nothing watched for this long, in ms: the socket is closed and the worker may sleep. */
 const LINGER = 5_000
 /** Tallies are kept for bad times, this many, written at most this often in ms. */
 const MAX_KEPT = 300
 const KEEP_EVERY = 1_000
 
-/** What helps while the server can't be reached: polls that are kept, and those that nobody has asked for yet. */
+/** Fallbacks while offline: cached polls, then the author's PDS. */
 export type WhileAway = { db: Promise<ServerDb>; readPoll: (uri: string) => Promise<ReadPoll> }
+
+/** There is no such poll, and not only no answer. */
+export const isGone = (error: string) =>
+  ['PollNotFound', 'RepoNotFound', 'RepoInactive', 'Hidden'].includes(error)
 
 export class Live {
   /** undefined: the first connection is under way */
@@ -29,7 +44,12 @@ export class Live {
   #saving = false
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
-  #waiting = new Map<string, ((poll: PollView | undefined) => void)[]>()
+  #heard = 0
+  #watchdog: ReturnType<typeof setInterval> | undefined
+  /** Polls that nobody could say anything of, and how often they were asked for since. */
+  #missing = new Map<string, { tries: number; timer: ReturnType<typeof setTimeout> }>()
+  /** Called whenever the connection is there. */
+  onOnline: () => void = () => {}
 
   constructor(server: string, pages: Pages, signal: AbortSignal, away?: WhileAway) {
     this.#server = server
@@ -38,6 +58,8 @@ export class Live {
     this.#signal = signal
     signal.addEventListener('abort', () => {
       clearTimeout(this.#retry)
+      clearInterval(this.#watchdog)
+      for (const { timer } of this.#missing.values()) clearTimeout(timer)
       this.#socket?.close(1000)
     })
   }
@@ -49,12 +71,30 @@ export class Live {
       this.#pages.post(port, { type: 'poll', uri, poll, tally: this.online ? 'live' : { at: this.since } })
     else void this.#remember(uri)
     this.#say({ type: 'watch', uris: [uri] })
-    this.#connect()
+    this.wake()
+  }
+
+  /** Somebody looks: a connection that is dead, or waits for its next try, is made anew at once. */
+  wake(): void {
+    this.#checkSilence()
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    if (this.#pages.all().length > 0) this.#connect()
+  }
+
+  /** Asks again for a poll that could not be had. */
+  retry(uri: string): void {
+    this.#settle(uri)
+    this.#say({ type: 'unwatch', uris: [uri] })
+    this.#say({ type: 'watch', uris: [uri] })
+    this.wake()
+    if (this.online === false) void this.#remember(uri)
   }
 
   unwatch(port: Port, uri: string): void {
     this.#pages.shown(port).delete(uri)
     if (this.#pages.shows(uri)) return
+    this.#settle(uri)
     this.#say({ type: 'unwatch', uris: [uri] })
     if (!this.#unsaved.has(uri)) this.#polls.delete(uri)
     setTimeout(() => this.#rest(), LINGER)
@@ -68,15 +108,6 @@ export class Live {
     return this.#polls.get(uri)
   }
 
-  /** The poll behind a watched uri, as soon as the server has said what it is; undefined: it can't be asked. */
-  poll(uri: string): Promise<PollView | undefined> {
-    const known = this.#polls.get(uri)
-    if (known || this.online === false) return Promise.resolve(known)
-    return new Promise((resolve) => {
-      this.#waiting.set(uri, [...(this.#waiting.get(uri) ?? []), resolve])
-    })
-  }
-
   /** A newer tally, wherever it comes from. */
   update(poll: PollView): void {
     for (const [uri, known] of this.#polls)
@@ -86,8 +117,7 @@ export class Live {
   #show(uri: string, poll: PollView): void {
     this.#polls.set(uri, poll)
     this.#pages.send({ type: 'poll', uri, poll, tally: 'live' })
-    for (const resolve of this.#waiting.get(uri) ?? []) resolve(poll)
-    this.#waiting.delete(uri)
+    this.#settle(uri)
     this.#unsaved.add(uri)
     if (this.#saving) return
     this.#saving = true
@@ -125,7 +155,39 @@ export class Live {
     const read = await this.#away.readPoll(uri)
     if (this.#polls.has(uri)) return
     if (read.ok) this.#pages.send({ type: 'poll', uri, poll: read.poll, tally: 'unknown' })
-    else this.#pages.send({ type: 'missing', uri, error: read.error })
+    else this.#miss(uri, read.error)
+  }
+
+  /** There is no such poll, or nobody can say: then it is asked for again by itself. */
+  #miss(uri: string, error: string): void {
+    this.#pages.send({ type: 'missing', uri, error })
+    const { tries = 0, timer } = this.#missing.get(uri) ?? {}
+    clearTimeout(timer)
+    if (isGone(error)) return void this.#missing.delete(uri)
+    const wait = Math.min(RETRY_MISSING * 2 ** tries, MAX_BACKOFF)
+    this.#missing.set(uri, { tries: tries + 1, timer: setTimeout(() => this.#again(uri), wait) })
+  }
+
+  #again(uri: string): void {
+    if (!this.#pages.shows(uri)) return void this.#missing.delete(uri)
+    this.#say({ type: 'unwatch', uris: [uri] })
+    this.#say({ type: 'watch', uris: [uri] })
+    if (this.online === false) void this.#remember(uri)
+  }
+
+  #settle(uri: string): void {
+    clearTimeout(this.#missing.get(uri)?.timer)
+    this.#missing.delete(uri)
+  }
+
+  #checkSilence(): void {
+    const { online } = this
+    if (!online || !this.#socket || Date.now() - this.#heard < MAX_SILENCE) return
+    // It may take minutes to close: from now on it is none of ours.
+    const socket = this.#socket
+    socket.onmessage = socket.onclose = null
+    socket.close()
+    this.#closed()
   }
 
   async #forget(uri: string): Promise<void> {
@@ -146,24 +208,33 @@ export class Live {
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     const socket = new WebSocket(url)
     this.#socket = socket
+    this.#watchdog ??= setInterval(() => this.#checkSilence(), PING_INTERVAL / 4)
     socket.onopen = () => {
       this.#failures = 0
+      this.#heard = Date.now()
       this.#online(true)
       const uris = this.#pages.all()
       for (let i = 0; i < uris.length; i += MAX_URIS)
         this.#say({ type: 'watch', uris: uris.slice(i, i + MAX_URIS) })
     }
-    socket.onmessage = ({ data }) => this.#read(String(data))
-    socket.onclose = () => {
-      this.#socket = undefined
-      if (this.#signal.aborted || this.#pages.all().length === 0) return
-      this.#online(false)
-      const wait = Math.min(500 * 2 ** this.#failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
-      this.#retry = setTimeout(() => {
-        this.#retry = undefined
-        if (this.#pages.all().length > 0) this.#connect()
-      }, wait)
+    socket.onmessage = ({ data }) => {
+      this.#heard = Date.now()
+      this.#read(String(data))
     }
+    socket.onclose = () => this.#closed()
+  }
+
+  #closed(): void {
+    this.#socket = undefined
+    clearInterval(this.#watchdog)
+    this.#watchdog = undefined
+    if (this.#signal.aborted || this.#pages.all().length === 0) return
+    this.#online(false)
+    const wait = Math.min(500 * 2 ** this.#failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined
+      if (this.#pages.all().length > 0) this.#connect()
+    }, wait)
   }
 
   #online(online: boolean): void {
@@ -171,9 +242,7 @@ export class Live {
     this.online = online
     this.since = Date.now()
     this.#pages.broadcast(() => ({ type: 'connection', online, since: this.since }))
-    if (online) return
-    for (const resolve of [...this.#waiting.values()].flat()) resolve(undefined)
-    this.#waiting.clear()
+    if (online) return this.onOnline()
     for (const uri of this.#pages.all()) if (!this.#polls.has(uri)) void this.#remember(uri)
   }
 
@@ -200,9 +269,11 @@ export class Live {
       }
       case 'error':
         if (message.uri === undefined) return console.warn('pollz:', message.message)
-        this.#polls.delete(message.uri)
-        void this.#forget(message.uri)
-        this.#pages.send({ type: 'missing', uri: message.uri, error: message.error })
+        if (isGone(message.error)) {
+          this.#polls.delete(message.uri)
+          void this.#forget(message.uri)
+        } else if (this.#polls.has(message.uri)) return
+        this.#miss(message.uri, message.error)
         return
       case 'ping':
         return

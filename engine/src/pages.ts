@@ -1,8 +1,8 @@
 /** The open pages, and which polls each of them shows. */
-import type { PollMessage, ToContent } from '@pollz/widget/messages'
+import type { PollMessage, ToPage } from '@pollz/shared/engine'
 
 /** As much of a browser's port as is needed. */
-export type Port = { postMessage: (message: ToContent) => void }
+export type Port = { postMessage: (message: ToPage) => void }
 
 type Page = { uris: Set<string>; id: number | undefined }
 
@@ -41,17 +41,17 @@ export class Pages {
   }
 
   /** To the pages of one tab: what only they have asked for. */
-  sendPage(id: number | undefined, message: ToContent): void {
+  sendPage(id: number | undefined, message: ToPage): void {
     for (const [port, page] of this.#pages) if (page.id === id) this.post(port, message)
   }
 
   /** @param make the message for one tab */
-  broadcast(make: (id: number | undefined) => ToContent): void {
+  broadcast(make: (id: number | undefined) => ToPage): void {
     for (const [port, { id }] of this.#pages) this.post(port, make(id))
   }
 
   /** A page may be gone before its disconnection is heard of: then nobody else misses anything. */
-  post(port: Port, message: ToContent): void {
+  post(port: Port, message: ToPage): void {
     try {
       port.postMessage(message)
     } catch (error) {

@@ -3,6 +3,16 @@ import { apiError, pollView, type PollView } from '@pollz/shared/wire'
 
 const TIMEOUT = 15_000
 
+/** The server answered with an error. */
+class ServerRefused extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
 export class Api {
   #server: string
 
@@ -28,26 +38,30 @@ export class Api {
             body: JSON.stringify(body),
           }),
     })
-    const answer: unknown = await response.json()
+    const answer: unknown = await response.json().catch(() => undefined)
     if (response.ok) {
       const next = /[?&]cursor=([^&>]+)/.exec(response.headers.get('link') ?? '')?.[1]
       return { body: answer, next: next && decodeURIComponent(next) }
     }
     const error = apiError.safeParse(answer)
-    throw new Error(error.success ? error.value.message : `the server answered ${response.status}`)
+    const message = error.success ? error.value.message : `the server answered ${response.status}`
+    throw new ServerRefused(response.status, message)
   }
 
   /**
    * "This record exists now", or no longer: the server reads it, and tells everybody who watches its poll.
    *
    * @param uri at-uri of a vote or a poll
-   * @returns the poll with it in its tally; undefined where there is none, or the server can't be reached and learns of
-   *   it through tap
+   * @returns the poll with it in its tally; `none`: the server says that there is none; `away`: it can't say now
    */
-  async announce(what: 'votes' | 'polls', uri: string): Promise<PollView | undefined> {
-    const answer = await this.ask(`/api/${what}`, { uri }).catch(() => undefined)
-    const poll = pollView.safeParse(answer?.body)
-    return poll.success ? poll.value : undefined
+  async announce(what: 'votes' | 'polls', uri: string): Promise<PollView | 'none' | 'away'> {
+    try {
+      const { body } = await this.ask(`/api/${what}`, { uri })
+      const poll = pollView.safeParse(body)
+      return poll.success ? poll.value : 'none'
+    } catch (error) {
+      return error instanceof ServerRefused && error.status < 500 && error.status !== 429 ? 'none' : 'away'
+    }
   }
 }
 

@@ -4,21 +4,10 @@ import { WebcryptoKey } from '@atproto/jwk-webcrypto'
 import { OAuthClient, type Key, type OAuthClientMetadataInput } from '@atproto/oauth-client'
 import { families } from '@pollz/shared/families'
 import { OAUTH_SCOPE } from '@pollz/shared/oauth'
-import type { Act, PageAccount, Reason } from '@pollz/widget/messages'
+import type { PageAccount } from '@pollz/shared/engine'
+import { ServerAway, reasonOf } from './reasons.ts'
 import type { Repos } from './repos.ts'
-import type { Encoded, ServerDb } from './storage.ts'
-
-/** What somebody wanted when the sign-in started: done when they come back. */
-export type Intent = {
-  act: Act
-  /** DID of the page's account: nobody else may do it for them */
-  voter: string | undefined
-  /** id of the page where it was begun */
-  page: number | undefined
-}
-
-/** How a sign-in went. */
-export type Outcome = { did: string } | { failed: Reason }
+import type { Encoded, ServerDb, SignInResult } from './storage.ts'
 
 /**
  * Brings somebody to the authorize page of their PDS.
@@ -29,7 +18,7 @@ export type OpenSignIn = (url: string, keep: (key: number) => Promise<void>) => 
 
 /** Sign-ins that never came back are forgotten after this many ms. */
 const MAX_STATE_AGE = 3_600_000
-/** The server's word on what its client is: a kept one does where this takes longer, in ms. */
+/** Timeout (ms) for fetching client metadata; then the cached copy is used. */
 const METADATA_TIMEOUT = 5_000
 
 export class Accounts {
@@ -98,14 +87,15 @@ export class Accounts {
    * Brings somebody to their account's own authorize page.
    *
    * @param identifier DID or handle
+   * @param keep is called with what the sign-in is known by, before it can come back
    */
-  async signIn(identifier: string, intent: Intent): Promise<void> {
+  async signIn(identifier: string, keep: (tab: number) => Promise<void>): Promise<void> {
     const { client, redirectUri } = await this.#getClient()
     const url = await client.authorize(identifier, {
       scope: OAUTH_SCOPE,
       redirect_uri: redirectUri as `https://${string}`,
     })
-    await this.#open(url.href, async (key) => void (await (await this.#db).put('tabs', { intent }, key)))
+    await this.#open(url.href, keep)
   }
 
   /** Whether an address is the one that a PDS sends people back to. */
@@ -113,21 +103,24 @@ export class Accounts {
     return url.startsWith(`${this.#server}/oauth/callback#`)
   }
 
-  /** What a sign-in was for, and how it went as far as that is known. It is known by its key no longer. */
-  async take(key: number): Promise<{ intent: Intent; outcome?: Outcome } | undefined> {
+  /** How a sign-in went whose page had to leave for it. It is known no longer. */
+  async takeResult(tab: number): Promise<SignInResult | undefined> {
     const db = await this.#db
-    const kept = await db.get('tabs', key)
-    if (kept) await db.delete('tabs', key)
+    const kept = await db.get('results', tab)
+    await db.delete('results', tab)
     return kept
   }
 
   /** Keeps how it went for the page where it was begun. */
-  async keep(key: number, intent: Intent, outcome: Outcome): Promise<void> {
-    await (await this.#db).put('tabs', { intent, outcome }, key)
+  async keepResult(tab: number, result: SignInResult): Promise<void> {
+    await (await this.#db).put('results', result, tab)
   }
 
-  /** @param url that the PDS has sent somebody back to, with its answer in the fragment */
-  async finish(url: string, { voter }: Intent): Promise<Outcome> {
+  /**
+   * @param url that the PDS has sent somebody back to, with its answer in the fragment
+   * @param voter the only one that it may be; undefined: anybody
+   */
+  async finish(url: string, voter: string | undefined): Promise<SignInResult> {
     try {
       const { client, redirectUri } = await this.#getClient()
       const { session } = await client.callback(new URLSearchParams(new URL(url).hash.slice(1)), {
@@ -144,8 +137,8 @@ export class Accounts {
         ? { failed: { name: 'otherAccount', as: handle ?? did } }
         : { did }
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error)
-      return { failed: { name: 'signInFailed', detail } }
+      const reason = reasonOf(error)
+      return { failed: 'detail' in reason ? { name: 'signInFailed', detail: reason.detail } : reason }
     }
   }
 
@@ -171,7 +164,7 @@ export class Accounts {
     } catch (error) {
       const kept = await db.get('client', 'metadata')
       if (kept) return kept
-      throw error
+      throw new ServerAway('its OAuth client is not known', { cause: error })
     }
   }
 

@@ -1,0 +1,104 @@
+/** The engine: all that works for a person with one companion server. It is made anew when another server is chosen. */
+import { toEngine, read, type ToEngine } from '@pollz/shared/engine'
+import { isLoopback } from '@pollz/shared/links'
+import { Accounts, type OpenSignIn } from './accounts.ts'
+import { Acts } from './acts.ts'
+import { Api } from './api.ts'
+import { Authored } from './authored.ts'
+import { Live } from './live.ts'
+import { Outbox } from './outbox.ts'
+import type { Pages, Port } from './pages.ts'
+import { Repos } from './repos.ts'
+import { openServerDb } from './storage.ts'
+import { VoteIndex } from './vote-index.ts'
+import { showVoters } from './voters.ts'
+import { Votes } from './votes.ts'
+
+export type Engine = {
+  accounts: Accounts
+  acts: Acts
+  live: Live
+  authored: Authored
+  index: VoteIndex
+  /** @param message as it came from the page: it is checked here */
+  receive: (port: Port, message: unknown) => void
+}
+
+export type EngineOptions = {
+  /** base URL of the companion server */
+  server: string
+  /** base URLs of what resolves DIDs and handles */
+  network: { plc: string; handleResolver: string }
+  pages: Pages
+  /** brings somebody to the authorize page of their PDS */
+  openSignIn: OpenSignIn
+  /** called after each vote that was cast */
+  voted: () => void
+  signal: AbortSignal
+}
+
+export function createEngine({ server, network, pages, openSignIn, voted, signal }: EngineOptions): Engine {
+  const db = openServerDb(server)
+  signal.addEventListener('abort', () => void db.then((it) => it.close()))
+  const repos = new Repos({ ...network, allowHttp: isLoopback(new URL(server).hostname) })
+  const accounts = new Accounts(server, repos, db, openSignIn)
+  const api = new Api(server)
+  const live: Live = new Live(server, pages, signal, { db, readPoll: (uri) => repos.readPoll(uri) })
+  const outbox = new Outbox({ api, live, db }, signal)
+  live.onOnline = () => void outbox.flush()
+  const index = new VoteIndex(db, repos)
+  const votes = new Votes({ accounts, live, repos, pages, index, outbox, voted })
+  const authored = new Authored({ accounts, repos, pages, index, outbox })
+  const acts = new Acts({
+    db,
+    accounts,
+    pages,
+    doers: {
+      vote: (act, doing) => votes.cast(act, doing),
+      publish: (act, doing) => authored.publish(act, doing),
+      delete: (act, doing) => authored.delete(act, doing),
+    },
+    canonical: (uri) => live.known(uri)?.uri ?? uri,
+  })
+  void acts.resume()
+  void outbox.flush()
+
+  const handleOf = (did: string) => repos.handleOf(did)
+
+  const handle = (port: Port, message: ToEngine) => {
+    switch (message.type) {
+      case 'watch':
+        live.watch(port, message.uri)
+        void votes.showOwn(message.uri, message.account)
+        return
+      case 'unwatch':
+        live.unwatch(port, message.uri)
+        return
+      case 'retry':
+        live.retry(message.uri)
+        return
+      case 'act':
+        void acts.accept(pages.pageOf(port), message)
+        return
+      case 'ask':
+        void acts.tell(pages.pageOf(port), message.id)
+        return
+      case 'voters':
+        void showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor)
+        return
+      case 'shown':
+        live.wake()
+        void votes.refresh(port, message.account)
+        return
+      case 'keepalive':
+        return
+      default:
+        message satisfies never
+    }
+  }
+  const receive = (port: Port, message: unknown) => {
+    const checked = read(toEngine, message)
+    if (checked) handle(port, checked)
+  }
+  return { accounts, acts, live, authored, index, receive }
+}

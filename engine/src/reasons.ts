@@ -1,0 +1,23 @@
+/** Why something was not done, in the words that a person is told. */
+import { XRPCError } from '@atproto/api'
+import type { Reason } from '@pollz/shared/engine'
+
+/** The companion server could not be asked for what a sign-in needs of it. */
+export class ServerAway extends Error {}
+
+export function reasonOf(error: unknown): Reason {
+  if (error instanceof ServerAway) return navigator.onLine ? { name: 'serverAway' } : { name: 'offline' }
+  // What fetch throws where there is no answer says nothing of use to a person; the clients wrap it.
+  for (let it: unknown = error; it instanceof Error; it = it.cause)
+    if (isNoAnswer(it)) return navigator.onLine ? { name: 'unreachable' } : { name: 'offline' }
+  if (error instanceof XRPCError)
+    return error.status >= 500
+      ? { name: 'unreachable' }
+      : { name: 'refused', detail: error.message || error.error }
+  return { name: 'fault', detail: error instanceof Error ? error.message : String(error) }
+}
+
+const isNoAnswer = (error: Error) =>
+  error.name === 'TimeoutError' ||
+  error.name === 'AbortError' ||
+  (error instanceof TypeError && /fetch|network/i.test(error.message))

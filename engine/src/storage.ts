@@ -1,0 +1,71 @@
+/** What outlives the page or the background, and belongs to one server. In IndexedDB, which needs no permission. */
+import type { Key, OAuthClientMetadataInput } from '@atproto/oauth-client'
+import type { Act, ActMessage, PageAccount } from '@pollz/shared/engine'
+import type { PollView } from '@pollz/shared/wire'
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
+
+type StoredKey = { keyId: string | undefined; keyPair: CryptoKeyPair }
+export type Encoded<T> = Omit<T, 'dpopKey'> & { dpopKey: StoredKey }
+
+/** An act, from the moment it is accepted until an hour after its end. */
+export type JournalledAct = {
+  id: string
+  /** ms since 1970, when it was clicked */
+  at: number
+  act: Act
+  /** whose it is; undefined: of whoever signs in as `identifier` */
+  voter: PageAccount | undefined
+  identifier: string | undefined
+  /** id of the page where it was begun */
+  page: number | undefined
+  state:
+    /** `signedIn`: for this act, just now */
+    | { name: 'ready'; signedIn: boolean }
+    /** `tab`: what the sign-in is known by when it comes back */
+    | { name: 'signingIn'; tab: number }
+    | { name: 'ended'; at: number; message: ActMessage }
+}
+
+/** How a sign-in went. */
+export type SignInResult = { did: string } | { failed: import('@pollz/shared/engine').Reason }
+
+/** A vote record of an account that is signed in. `createdAt`: RFC 3339 */
+export type IndexedVote = { did: string; poll: string; option: number; createdAt: string }
+
+interface ServerStores extends DBSchema {
+  states: { key: string; value: Encoded<{ dpopKey: Key }> & { savedAt: number } }
+  sessions: { key: string; value: Encoded<{ dpopKey: Key }> }
+  /** signed-in account by DID; `usedAt` in ms since 1970 */
+  people: { key: string; value: PageAccount & { usedAt: number } }
+  acts: { key: string; value: JournalledAct }
+  /** by tab: how a sign-in went that came back to a page which is gone */
+  results: { key: number; value: SignInResult }
+  /** by at-uri of the record */
+  votes: { key: string; value: IndexedVote; indexes: { did: string } }
+  /** DID to when its votes were listed, in ms since 1970 */
+  listed: { key: string; value: number }
+  /** at-uris of records that the server has not heard of */
+  announcements: { key: string; value: { what: 'votes' | 'polls'; at: number } }
+  /** by at-uri as asked: the last known poll, and when that was */
+  polls: { key: string; value: { poll: PollView; at: number }; indexes: { at: number } }
+  /** the OAuth client's metadata: a vote needs it while the server is away too */
+  client: { key: 'metadata'; value: OAuthClientMetadataInput }
+}
+export type ServerDb = IDBPDatabase<ServerStores>
+
+/** A session is bound to the server whose OAuth client started it, so each server has a database. */
+export const openServerDb = (server: string): Promise<ServerDb> =>
+  openDB<ServerStores>(`pollz ${server}`, 2, {
+    upgrade(db, before) {
+      if (before < 1) {
+        for (const name of ['states', 'sessions', 'people', 'client'] as const) db.createObjectStore(name)
+        db.createObjectStore('polls').createIndex('at', 'at')
+      }
+      // Sign-ins that were under way during the update.
+      if (before === 1) (db as unknown as IDBPDatabase).deleteObjectStore('tabs')
+      for (const name of ['acts', 'results', 'listed', 'announcements'] as const) db.createObjectStore(name)
+      db.createObjectStore('votes').createIndex('did', 'did')
+    },
+    // An update of the extension must not wait for a page of the version before.
+    blocking: (_, __, event) => (event.target as IDBDatabase).close(),
+  })

@@ -1,0 +1,166 @@
+/**
+ * What pages and the engine say to each other: one schema, that both sides check. In the extension the engine is in the
+ * background, and these go over ports; on the server's own pages it is in the page itself. A content script loads this
+ * in every tab, so it is checked with valibot, a tenth of the lexicons' validator.
+ */
+import * as v from 'valibot'
+import type { PollView, VoteView } from './wire.ts'
+
+const did = v.pipe(v.string(), v.startsWith('did:'))
+const atUri = v.pipe(v.string(), v.startsWith('at://'), v.maxLength(1024))
+/** ms since 1970 */
+const time = v.number()
+
+/** The account that a page is using. */
+const pageAccount = v.object({ did, handle: v.exactOptional(v.string()) })
+export type PageAccount = v.InferOutput<typeof pageAccount>
+
+/** What a poll says: as much of its record as its author writes, but for its date, which is that of the click. */
+const pollDraft = v.object({
+  text: v.string(),
+  options: v.array(v.string()),
+  /** RFC 3339, of a poll that is changed */
+  createdAt: v.exactOptional(v.string()),
+})
+export type PollDraft = v.InferOutput<typeof pollDraft>
+
+/** What somebody does with an account of theirs, for which they have to be signed in. */
+const act = v.variant('type', [
+  /** `uri`: at-uri as the link says it. `option`: null takes the vote back. */
+  v.object({ type: v.literal('vote'), uri: atUri, option: v.nullable(v.pipe(v.number(), v.integer())) }),
+  /** Writes a poll of one's own under a record key: a new one, or another version. */
+  v.object({ type: v.literal('publish'), rkey: v.string(), draft: pollDraft }),
+  /** Deletes a poll of one's own. */
+  v.object({ type: v.literal('delete'), uri: atUri }),
+  v.object({ type: v.literal('signIn') }),
+])
+export type Act = v.InferOutput<typeof act>
+
+/** Why something was not done. */
+const reason = v.variant('name', [
+  /** The tab to sign in was closed. */
+  v.object({ name: v.literal('notFinished') }),
+  v.object({ name: v.literal('signInFailed'), detail: v.string() }),
+  /** The account's server does not know scopes for single collections. */
+  v.object({ name: v.literal('noScope') }),
+  /** The sign-in came back with another account than the page's. `as`: its handle or DID. */
+  v.object({ name: v.literal('otherAccount'), as: v.string() }),
+  /** This device has no network. */
+  v.object({ name: v.literal('offline') }),
+  /** The account's own server (PDS) does not answer. */
+  v.object({ name: v.literal('unreachable') }),
+  /** The companion server, which a sign-in needs, does not answer. */
+  v.object({ name: v.literal('serverAway') }),
+  /** What the PDS says. */
+  v.object({ name: v.literal('refused'), detail: v.string() }),
+  /** A fault of ours. */
+  v.object({ name: v.literal('fault'), detail: v.string() }),
+])
+export type Reason = v.InferOutput<typeof reason>
+
+/** `live`: as the server says; `at`: as it was at that time; `unknown`: only the poll itself is known. */
+const tally = v.union([v.literal('live'), v.object({ at: time }), v.literal('unknown')])
+export type Tally = v.InferOutput<typeof tally>
+
+/** `id`: by which the page knows an act; it is the same however often it is sent. `at`: when it was clicked. */
+const actMessage = v.object({
+  type: v.literal('act'),
+  id: v.string(),
+  at: time,
+  act,
+  account: v.optional(pageAccount),
+  /** a handle that somebody typed in, where neither the page nor the engine knows an account */
+  identifier: v.exactOptional(v.string()),
+})
+
+export const toEngine = v.variant('type', [
+  /** `uri`: at-uri as the link says it. */
+  v.object({ type: v.literal('watch'), uri: atUri, account: v.optional(pageAccount) }),
+  v.object({ type: v.literal('unwatch'), uri: atUri }),
+  /** Asks again for a poll that could not be had. */
+  v.object({ type: v.literal('retry'), uri: atUri }),
+  actMessage,
+  /** How an act is that the engine has accepted: what was said of it went to a page that did not listen. */
+  v.object({ type: v.literal('ask'), id: v.string() }),
+  /** Who voted for what, from `cursor` on. */
+  v.object({ type: v.literal('voters'), uri: atUri, cursor: v.optional(v.string()) }),
+  /** The page came back into view: what its accounts did elsewhere may have changed. */
+  v.object({ type: v.literal('shown'), account: v.optional(pageAccount) }),
+  v.object({ type: v.literal('keepalive') }),
+])
+export type ToEngine = v.InferOutput<typeof toEngine>
+
+const ofAct = { id: v.string(), act }
+const actStates = [
+  /** The engine has it, and keeps it until it is done: it must not be sent again. */
+  v.object({ type: v.literal('accepted'), ...ofAct }),
+  /** It is not known whose it is: ask. `last`: who used this browser last. */
+  v.object({ type: v.literal('whoAreYou'), ...ofAct, last: v.optional(pageAccount) }),
+  /** A page to sign in was opened. */
+  v.object({ type: v.literal('signingIn'), ...ofAct, as: v.string() }),
+  v.object({ type: v.literal('refused'), ...ofAct, reason }),
+  /** A newer act for the same poll takes its place. */
+  v.object({ type: v.literal('superseded'), ...ofAct }),
+  /** It is committed on the PDS. `uri`: of the poll that was voted on, written or deleted. */
+  v.object({ type: v.literal('done'), ...ofAct, uri: v.string() }),
+] as const
+/** What the one who did something is told of how it goes. */
+export type ActMessage = v.InferOutput<(typeof actStates)[number]>
+
+/** Checked on its way from the server (wire.ts), by the engine. */
+const pollView = v.custom<PollView>((it) => typeof it === 'object' && it !== null)
+const voteViews = v.custom<VoteView[]>((it) => Array.isArray(it))
+
+const pollMessages = [
+  v.object({ type: v.literal('poll'), uri: atUri, poll: pollView, tally }),
+  /** There is no such poll (any more), or nobody can say. */
+  v.object({ type: v.literal('missing'), uri: atUri, error: v.string() }),
+  /** The vote that counts for a voter; null: none. */
+  v.object({
+    type: v.literal('own'),
+    uri: atUri,
+    voter: pageAccount,
+    option: v.nullable(v.number()),
+  }),
+  /** `votes`: undefined where they can't be had. `cursor`: there are more from here. `author`: handle of the poll's. */
+  v.object({
+    type: v.literal('voters'),
+    uri: atUri,
+    votes: v.optional(voteViews),
+    cursor: v.optional(v.string()),
+    author: v.optional(v.string()),
+  }),
+] as const
+/** What is said about one poll to every page that shows it. */
+export type PollMessage = v.InferOutput<(typeof pollMessages)[number]>
+
+export const toPage = v.variant('type', [
+  /** First on every connection, and whenever something of it changes. */
+  v.object({
+    type: v.literal('settings'),
+    /** Which links are polls: host to collection. */
+    hosts: v.record(v.string(), v.string()),
+    /** Base URL of the server. */
+    server: v.string(),
+    /** Off: this page, or all, show no polls. */
+    on: v.boolean(),
+    /** Results are shown before one has voted. */
+    resultsFirst: v.boolean(),
+    /** Somebody has voted with this extension before. */
+    hasVoted: v.boolean(),
+  }),
+  /** Whether tallies are live, and since when it is so. */
+  v.object({ type: v.literal('connection'), online: v.boolean(), since: time }),
+  ...pollMessages,
+  ...actStates,
+])
+export type ToPage = v.InferOutput<typeof toPage>
+
+/** @returns the message; undefined, with a word to the console, where it is none */
+export function read<T extends v.GenericSchema>(schema: T, message: unknown): v.InferOutput<T> | undefined {
+  const parsed = v.safeParse(schema, message)
+  if (parsed.success) return parsed.output
+  const [issue] = parsed.issues
+  console.warn(`pollz: ${v.getDotPath(issue) ?? 'message'}: ${issue.message}`)
+  return undefined
+}
