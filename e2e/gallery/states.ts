@@ -214,7 +214,7 @@ const settings: Record<string, Setting> = {
   'not deleted': {
     messages: [
       shown(mine),
-      { type: 'refused', act: { type: 'delete', uri }, reason: { name: 'unreachable' } },
+      { type: 'refused', id: 'x', act: { type: 'delete', uri }, reason: { name: 'unreachable' } },
     ],
   },
   'editing it': {

@@ -73,7 +73,14 @@ export class Acts {
   /** Tells a page how one of its acts is. */
   async tell(page: number | undefined, id: string): Promise<void> {
     const entry = await (await this.#options.db).get('acts', id)
-    if (entry) this.#tell({ ...entry, page })
+    if (entry) await this.#tellPage(entry, page)
+  }
+
+  /** From now on it is this page that is told. */
+  async #tellPage(entry: JournalledAct, page: number | undefined): Promise<void> {
+    const told = { ...entry, page }
+    if (entry.page !== page) await (await this.#options.db).put('acts', told, entry.id)
+    this.#tell(told)
   }
 
   /** A sign-in came back. @param tab that it is known by */
@@ -99,7 +106,7 @@ export class Acts {
     const { id, at, act, account, identifier } = message
     const journal = await db
     const known = await journal.get('acts', id)
-    if (known) return this.#tell({ ...known, page })
+    if (known) return this.#tellPage(known, page)
     if (account === undefined && identifier === undefined) {
       const last = await accounts.lastUsed()
       pages.sendPage(page, { type: 'whoAreYou', id, act, ...(last ? { last } : {}) })

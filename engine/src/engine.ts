@@ -35,17 +35,26 @@ export type EngineOptions = {
   /** called after each vote that was cast */
   voted: () => void
   signal: AbortSignal
+  /** instead of those who signed in by OAuth: for tests */
+  accounts?: Accounts
 }
 
-export function createEngine({ server, network, pages, openSignIn, voted, signal }: EngineOptions): Engine {
+export function createEngine(options: EngineOptions): Engine {
+  const { server, network, pages, openSignIn, voted, signal } = options
   const db = openServerDb(server)
+  /** What nobody waits for. Its database closes with the engine. */
+  const start = (task: Promise<unknown>) => {
+    task.catch((error: unknown) => {
+      if (!signal.aborted) console.error('pollz:', error)
+    })
+  }
   signal.addEventListener('abort', () => void db.then((it) => it.close()))
   const repos = new Repos({ ...network, allowHttp: isLoopback(new URL(server).hostname) })
-  const accounts = new Accounts(server, repos, db, openSignIn)
+  const accounts = options.accounts ?? new Accounts(server, repos, db, openSignIn)
   const api = new Api(server)
   const live: Live = new Live(server, pages, signal, { db, readPoll: (uri) => repos.readPoll(uri) })
   const outbox = new Outbox({ api, live, db }, signal)
-  live.onOnline = () => void outbox.flush()
+  live.onOnline = () => start(outbox.flush())
   const index = new VoteIndex(db, repos)
   const votes = new Votes({ accounts, live, repos, pages, index, outbox, voted })
   const authored = new Authored({ accounts, repos, pages, index, outbox })
@@ -60,8 +69,8 @@ export function createEngine({ server, network, pages, openSignIn, voted, signal
     },
     canonical: (uri) => live.known(uri)?.uri ?? uri,
   })
-  void acts.resume()
-  void outbox.flush()
+  start(acts.resume())
+  start(outbox.flush())
 
   const handleOf = (did: string) => repos.handleOf(did)
 
@@ -69,7 +78,7 @@ export function createEngine({ server, network, pages, openSignIn, voted, signal
     switch (message.type) {
       case 'watch':
         live.watch(port, message.uri)
-        void votes.showOwn(message.uri, message.account)
+        start(votes.showOwn(message.uri, message.account))
         return
       case 'unwatch':
         live.unwatch(port, message.uri)
@@ -78,17 +87,17 @@ export function createEngine({ server, network, pages, openSignIn, voted, signal
         live.retry(message.uri)
         return
       case 'act':
-        void acts.accept(pages.pageOf(port), message)
+        start(acts.accept(pages.pageOf(port), message))
         return
       case 'ask':
-        void acts.tell(pages.pageOf(port), message.id)
+        start(acts.tell(pages.pageOf(port), message.id))
         return
       case 'voters':
-        void showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor)
+        start(showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor))
         return
       case 'shown':
         live.wake()
-        void votes.refresh(port, message.account)
+        start(votes.refresh(port, message.account))
         return
       case 'keepalive':
         return

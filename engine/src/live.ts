@@ -126,6 +126,7 @@ export class Live {
 
   async #save(): Promise<void> {
     this.#saving = false
+    if (this.#signal.aborted) return
     const tx = this.#away && (await this.#away.db).transaction('polls', 'readwrite')
     for (const uri of this.#unsaved) {
       const poll = this.#polls.get(uri)

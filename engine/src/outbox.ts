@@ -33,7 +33,12 @@ export class Outbox {
 
   /** Tells all that is left, one after the other. */
   flush(): Promise<void> {
-    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined))
+    this.#flushing ??= this.#flush()
+      .catch((error: unknown) => {
+        // The database closes with the engine.
+        if (!this.#signal.aborted) throw error
+      })
+      .finally(() => (this.#flushing = undefined))
     return this.#flushing
   }
 

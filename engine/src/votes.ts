@@ -11,6 +11,9 @@ import type { Pages, Port } from './pages.ts'
 import type { Repos } from './repos.ts'
 import type { VoteIndex } from './vote-index.ts'
 
+/** When a repo is listed again after a write of which nobody knows, in ms after each other. */
+const LOOK_AGAIN = [0, 1_000, 5_000, 30_000]
+
 export type VotesOptions = {
   accounts: Accounts
   live: Live
@@ -54,8 +57,14 @@ export class Votes {
   async cast({ uri, option }: Act & { type: 'vote' }, doing: Doing): Promise<string> {
     const { live, repos, pages, voted } = this.#options
     const poll = live.known(uri)?.uri ?? (await repos.canonical(uri))
-    if (option === null) await this.#takeBack(poll, doing)
-    else await this.#put(poll, option, doing)
+    try {
+      if (option === null) await this.#takeBack(poll, doing)
+      else await this.#put(poll, option, doing)
+    } catch (error) {
+      // An answer that was lost says nothing of what was written.
+      this.#lookAgain(uri, doing.did).catch(() => {})
+      throw error
+    }
     pages.send({ type: 'own', uri, voter: { did: doing.did }, option })
     voted()
     return poll
@@ -96,6 +105,18 @@ export class Votes {
       await agent.com.atproto.repo.deleteRecord({ repo: did, collection, rkey }, { signal })
       await index.delete(uri)
       await outbox.add('votes', uri)
+    }
+  }
+
+  /** Shows what is in the repo, as soon as that can be asked. */
+  async #lookAgain(uri: string, did: string): Promise<void> {
+    for (const wait of LOOK_AGAIN) {
+      await new Promise((resolve) => setTimeout(resolve, wait))
+      const listed = await this.#options.index.refresh(did, 0).then(
+        () => true,
+        () => false,
+      )
+      if (listed) return this.#tell(uri, { did })
     }
   }
 

@@ -20,6 +20,10 @@ export type Actor = {
   account: ReadonlySignal<PageAccount | undefined>
 }
 
+let lastClick = 0
+/** In ms since 1970; of two clicks the later one has the greater, however fast they are. */
+const clickedAt = () => (lastClick = Math.max(Date.now(), lastClick + 1))
+
 export class Acting {
   readonly phase = signal<Phase>({ name: 'idle' })
   /** The widget in which it was begun, of several that show the same poll; undefined: all of them. */
@@ -44,7 +48,7 @@ export class Acting {
     this.#ids.add(id)
     this.place.value = place
     this.phase.value = { name: 'acting', id, act, accepted: false }
-    this.#sent = { type: 'act', id, at: Date.now(), act, account: this.#actor.account.value, ...as }
+    this.#sent = { type: 'act', id, at: clickedAt(), act, account: this.#actor.account.value, ...as }
     this.#actor.send(this.#sent)
   }
 
