@@ -74,7 +74,7 @@ describe.skipIf(!tap)('making a poll', () => {
     const publish = editor().getByRole('button', { name: 'Publish poll' })
     await publish.click()
     await editor().getByText('Write a question').waitFor()
-    expect(await editor().getByText('Write this option, or remove it').count()).toBe(2)
+    expect(await editor().getByText('Fill in this option or remove it').count()).toBe(2)
 
     // 75 emoji have 300 bytes.
     await field('Question').fill('🙂'.repeat(75))
@@ -86,7 +86,7 @@ describe.skipIf(!tap)('making a poll', () => {
     await editor().getByText('Too long').waitFor()
     await field('Option 1').fill('Tabs')
     await field('Option 2').fill(' Tabs ')
-    await editor().getByText('The same as option 1').waitFor()
+    await editor().getByText('Same as option 1').waitFor()
     await field('Option 2').fill('Spaces')
 
     const add = editor().getByRole('button', { name: 'Add option' })
@@ -236,7 +236,7 @@ describe.skipIf(!tap)('making a poll', () => {
     await field('Option 2').fill('No')
     await editor().getByRole('button', { name: 'Publish poll' }).click()
     const alert = editor().getByRole('alert')
-    await alert.getByText(/Not published: .*deactivated/i).waitFor()
+    await alert.getByText(/Couldn’t publish: .*deactivated/i).waitFor()
     await alice.agent.com.atproto.server.activateAccount()
     await alert.getByRole('button', { name: 'Try again' }).click()
     await editor().waitFor({ state: 'detached' })
@@ -253,7 +253,7 @@ describe.skipIf(!tap)('making a poll', () => {
     const made = (text: string) =>
       popup
         .locator('section')
-        .filter({ has: popup.getByRole('heading', { name: 'Made lately' }) })
+        .filter({ has: popup.getByRole('heading', { name: 'Your polls' }) })
         .locator('> div')
         .filter({ hasText: text })
     await made('By hand?').getByText('Not posted yet').waitFor()
@@ -262,7 +262,7 @@ describe.skipIf(!tap)('making a poll', () => {
 
     await made('Refused?').getByRole('button', { name: 'Delete' }).click()
     await made('Refused?').getByRole('button', { name: 'Delete poll' }).click()
-    await popup.getByText('This poll does not exist any more.').waitFor()
+    await popup.getByText('This poll no longer exists.').waitFor()
     await until('the record is gone', async () =>
       (await pollsOf(alice)).every(({ value }) => value.text !== 'Refused?'),
     )
@@ -285,7 +285,7 @@ describe.skipIf(!tap)('making a poll', () => {
       context.waitForEvent('page'),
       popup.getByRole('button', { name: 'New poll' }).click(),
     ])
-    await made.getByText('Published by @alice.test.').waitFor()
+    await made.getByText('You’re publishing as @alice.test.').waitFor()
     const form = editor(made)
     await field('Question', form).fill('From the popup?')
     await field('Option 1', form).fill('Yes')
@@ -311,10 +311,10 @@ describe.skipIf(!tap)('making a poll', () => {
     await field('Question', shown).fill('Tabs or blanks?')
     await until(
       'no warning yet',
-      async () => (await shown.getByText('There are votes already').count()) === 0,
+      async () => (await shown.getByText('Votes stay with each option').count()) === 0,
     )
     await field('Option 2', shown).fill('Blanks')
-    await shown.getByText('There are votes already').waitFor()
+    await shown.getByText('Votes stay with each option').waitFor()
     await shown.getByRole('button', { name: 'Save' }).click()
     await shown.getByRole('form').waitFor({ state: 'detached' })
     await option(page, uri, 'Blanks').waitFor()
@@ -338,7 +338,7 @@ describe.skipIf(!tap)('making a poll', () => {
     await shown.getByRole('button', { name: 'Manage your poll' }).click()
     await shown.getByRole('button', { name: 'Delete' }).click()
     await shown.getByRole('button', { name: 'Delete poll' }).click()
-    await shown.getByText('This poll does not exist any more.').waitFor()
+    await shown.getByText('This poll no longer exists.').waitFor()
     const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
     expect(await answer.json()).toMatchObject({
       error: 'PollNotFound',

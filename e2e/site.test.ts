@@ -138,7 +138,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await widget(page, poll).getByRole('button', { name: 'Sign in' }).click()
     await page.getByLabel('Password', { exact: true }).waitFor()
     await page.goBack()
-    await widget(page, poll).getByText('Not voted: the sign-in was not finished').waitFor()
+    await widget(page, poll).getByText('Couldn’t vote: the sign-in wasn’t finished').waitFor()
     await showsCounts(page, poll, [2, 0, 0])
 
     // Whoever began as one account and comes back as nobody known does not vote.
@@ -146,7 +146,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await page.getByLabel('Handle').fill('nobody.test')
     await page.locator('#account').getByRole('button', { name: 'Sign in' }).click()
     await page.locator('#account').getByRole('alert').waitFor()
-    expect(await page.locator('#account').getByText('Not signed in').count()).toBe(1)
+    expect(await page.locator('#account').getByText('Couldn’t sign in').count()).toBe(1)
   })
 
   test('its author edits and deletes it on the page', async () => {
@@ -164,7 +164,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await widget(page, own).getByRole('button', { name: 'Edit' }).click()
     await widget(page, own).getByRole('textbox', { name: 'Question' }).fill('Final?')
     await widget(page, own).getByRole('textbox', { name: 'Option 2', exact: true }).fill('Twice')
-    await widget(page, own).getByText('There are votes already').waitFor()
+    await widget(page, own).getByText('Votes stay with each option').waitFor()
     await page.screenshot({ path: join(artifacts, 'page-edit.png') })
     await widget(page, own).getByRole('button', { name: 'Save' }).click()
     await widget(page, own).getByRole('form').waitFor({ state: 'detached' })
@@ -175,7 +175,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await manage()
     await widget(page, own).getByRole('button', { name: 'Delete' }).click()
     await widget(page, own).getByRole('button', { name: 'Delete poll' }).click()
-    await widget(page, own).getByText('This poll does not exist any more.').waitFor()
+    await widget(page, own).getByText('This poll no longer exists.').waitFor()
     const response = await html(pathOf(own))
     expect(response.status).toBe(404)
     expect(await response.text()).toContain('This poll was deleted')
@@ -210,13 +210,13 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await dan.agent.com.atproto.server.deactivateAccount({})
     const rkey = poll.split('/')[4]
     const cases: [string, number, string][] = [
-      [`/poll/did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/${rkey}`, 404, 'No such account'],
-      [`/poll/nobody.test/${rkey}`, 404, 'This handle leads nowhere'],
-      [`/poll/${bob.did}/3kaaaaaaaaaa2`, 404, 'No such poll'],
-      [`/poll/${bob.did}/%3Cscript%3E`, 400, 'This is not a poll’s address'],
-      ['/poll/not-a-handle/x', 400, 'This is not a poll’s address'],
-      ['/nowhere', 404, 'There is nothing here'],
-      [`/embed/${bob.did}/3kaaaaaaaaaa2`, 404, 'No such poll'],
+      [`/poll/did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/${rkey}`, 404, 'Account not found'],
+      [`/poll/nobody.test/${rkey}`, 404, 'Handle not found'],
+      [`/poll/${bob.did}/3kaaaaaaaaaa2`, 404, 'Poll not found'],
+      [`/poll/${bob.did}/%3Cscript%3E`, 400, 'This isn’t a poll’s address'],
+      ['/poll/not-a-handle/x', 400, 'This isn’t a poll’s address'],
+      ['/nowhere', 404, 'Page not found'],
+      [`/embed/${bob.did}/3kaaaaaaaaaa2`, 404, 'Poll not found'],
     ]
     for (const [path, status, title] of cases) {
       const response = await html(path)
@@ -226,7 +226,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     }
     await until('the account is not active', async () => {
       const response = await html(pathOf(suspended))
-      return response.status === 410 && (await response.text()).includes('This account is not active')
+      return response.status === 410 && (await response.text()).includes('This account isn’t active')
     })
     await page.goto(at('/poll/nobody.test/x'))
     await page.screenshot({ path: join(artifacts, 'page-problem.png') })

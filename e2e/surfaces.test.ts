@@ -219,9 +219,7 @@ describe.skipIf(!tap)('surfaces of bsky.app', () => {
     )
     // The poll's author, before the list.
     expect(await shown.getByRole('link', { name: '@bob.test' }).count()).toBe(2)
-    expect(await shown.getByRole('link', { name: 'The poll’s page' }).getAttribute('href')).toBe(
-      alice.linkTo(poll),
-    )
+    expect(await shown.getByRole('link', { name: 'Poll page' }).getAttribute('href')).toBe(alice.linkTo(poll))
     await shown.getByRole('button', { name: 'Details' }).click()
     expect(await voters.count()).toBe(0)
   })

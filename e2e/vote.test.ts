@@ -133,7 +133,7 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     const start = () => shown.getByRole('button', { name: 'Sign in' }).click()
     const [authorize] = await Promise.all([bobs.waitForEvent('page'), start()])
     await authorize.close()
-    await shown.getByText('Not voted: the sign-in was not finished').waitFor()
+    await shown.getByText('Couldn’t vote: the sign-in wasn’t finished').waitFor()
     await showsCounts(his, poll, [1, 1, 0])
 
     await shown.getByRole('button', { name: 'Try again' }).click()
@@ -207,7 +207,7 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await option(hers, hidden, '<b>bold</b>').waitFor()
     const [, , repo, collection, rkey] = hidden.split('/') as [string, string, string, string, string]
     await carol.agent.com.atproto.repo.deleteRecord({ repo, collection, rkey })
-    await widget(hers, hidden).getByText('This poll does not exist any more.').waitFor()
+    await widget(hers, hidden).getByText('This poll no longer exists.').waitFor()
     expect(await widget(hers, hidden).getByRole('radio').count()).toBe(0)
   })
 

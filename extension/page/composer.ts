@@ -6,7 +6,7 @@ import { DIALOG, WRITING } from './selectors.ts'
 const BUTTON = 'data-pollz-button'
 const EDITOR = 'data-pollz-editor'
 
-/** Draws into a shadow root. Returns what ends it. */
+/** Draws into a shadow root. Returns a dispose function. */
 type Draw<T extends unknown[]> = (root: ShadowRoot, ...what: T) => () => void
 
 export type ComposerParts = {

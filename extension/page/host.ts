@@ -1,6 +1,6 @@
 /** Elements of ours in bsky.app's page. */
 
-/** What is around handles these itself, a post by opening the thread, and the page by shortcuts: inside of ours they are ours. */
+/** Events the post (opens its thread) or page (shortcuts) would act on; they must not leave our element. */
 const SWALLOWED = [
   'click',
   'auxclick',

@@ -17,12 +17,12 @@ type Widget = {
   post: Element
   host: HTMLElement
   card: HTMLElement | undefined
-  /** What ends what was drawn; undefined: nothing is drawn yet. */
+  /** Disposes of what was drawn; undefined: nothing is drawn yet. */
   end: (() => void) | undefined
 }
 
 export type Draw = {
-  /** Draws a poll into a shadow root. Returns what ends it. */
+  /** Draws a poll into a shadow root. Returns a dispose function. */
   draw: (root: ShadowRoot, uri: string, options: number | undefined) => () => void
   /** Told whenever a drawn widget comes near the window or leaves it, also by leaving the page. */
   visible: (uri: string, host: Element, visible: boolean) => void

@@ -1,6 +1,6 @@
 /** What is asked for far more often than it changes. */
 
-/** One answer for all who ask within some ms, and one question under way. A failure is not remembered. */
+/** Memoizes an async call for `ms` and shares the in-flight promise. A failure is not kept. */
 export function briefly<T>(ms: number, ask: () => Promise<T>): () => Promise<T> {
   let kept: { answer: Promise<T>; until: number } | undefined
   return () => {

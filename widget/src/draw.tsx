@@ -18,7 +18,7 @@ function style(): CSSStyleSheet {
   return sheet
 }
 
-/** @returns what ends it */
+/** @returns a dispose function */
 export function draw(root: ShadowRoot, what: ComponentChild, texts: Texts): () => void {
   root.adoptedStyleSheets = [style()]
   const tree = <TextsContext.Provider value={texts}>{what}</TextsContext.Provider>
@@ -30,11 +30,11 @@ export function draw(root: ShadowRoot, what: ComponentChild, texts: Texts): () =
   return () => render(null, root)
 }
 
-/** @returns what ends it */
+/** @returns a dispose function */
 export const drawPoll = (root: ShadowRoot, model: PollModel, texts: Texts): (() => void) =>
   draw(root, <Poll model={model} />, texts)
 
-/** @returns what ends it */
+/** @returns a dispose function */
 export const drawEditor = (
   root: ShadowRoot,
   model: EditorModel,
@@ -42,10 +42,10 @@ export const drawEditor = (
   onCancel?: () => void,
 ): (() => void) => draw(root, <Editor model={model} onCancel={onCancel} />, texts)
 
-/** @returns what ends it */
+/** @returns a dispose function */
 export const drawComposerButton = (root: ShadowRoot, texts: Texts, onClick: () => void): (() => void) =>
   draw(root, <ComposerButton onClick={onClick} />, texts)
 
-/** @returns what ends it */
+/** @returns a dispose function */
 export const drawLink = (root: ShadowRoot, link: string, texts: Texts, onClose: () => void): (() => void) =>
   draw(root, <PublishedLink link={link} onClose={onClose} />, texts)

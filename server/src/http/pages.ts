@@ -29,7 +29,7 @@ export type PageParts = {
 
 const assets = join(import.meta.dirname, '../../../site/.output/assets')
 
-/** Of the rest of an oEmbed answer, in s: how long it is as good as new. */
+/** oEmbed `cache_age`, in seconds. */
 const EMBED_AGE = 3600
 /** Link cards are made once and shown for long. */
 const CARD_AGE = 60

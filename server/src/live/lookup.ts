@@ -94,7 +94,7 @@ export class Lookup {
     const found: Found = read.ok
       ? ((await this.#known(uri)) ?? missing(uri, false))
       : { ok: false, uri, error: read.error, message: read.message }
-    // A refusal says nothing of the poll: others may ask.
+    // Don’t cache a rate-limit refusal as a miss.
     if (!found.ok && !PASSING.has(found.error)) this.#misses.set(uri, found)
     return found
   }
