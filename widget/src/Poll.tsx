@@ -1,4 +1,5 @@
 /** A poll: question, options, what is known about the votes, and what stands between a click and a vote. */
+import { leadingOption } from '@pollz/shared/leading'
 import type { PollView } from '@pollz/shared/wire'
 import { useSignal } from '@preact/signals'
 import { useId, useMemo } from 'preact/hooks'
@@ -53,6 +54,8 @@ function Options({ model, poll, place }: PartProps) {
   const label = useId()
   const chosen = model.chosen.value
   const ended = model.ended.value
+  const results = model.showsResults.value
+  const leading = results ? leadingOption(poll.options) : undefined
   /** The one option that Tab reaches: arrows go on from there without voting. */
   const focused = useSignal(0)
   const reachable = Math.min(chosen ?? focused.value, poll.options.length - 1)
@@ -84,7 +87,7 @@ function Options({ model, poll, place }: PartProps) {
           <button
             key={i}
             type="button"
-            class="option"
+            class={i === leading ? 'option leading' : 'option'}
             dir="auto"
             role="radio"
             aria-checked={chosen === i}
@@ -98,7 +101,7 @@ function Options({ model, poll, place }: PartProps) {
               count={count}
               share={shareOf(poll, count)}
               chosen={chosen === i}
-              results={model.showsResults.value}
+              results={results}
             />
           </button>
         ))}

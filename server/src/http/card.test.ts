@@ -1,4 +1,4 @@
-import { loadImage } from '@napi-rs/canvas'
+import { createCanvas, loadImage } from '@napi-rs/canvas'
 import type { PollView } from '@pollz/shared/wire'
 import { unlimited } from '../ingest/budget.ts'
 import { describe, expect, test, vi } from 'vitest'
@@ -35,6 +35,24 @@ describe('a picture of the size that cards have', () => {
 test('a picture is complete when its canvas may be freed', () => {
   // Encoding in the background reads the canvas without holding it, and ends the process where that was freed.
   expect(drawCard(poll('Tea?', ['Yes', 'No']))).toBeInstanceOf(Buffer)
+})
+
+test('the option that leads stands out, and a tie does not', async () => {
+  /** Colours of the bars from top to bottom, just inside of their options' left edge. */
+  const bars = async (counts: number[]) => {
+    const canvas = createCanvas(WIDTH, HEIGHT)
+    const context = canvas.getContext('2d')
+    context.drawImage(await loadImage(await drawCard(poll('?', ['a', 'b', 'c'], counts))), 0, 0)
+    const { data } = context.getImageData(66, 0, 1, HEIGHT)
+    const rows = Array.from({ length: HEIGHT }, (_, y) => [...data.subarray(y * 4, y * 4 + 3)].join())
+    // A bar is the same over more pixels than its edges.
+    return rows.filter((it, y) => it !== '255,255,255' && it !== rows[y - 1] && it === rows[y + 20])
+  }
+  const [first, leading, last] = await bars([2, 3, 2])
+  expect(last).toBe(first)
+  expect(leading).not.toBe(first)
+  expect(await bars([3, 3, 1])).toEqual([first, first, first])
+  expect(await bars([3, 3, 3])).toEqual([first, first, first])
 })
 
 describe('are kept', () => {

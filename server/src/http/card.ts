@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
+import { leadingOption } from '@pollz/shared/leading'
 import type { PollView } from '@pollz/shared/wire'
 
 /** What link cards ask for: 1.91 to 1. */
@@ -27,7 +28,7 @@ const COLORS = {
   secondary: '#405168',
   border: '#c0cad8',
   bar: '#e5f0ff',
-  leading: '#cce1ff',
+  leading: '#a8ccff',
   brand: '#006aff',
 }
 
@@ -80,13 +81,13 @@ export function drawCard(poll: PollView): Buffer {
 
   const gap = gapOf(poll.options.length)
   let y = MARGIN + lineHeight(size) * lines.length + BELOW_QUESTION
-  const most = Math.max(...poll.options.map(({ count }) => count))
-  for (const { text, count } of poll.options) {
+  const leading = leadingOption(poll.options)
+  for (const [i, { text, count }] of poll.options.entries()) {
     drawOption(
       context,
       lineOf(text),
       poll.total === 0 ? undefined : count / poll.total,
-      count === most,
+      i === leading,
       y,
       row,
     )
@@ -152,12 +153,12 @@ function drawOption(
   let room = right - left
   context.fillStyle = COLORS.text
   if (share !== undefined) {
-    context.font = fontOf(600, size)
+    context.font = fontOf(leads ? 600 : 400, size)
     const figure = percent.format(share)
     room -= context.measureText(figure).width + padding
     write(context, figure, !rtl, left, right, middle)
   }
-  context.font = fontOf(leads && share !== undefined ? 600 : 400, size)
+  context.font = fontOf(leads ? 600 : 400, size)
   write(context, shorten(context, text, room), rtl, left, right, middle)
 }
 
