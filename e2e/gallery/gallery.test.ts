@@ -6,7 +6,7 @@ import type axe from 'axe-core'
 import type { AxeResults } from 'axe-core'
 import type { Browser, Page } from 'playwright-core'
 import { build } from 'vite'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { openPlainBrowser } from '../browser.ts'
 import type * as states from './states.ts'
 
@@ -18,6 +18,21 @@ const THEMES = {
   dark: ['#000', '#fff'],
 } as const
 type Theme = keyof typeof THEMES
+
+/** States of which there is a picture in a narrow window too. */
+const NARROW = [
+  'ten long options',
+  'what the first click does',
+  'first click, nobody logged in',
+  'nobody logged in',
+  'nobody logged in, but somebody voted here',
+  'leading',
+  'a tie',
+  'server away',
+  'fault',
+  'cannot be loaded',
+  'details',
+]
 
 const folder = join(import.meta.dirname, '../artifacts/gallery')
 const require = createRequire(import.meta.url)
@@ -48,9 +63,14 @@ beforeAll(async () => {
   const css = Object.entries(THEMES)
     .map(([theme, [background, text]]) => `.theme--${theme} { background: ${background}; color: ${text} }`)
     .join('\n')
-  await page.setContent(
-    `<!doctype html><html lang="en"><title>Gallery</title><style>body { margin: 0; padding: 4px 16px 12px } h1 { position: absolute; clip-path: inset(50%) } ${css}</style><main><h1>Gallery</h1><div></div></main>`,
+  // Over https, as bsky.app is: some of what browsers have is for secure pages only.
+  await page.route('https://gallery.example/', (route) =>
+    route.fulfill({
+      contentType: 'text/html',
+      body: `<!doctype html><html lang="en"><title>Gallery</title><style>body { margin: 0; padding: 4px 16px 12px } h1 { position: absolute; clip-path: inset(50%) } ${css}</style><main><h1>Gallery</h1><div></div></main>`,
+    }),
   )
+  await page.goto('https://gallery.example/')
   await page.addScriptTag({ content: await bundle() })
   await page.addScriptTag({ path: require.resolve('axe-core') })
 })
@@ -71,8 +91,17 @@ afterAll(async () => {
 })
 
 const names = () => page.evaluate(() => (globalThis as InPage).gallery.names)
-const draw = (name: string, theme: Theme) =>
-  page.evaluate(([name, theme]) => (globalThis as InPage).gallery.draw(name, theme), [name, theme] as const)
+async function draw(name: string, theme: Theme): Promise<void> {
+  const clicked = await page.evaluate(
+    ([name, theme]) => {
+      const { draw, clicked } = (globalThis as InPage).gallery
+      draw(name, theme)
+      return clicked(name)
+    },
+    [name, theme] as const,
+  )
+  if (clicked !== undefined) await page.getByRole('radio', { name: clicked }).click()
+}
 
 /** When the bars have grown. */
 const still = () =>
@@ -116,8 +145,8 @@ test.each([
       return scrollWidth - clientWidth + cut.length
     })
     if (surplus > 0) wide.push(name)
-    if (width === 320 && ['ten long options', 'nobody logged in', 'details'].includes(name)) {
-      const file = `${name.replaceAll(' ', '-')}-320.png`
+    if (width === 320 && NARROW.includes(name)) {
+      const file = `${name.replaceAll(/[^a-z]+/gi, '-')}-320.png`
       await page.screenshot({ path: join(folder, file), fullPage: true })
       pictures.push({ name: `${name}, 320 px`, file })
     }
@@ -202,4 +231,126 @@ test('changes are read out where somebody is, and nowhere else', async () => {
   for (let i = 2; i < 10; i++) await tally(i)
   await page.getByText('6,001 votes').first().waitFor()
   expect(await status.innerText()).toContain('5,993 votes')
+})
+
+describe('the focus stays in the widget when what had it goes:', () => {
+  /** What has the focus in the widget, by role or class and its words; undefined: nothing in it. */
+  const focused = () =>
+    page.evaluate(() => {
+      const it = document.querySelector('main > div')!.shadowRoot!.activeElement
+      return (
+        it &&
+        `${it.role ?? it.localName}: ${it.ariaLabel ?? it.querySelector('.text')?.textContent ?? it.textContent}`
+      )
+    })
+
+  test.each([
+    ['open', 'Show results', 'radio: Tabs'],
+    ['voted', 'Remove vote', 'radio: Tabs'],
+    ['refused', 'Try again', 'radio: Spaces'],
+    ['refused', 'Dismiss', 'radio: Tabs'],
+    ['signing in', 'Cancel', 'radio: Tabs'],
+    ['what the first click does', 'Continue', 'radio: Spaces'],
+    ['what the first click does', 'Cancel', 'radio: Spaces'],
+    ['nobody logged in', 'Cancel', 'radio: Tabs'],
+    ['managing one’s own', 'Cancel', 'button: Manage your poll'],
+    ['about to delete it', 'Cancel', 'button: Manage your poll'],
+    ['editing it', 'Cancel', 'radio: Tabs'],
+    ['cannot be loaded', 'Try again', 'section: Loading pollDetails'],
+  ])('%s, %s', async (name, button, expected) => {
+    await draw(name, 'light')
+    // A form takes the focus itself, a moment later.
+    if (await page.getByRole('textbox').count()) await page.locator(':is(input, textarea):focus').waitFor()
+    await page.getByRole('button', { name: button, exact: true }).press('Enter')
+    await vi.waitFor(async () => expect(await focused()).toBe(expected))
+  })
+
+  test('and goes on to the poll when it is there', async () => {
+    await draw('cannot be loaded', 'light')
+    await page.getByRole('button', { name: 'Try again' }).press('Enter')
+    await page.getByText('Loading poll').waitFor()
+    await page.evaluate(() => {
+      const { tell, tabs, uri } = (globalThis as InPage).gallery
+      tell({ type: 'poll', uri, poll: tabs, tally: 'live' })
+    })
+    await page.getByRole('radio', { name: 'Tabs' }).waitFor()
+    await vi.waitUntil(async () => (await focused()) === 'radio: Tabs')
+  })
+
+  test('but it is not taken from where somebody has gone meanwhile', async () => {
+    await draw('open', 'light')
+    const button = page.getByRole('button', { name: 'Show results' })
+    await button.focus()
+    await page.evaluate(() =>
+      (document.querySelector('main > div')!.shadowRoot!.activeElement as HTMLElement).blur(),
+    )
+    await page.evaluate(() => {
+      const { tell, alice, uri } = (globalThis as InPage).gallery
+      tell({ type: 'own', uri, voter: alice, option: 1 })
+    })
+    await button.waitFor({ state: 'detached' })
+    expect(await focused()).toBe(null)
+  })
+})
+
+test('results that were asked for are read out, once', async () => {
+  await draw('open', 'light')
+  await page.evaluate(() => {
+    const status = document.querySelector('main > div')!.shadowRoot!.querySelector('[role=status]')!
+    const said: string[] = []
+    Object.assign(globalThis, { said })
+    new MutationObserver(() => said.push(status.textContent)).observe(status, {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    })
+  })
+  await page.getByRole('button', { name: 'Show results' }).click()
+  await page.getByRole('status').getByText('5,992 votes. Tabs: 20%. Spaces: 66%').waitFor()
+  await page.getByRole('radio', { name: 'Spaces' }).focus()
+  // What is said next is the vote.
+  await page.evaluate(() => {
+    const { tell, alice, uri } = (globalThis as InPage).gallery
+    tell({ type: 'own', uri, voter: alice, option: 1 })
+  })
+  await page.getByRole('status').getByText('You voted for Spaces').waitFor()
+  const said = await page.evaluate(() => (globalThis as unknown as { said: string[] }).said)
+  expect(said.filter((it) => it !== '').map((it) => it.split('. ')[0])).toEqual([
+    '5,992 votes',
+    'You voted for Spaces',
+  ])
+})
+
+test('before the first vote ever a click says what comes, and only Continue starts it', async () => {
+  await draw('what the first click does', 'light')
+  const alert = page.getByRole('alert')
+  await alert.getByText('To vote, allow pollz at your account’s server.').waitFor()
+  const busy = () => page.locator('[aria-busy=true]').count()
+  expect(await busy()).toBe(0)
+  await alert.getByRole('button', { name: 'Cancel' }).click()
+  expect(await alert.count()).toBe(0)
+  expect(await busy()).toBe(0)
+  await page.getByRole('radio', { name: 'Tabs' }).click()
+  await alert.getByRole('button', { name: 'Continue' }).click()
+  await page.getByRole('radio', { name: 'Tabs', checked: true }).waitFor()
+  expect(await busy()).toBe(1)
+  expect(await alert.count()).toBe(0)
+})
+
+test('what lies over a composer is a dialog: it has the focus, and Tab goes round in it', async () => {
+  const inside = () =>
+    page.evaluate(() =>
+      document.querySelector('main > div')!.shadowRoot!.activeElement?.getAttribute('aria-label'),
+    )
+  await draw('a new poll, over a composer', 'light')
+  const dialog = page.getByRole('dialog', { name: 'New poll' })
+  await dialog.waitFor()
+  await vi.waitUntil(async () => (await inside()) === 'Question')
+  await page.keyboard.press('Shift+Tab')
+  await dialog.getByRole('button', { name: 'Publish poll' }).and(page.locator(':focus')).waitFor()
+  await page.keyboard.press('Tab')
+  expect(await inside()).toBe('Question')
+  await draw('a link that was not put in', 'light')
+  await page.getByRole('dialog', { name: 'Link' }).waitFor()
+  await vi.waitUntil(async () => (await inside()) === 'Link')
 })

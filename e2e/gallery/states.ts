@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
 import type { Act, ActMessage, PageAccount, PollMessage, ToPage } from '@pollz/shared/engine'
-import { drawComposerButton, drawEditor, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
+import { drawComposerButton, drawEditor, drawEditorDialog, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
 import { EditorModel } from '@pollz/widget/editor'
 import { PollModel, type Surroundings } from '@pollz/widget/model'
 import { createTexts, type Key, type Texts } from '@pollz/widget/texts'
@@ -45,6 +45,8 @@ type Setting = {
   messages?: ToPage[]
   /** What somebody does then. */
   act?: (model: PollModel) => void
+  /** The option that somebody clicks then. */
+  click?: string
   loggedOut?: boolean
   hasVoted?: boolean
   offline?: boolean
@@ -85,11 +87,30 @@ const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToPage => 
 const settings: Record<string, Setting> = {
   loading: {},
   'before the first vote ever': { messages: [shown(tabs)], hasVoted: false },
+  'what the first click does': { messages: [shown(tabs)], hasVoted: false, click: 'Spaces' },
+  'first click, nobody logged in': {
+    messages: [shown(tabs), { type: 'whoAreYou', id: 'x', act: vote }],
+    hasVoted: false,
+    loggedOut: true,
+  },
   open: { messages: [shown(tabs)] },
   'results asked for': { messages: [shown(tabs)], act: (model) => (model.asked.value = true) },
   voting: { messages: [shown(tabs)], act: (model) => model.vote(1) },
   voted: { messages: [shown(tabs), own(1)] },
   changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote(0) },
+  leading: { messages: [shown(tabs), own(0)] },
+  'a tie': {
+    messages: [
+      shown(
+        poll('Tea or coffee?', [
+          ['Tea', 12],
+          ['Coffee', 12],
+          ['Water', 3],
+        ]),
+      ),
+      own(0),
+    ],
+  },
   'nobody has voted': {
     messages: [
       shown(
@@ -122,6 +143,9 @@ const settings: Record<string, Setting> = {
     loggedOut: true,
   },
   offline: { messages: [shown(tabs), refused({ name: 'offline' })] },
+  'account’s server away': { messages: [shown(tabs), refused({ name: 'unreachable' })] },
+  'server away': { messages: [shown(tabs), refused({ name: 'serverAway' })] },
+  fault: { messages: [shown(tabs), refused({ name: 'fault', detail: 'QuotaExceededError' })] },
   refused: { messages: [shown(tabs), refused({ name: 'refused', detail: 'Account is deactivated' })] },
   'another account than the page’s': {
     messages: [shown(tabs), refused({ name: 'otherAccount', as: 'carol.example' })],
@@ -225,6 +249,9 @@ const settings: Record<string, Setting> = {
     },
   },
   'a new poll': { instead: (root, texts, around) => drawEditor(root, editor(around), texts, () => {}) },
+  'a new poll, over a composer': {
+    instead: (root, texts, around) => drawEditorDialog(root, editor(around), texts, () => {}),
+  },
   'a poll with much wrong': {
     instead: (root, texts, around) => {
       const model = editor(around)
@@ -265,6 +292,9 @@ const settings: Record<string, Setting> = {
 }
 
 export const names = Object.keys(settings)
+
+/** The option that somebody has to click for a state: a script’s clicks do nothing. */
+export const clicked = (name: string) => settings[name]!.click
 
 let drawn: PollModel | undefined
 

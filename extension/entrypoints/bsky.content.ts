@@ -1,6 +1,6 @@
 import { defineContentScript } from 'wxt/utils/define-content-script'
 import { effect } from '@preact/signals'
-import { drawComposerButton, drawEditor, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
+import { drawComposerButton, drawEditorDialog, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
 import { connectPolls, type PageSettings } from '@pollz/widget/polls'
 import { browserTexts, connectBackground } from '../connect.ts'
 import { account, followAccount, lookAtAccount } from '../page/account.ts'
@@ -63,7 +63,7 @@ export default defineContentScript({
         {
           write: (done) => polls.write((_, link) => done(link)),
           drawButton: (root, onClick) => draw(root, drawComposerButton(root, texts, onClick)),
-          drawEditor: (root, model, onCancel) => draw(root, drawEditor(root, model, texts, onCancel)),
+          drawEditor: (root, model, onCancel) => draw(root, drawEditorDialog(root, model, texts, onCancel)),
           drawLink: (root, link, onClose) => draw(root, drawLink(root, link, texts, onClose)),
         },
         signal,

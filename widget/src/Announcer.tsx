@@ -11,19 +11,22 @@ export function Announcer({ model, poll }: { model: PollModel; poll: PollView })
   const { t, votes, percent } = useTexts()
   const [text, setText] = useState('')
   const own = model.ownOption.value
-  const last = useRef({ at: 0, own, total: poll.total })
   const attended = model.attended.value
   const results = model.showsResults.value
+  /** Somebody asked for them without a vote: a vote is announced with its results anyway. */
+  const asked = results && model.asked.value && own === null && model.chosen.value === null
+  const last = useRef({ at: 0, own, total: poll.total, asked })
 
   useEffect(() => {
     const before = last.current
-    if (!attended) {
-      last.current = { ...before, own, total: poll.total }
+    const hasAsked = asked && !before.asked && own === before.own
+    if (!attended && !hasAsked) {
+      last.current = { ...before, own, total: poll.total, asked }
       return undefined
     }
-    if (before.own === own && before.total === poll.total) return undefined
+    if (before.own === own && before.total === poll.total && !hasAsked) return undefined
     const say = () => {
-      last.current = { at: Date.now(), own, total: poll.total }
+      last.current = { at: Date.now(), own, total: poll.total, asked: before.asked || asked }
       const tally = poll.options.map(({ text, count }) => `${text}: ${percent(shareOf(poll, count))}`)
       setText(
         [
@@ -35,10 +38,10 @@ export function Announcer({ model, poll }: { model: PollModel; poll: PollView })
         ].join('. '),
       )
     }
-    const wait = own === before.own ? Math.max(0, before.at + EVERY - Date.now()) : 0
+    const wait = own === before.own && !hasAsked ? Math.max(0, before.at + EVERY - Date.now()) : 0
     const timer = setTimeout(say, wait)
     return () => clearTimeout(timer)
-  }, [own, poll, attended, results])
+  }, [own, poll, attended, results, asked])
 
   return (
     <p class="unseen" role="status" aria-live="polite">

@@ -71,7 +71,7 @@ export function Editor({ model, onCancel }: EditorProps) {
               {t('cancel')}
             </button>
           )}
-          <button type="submit" class="primary" disabled={acting}>
+          <button type="submit" class="primary" aria-disabled={acting}>
             {t(acting ? 'publishing' : model.edited ? 'save' : 'publish')}
           </button>
         </span>

@@ -19,9 +19,11 @@ type NoticeProps = {
   current?: () => Act | undefined
   /** of the widget, where several show the same poll: only the one that was clicked asks */
   place?: object
+  /** Nobody has voted here before: say what signing in is for. */
+  first?: boolean
 }
 
-export function Notice({ acting, current, place }: NoticeProps) {
+export function Notice({ acting, current, place, first = false }: NoticeProps) {
   const { t } = useTexts()
   const phase = acting.phase.value
   const start = (act: Act, as?: As) => {
@@ -44,7 +46,7 @@ export function Notice({ acting, current, place }: NoticeProps) {
       )
     case 'whoAreYou':
       if (begunElsewhere) return null
-      return <WhoAreYou acting={acting} act={phase.act} last={phase.last} start={start} />
+      return <WhoAreYou acting={acting} act={phase.act} last={phase.last} first={first} start={start} />
     case 'refused':
       return (
         <div class="notice" role="alert">
@@ -66,10 +68,11 @@ type WhoAreYouProps = {
   acting: Acting
   act: Act
   last: PageAccount | undefined
+  first: boolean
   start: (act: Act, as: As) => void
 }
 
-function WhoAreYou({ acting, act, last, start }: WhoAreYouProps) {
+function WhoAreYou({ acting, act, last, first, start }: WhoAreYouProps) {
   const { t } = useTexts()
   const handle = useSignal('')
   const another = useSignal(false)
@@ -99,6 +102,7 @@ function WhoAreYou({ acting, act, last, start }: WhoAreYouProps) {
         if (typed !== '') start(act, { identifier: typed })
       }}
     >
+      {first && act.type === 'vote' && <span>{t('allowFirst')}</span>}
       <label>
         {t(act.type === 'vote' ? 'voteAs' : 'handle')}
         <HandleInput handle={handle} inputRef={input} />

@@ -1,12 +1,13 @@
 /** A poll: question, options, what is known about the votes, and what stands between a click and a vote. */
 import { leadingOption } from '@pollz/shared/leading'
 import type { PollView } from '@pollz/shared/wire'
-import { useSignal } from '@preact/signals'
+import { useSignal, type Signal } from '@preact/signals'
 import { useId, useMemo } from 'preact/hooks'
 import { Announcer } from './Announcer.tsx'
 import { Details } from './Details.tsx'
 import { Editor } from './Editor.tsx'
 import { Manage, ManageButton } from './Manage.tsx'
+import { FirstClick } from './FirstClick.tsx'
 import { isGone, shareOf, type PollModel } from './model.ts'
 import { byPerson, Notice } from './Notice.tsx'
 import { useTexts } from './texts.ts'
@@ -15,6 +16,8 @@ export function Poll({ model }: { model: PollModel }) {
   const poll = model.shown.value
   const missing = model.missing.value
   const place = useMemo(() => ({}), [])
+  /** Clicked before the first vote ever, and not yet confirmed. */
+  const first = useSignal<number | undefined>(undefined)
   if (missing !== undefined && (!poll || isGone(missing))) return <Missing model={model} error={missing} />
   const editing = model.editing.value
   if (editing) return <Editor model={editing} onCancel={() => (model.editing.value = undefined)} />
@@ -26,9 +29,10 @@ export function Poll({ model }: { model: PollModel }) {
       onFocusIn={() => (model.attended.value = true)}
       onFocusOut={() => (model.attended.value = false)}
     >
-      <Options model={model} poll={poll} place={place} />
+      <Options model={model} poll={poll} place={place} first={first} />
       <Hint model={model} />
-      <Notice acting={model.acting} place={place} />
+      <FirstClick first={first} onContinue={(option) => model.vote(option, place)} />
+      <Notice acting={model.acting} place={place} first={!model.around.hasVoted.value} />
       <Footer model={model} poll={poll} place={place} />
       <Manage model={model} />
       <Details model={model} poll={poll} />
@@ -50,7 +54,9 @@ function Hint({ model }: { model: PollModel }) {
 /** `place`: the widget, among several of the same poll */
 type PartProps = { model: PollModel; poll: PollView; place: object }
 
-function Options({ model, poll, place }: PartProps) {
+type OptionsProps = PartProps & { first: Signal<number | undefined> }
+
+function Options({ model, poll, place, first }: OptionsProps) {
   const label = useId()
   const chosen = model.chosen.value
   const ended = model.ended.value
@@ -59,6 +65,15 @@ function Options({ model, poll, place }: PartProps) {
   /** The one option that Tab reaches: arrows go on from there without voting. */
   const focused = useSignal(0)
   const reachable = Math.min(chosen ?? focused.value, poll.options.length - 1)
+
+  const choose = (option: number) => {
+    if (ended || chosen === option) return
+    const { hasVoted, account } = model.around
+    // Where no account is known, it is asked for in place, and nothing opens before that.
+    const opensTab = !hasVoted.value && account.value !== undefined && !model.own.value
+    if (opensTab && model.acting.phase.value.name === 'idle') first.value = option
+    else model.vote(option, place)
+  }
 
   const move = (event: KeyboardEvent & { currentTarget: HTMLElement }, from: number) => {
     const last = poll.options.length - 1
@@ -72,7 +87,6 @@ function Options({ model, poll, place }: PartProps) {
     }[event.key]
     if (to === undefined) return
     event.preventDefault()
-    focused.value = to
     const radios = event.currentTarget.parentElement?.querySelectorAll<HTMLElement>('[role=radio]')
     radios?.[to]?.focus()
   }
@@ -93,7 +107,8 @@ function Options({ model, poll, place }: PartProps) {
             aria-checked={chosen === i}
             aria-disabled={ended}
             tabIndex={reachable === i ? 0 : -1}
-            onClick={byPerson(() => !ended && chosen !== i && model.vote(i, place))}
+            onClick={byPerson(() => choose(i))}
+            onFocus={() => (focused.value = i)}
             onKeyDown={(event) => move(event, i)}
           >
             <Option

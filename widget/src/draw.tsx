@@ -1,8 +1,10 @@
 /** A widget's root: its style and its component. */
 import { hydrate, render, type ComponentChild } from 'preact'
 import { ComposerButton, PublishedLink } from './ComposerButton.tsx'
+import { Dialog } from './Dialog.tsx'
 import { Editor } from './Editor.tsx'
 import type { EditorModel } from './editor.ts'
+import { keepFocus } from './focus.ts'
 import type { PollModel } from './model.ts'
 import { Poll } from './Poll.tsx'
 import css from './poll.css?inline'
@@ -27,7 +29,11 @@ export function draw(root: ShadowRoot, what: ComponentChild, texts: Texts): () =
     for (const it of root.querySelectorAll('style')) it.remove()
     hydrate(tree, root)
   } else render(tree, root)
-  return () => render(null, root)
+  const endFocus = keepFocus(root)
+  return () => {
+    endFocus()
+    render(null, root)
+  }
 }
 
 /** @returns a dispose function */
@@ -42,10 +48,39 @@ export const drawEditor = (
   onCancel?: () => void,
 ): (() => void) => draw(root, <Editor model={model} onCancel={onCancel} />, texts)
 
+/**
+ * Over a composer.
+ *
+ * @returns a dispose function
+ */
+export const drawEditorDialog = (
+  root: ShadowRoot,
+  model: EditorModel,
+  texts: Texts,
+  onCancel: () => void,
+): (() => void) =>
+  draw(
+    root,
+    <Dialog label={texts.t(model.edited ? 'editPoll' : 'newPoll')}>
+      <Editor model={model} onCancel={onCancel} />
+    </Dialog>,
+    texts,
+  )
+
 /** @returns a dispose function */
 export const drawComposerButton = (root: ShadowRoot, texts: Texts, onClick: () => void): (() => void) =>
   draw(root, <ComposerButton onClick={onClick} />, texts)
 
-/** @returns a dispose function */
+/**
+ * Over a composer.
+ *
+ * @returns a dispose function
+ */
 export const drawLink = (root: ShadowRoot, link: string, texts: Texts, onClose: () => void): (() => void) =>
-  draw(root, <PublishedLink link={link} onClose={onClose} />, texts)
+  draw(
+    root,
+    <Dialog label={texts.t('link')}>
+      <PublishedLink link={link} onClose={onClose} />
+    </Dialog>,
+    texts,
+  )
