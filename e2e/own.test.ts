@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { axeFinds, buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
-import { option, showsCounts, signIn, widget } from './widget.ts'
+import { option, showsCounts, signIn, voteFirst, widget } from './widget.ts'
 
 const tap = process.env['POLLZ_TAP']
 const artifacts = join(import.meta.dirname, 'artifacts')
@@ -127,7 +127,7 @@ describe.skipIf(!tap)('the extension beside the page', () => {
   test('before the first vote ever it is said that votes are public; after it no more', async () => {
     const hint = widget(page, poll).getByText('Votes are public')
     await hint.waitFor()
-    await signIn(context, page, () => option(page, poll, 'Tea').click())
+    await voteFirst(context, page, poll, 'Tea')
     await showsCounts(page, poll, [1, 0])
     await hint.waitFor({ state: 'detached' })
     await page.reload()

@@ -77,6 +77,8 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await showsCounts(page, poll, [0, 1, 0])
     await carol.vote(poll, 0)
     await showsCounts(page, poll, [1, 0, 0])
+    const hint = page.getByText('Votes are public').filter({ visible: true })
+    expect(await hint.count()).toBe(1)
     await option(page, poll, 'Spaces').click()
     await widget(page, poll).getByLabel('Vote as').fill('@alice.test')
     await widget(page, poll).getByRole('button', { name: 'Sign in' }).click()
@@ -85,6 +87,7 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await showsCounts(page, poll, [1, 1, 0])
     await widget(page, poll).getByRole('radio', { name: 'Spaces', checked: true }).waitFor()
     expect(await alice.voteRecord(poll)).toMatchObject({ subject: poll, option: 1 })
+    await hint.waitFor({ state: 'detached' })
     await page.screenshot({ path: join(artifacts, 'page-voted.png') })
 
     await option(page, poll, 'Both').click()
@@ -94,6 +97,10 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await widget(page, poll).getByRole('radio', { name: 'Both', checked: true }).waitFor()
     await widget(page, poll).getByRole('button', { name: 'Remove vote' }).click()
     await showsCounts(page, poll, [1, 0, 0])
+    // Nor is it said again to somebody who has voted before.
+    await page.reload()
+    await showsCounts(page, poll, [1, 0, 0])
+    expect(await hint.count()).toBe(0)
     await until('the record is gone', async () => !(await alice.voteRecord(poll)))
   })
 
@@ -359,6 +366,13 @@ describe.skipIf(!tap)('the server’s pages', () => {
     )
     expect(await list('busiest').first().getByText('Tabs or <spaces>?').count()).toBe(1)
     await page.screenshot({ path: join(artifacts, 'home.png'), fullPage: true })
+    // To a newcomer, once above the lists, and under none of their polls.
+    const newcomer = await browser.newContext()
+    const theirs = await newcomer.newPage()
+    await theirs.goto(at('/'))
+    await theirs.getByText('You can remove yours').waitFor()
+    expect(await theirs.getByText('You can remove yours').count()).toBe(1)
+    await newcomer.close()
     const newer = await bob.makePoll('Just now?', ['Yes', 'No'])
     await fetch(at(`/api/polls/${encodeURIComponent(newer)}`))
     await list('newest').first().getByText('Just now?').waitFor({ timeout: 20_000 })

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
-import { option, showsCounts, signIn, widget } from './widget.ts'
+import { option, showsCounts, signIn, voteFirst, widget } from './widget.ts'
 
 const tap = process.env['POLLZ_TAP']
 
@@ -179,7 +179,7 @@ describe.skipIf(!tap)('surfaces of bsky.app', () => {
 
   test('the account that the page is using votes, and what is shown is its own', async () => {
     page = await openBsky(context, alice, '/profile/bob.test')
-    await signIn(context, page, () => option(page, poll, 'Tea').click())
+    await voteFirst(context, page, poll, 'Tea')
     await showsCounts(page, poll, [1, 0])
     const checked = (name: string) => option(page, poll, name).getAttribute('aria-checked')
     await until('her mark', async () => (await checked('Tea')) === 'true')

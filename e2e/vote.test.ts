@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
-import { counts, option, showsCounts, signIn, widget } from './widget.ts'
+import { counts, option, showsCounts, signIn, voteFirst, widget } from './widget.ts'
 
 const artifacts = join(import.meta.dirname, 'artifacts')
 /** The README's picture: `UPDATE_PICTURE=1 npm test` makes it anew. */
@@ -67,7 +67,7 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     await showsCounts(his, poll, [0, 0, 0])
     await showsCounts(hers, poll, [0, 0, 0])
 
-    await signIn(alices, hers, () => option(hers, poll, 'Spaces').click())
+    await voteFirst(alices, hers, poll, 'Spaces')
     await showsCounts(hers, poll, [0, 1, 0])
     await showsCounts(his, poll, [0, 1, 0])
     // The tally may come a moment before the answer to her click.

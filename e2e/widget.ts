@@ -37,3 +37,12 @@ export async function signIn(context: BrowserContext, page: Page, click: () => P
   ])
   await page.bringToFront()
 }
+
+/** The first vote ever in a browser: the widget says first what comes. */
+export const voteFirst = (context: BrowserContext, page: Page, uri: string, name: string): Promise<void> =>
+  signIn(context, page, async () => {
+    await option(page, uri, name).click()
+    const notice = widget(page, uri).getByRole('alert')
+    await notice.getByText('To vote, allow pollz at your account’s server.').waitFor()
+    await notice.getByRole('button', { name: 'Continue' }).click()
+  })

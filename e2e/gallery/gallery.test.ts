@@ -273,8 +273,7 @@ describe('the focus stays in the widget when what had it goes:', () => {
       const { tell, tabs, uri } = (globalThis as InPage).gallery
       tell({ type: 'poll', uri, poll: tabs, tally: 'live' })
     })
-    await page.getByRole('radio', { name: 'Tabs' }).waitFor()
-    await vi.waitUntil(async () => (await focused()) === 'radio: Tabs')
+    await vi.waitFor(async () => expect(await focused()).toBe('radio: Tabs'))
   })
 
   test('but it is not taken from where somebody has gone meanwhile', async () => {

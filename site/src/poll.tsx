@@ -21,7 +21,8 @@ export function drawnPoll({ hosts, publicUrl }: Frame, poll: PollView, texts: Te
     connection: signal({ online: true, since: 0 }),
     // Without a script nobody could ask for them.
     resultsFirst: signal(true),
-    hasVoted: signal(false),
+    // What is said before the first vote stands in the page, once.
+    hasVoted: signal(true),
     linkTo: (uri) => pollLink(uri, hosts, publicUrl),
     profileOf: (person) => profileUrl(person),
   })

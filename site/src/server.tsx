@@ -123,6 +123,15 @@ function Author({ poll, texts: { t, date }, link }: { poll: PollView; texts: Tex
   )
 }
 
+/** Once on a page, and not in each poll of it; its script takes it away after the first vote. */
+function PublicVotes({ texts: { t } }: { texts: Texts }) {
+  return (
+    <p class="help" id="public-votes">
+      {t('publicVotes')}
+    </p>
+  )
+}
+
 /** Of the page. The poll shows it too, out of sight of those who go from heading to heading. */
 function Question({ poll }: { poll: PollView }) {
   return (
@@ -169,6 +178,7 @@ const poll: Site['poll'] = (frame, poll) => {
       <Question poll={poll} />
       <Author poll={poll} texts={texts} />
       <Widget frame={frame} poll={poll} texts={texts} />
+      <PublicVotes texts={texts} />
       <p class="row">
         <a href={post}>{t('postOnBluesky')}</a>
         <a href="/">{t('allPolls')}</a>
@@ -256,6 +266,7 @@ const home: Site['home'] = (frame, { newest, busiest }) => {
     >
       <h1 class="unseen">pollz</h1>
       <p>{t('siteWhat')}</p>
+      <PublicVotes texts={texts} />
       <div class="lists">
         {list('busiest', t('busiestPolls'), busiest, t('busiestHelp'))}
         {list('newest', t('newestPolls'), newest)}

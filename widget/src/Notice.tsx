@@ -102,7 +102,7 @@ function WhoAreYou({ acting, act, last, first, start }: WhoAreYouProps) {
         if (typed !== '') start(act, { identifier: typed })
       }}
     >
-      {first && act.type === 'vote' && <span>{t('allowFirst')}</span>}
+      {first && act.type === 'vote' && <span class="line">{t('allowFirst')}</span>}
       <label>
         {t(act.type === 'vote' ? 'voteAs' : 'handle')}
         <HandleInput handle={handle} inputRef={input} />

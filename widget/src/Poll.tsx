@@ -203,14 +203,14 @@ function Missing({ model, error }: { model: PollModel; error: string }) {
           : 'unavailable'
   return (
     <section class="poll">
-      <p class="hint" role="status">
-        {t(text)}
-      </p>
-      {text === 'unavailable' && (
-        <button type="button" class="link" onClick={() => model.retry()}>
-          {t('tryAgain')}
-        </button>
-      )}
+      <div class="notice">
+        <span role="status">{t(text)}</span>
+        {text === 'unavailable' && (
+          <button type="button" class="link" onClick={() => model.retry()}>
+            {t('tryAgain')}
+          </button>
+        )}
+      </div>
     </section>
   )
 }

@@ -8,6 +8,7 @@ import { signal as createSignal } from '@preact/signals'
 import { h } from 'preact'
 import { textsOf } from '../texts.ts'
 import { Account } from './Account.tsx'
+import { followFirstVote } from './firstVote.ts'
 import { followLists } from './lists.ts'
 import { mountPolls } from './mount.ts'
 import { state } from './state.ts'
@@ -17,12 +18,16 @@ const texts = textsOf(messages, language)
 const { signal } = new AbortController()
 const account = createSignal<PageAccount | undefined>(undefined)
 
+const followVote = followFirstVote()
 let hear: (message: ToPage) => void = () => {}
 const engine = import('./engine.ts').then(({ startEngine }) =>
   startEngine(
     (message) => {
       if ('act' in message && message.act.type === 'signIn') signingIn.receive(message)
-      else hear(message)
+      else {
+        followVote(message)
+        hear(message)
+      }
     },
     (person) => {
       if (person?.did !== account.peek()?.did) account.value = person
@@ -42,7 +47,7 @@ const polls = connectPolls(
   ({ onMessage }) => {
     hear = onMessage
     // As it was drawn: with its results, which are in the page's picture and description too.
-    hear({ type: 'settings', hosts, server: publicUrl, on: true, resultsFirst: true, hasVoted: false })
+    hear({ type: 'settings', hosts, server: publicUrl, on: true, resultsFirst: true, hasVoted: true })
     return send
   },
   account,
