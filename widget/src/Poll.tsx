@@ -70,7 +70,7 @@ function Options({ model, poll, place, first }: OptionsProps) {
     if (ended || chosen === option) return
     const { hasVoted, account } = model.around
     // Where no account is known, it is asked for in place, and nothing opens before that.
-    const opensTab = !hasVoted.value && account.value !== undefined && !model.own.value
+    const opensTab = !hasVoted.value && account.value !== undefined
     if (opensTab && model.acting.phase.value.name === 'idle') first.value = option
     else model.vote(option, place)
   }
