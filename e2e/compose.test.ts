@@ -220,7 +220,7 @@ describe.skipIf(!tap)('making a poll', () => {
     await field('Option 1').fill('Yes')
     await field('Option 2').fill('No')
     await editor().getByRole('button', { name: 'Publish poll' }).click()
-    await composer().getByText('Put its link into your post').waitFor()
+    await composer().getByText('Add its link to your post').waitFor()
     const [poll] = await pollsOf(alice)
     expect(await composer().getByLabel('Link').inputValue()).toBe(`${alice.linkTo(poll!.uri)}?options=2`)
     await composer().getByRole('button', { name: 'Dismiss' }).click()

@@ -66,18 +66,13 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
         ),
       }
     })
-  const click = (text: string) =>
-    page.evaluate((text) => {
-      const buttons = document.querySelector('[data-pollz]')!.shadowRoot!.querySelectorAll('button')
-      ;[...buttons].find((it) => it.textContent!.includes(text))!.click()
-    }, text)
-
   test('shows a poll, signs in, votes, and follows the tally', async () => {
     await until('the poll', async () => (await shown()).text.includes('0 votes'))
     const opening = new Promise<Page>((resolve) => {
       browser.once('targetcreated', (target) => void target.page().then((it) => resolve(it!)))
     })
-    await click('Coffee')
+    await page.locator('>>> [role=radio]::-p-text(Coffee)').click()
+    await page.locator('>>> button::-p-text(Continue)').click()
     const authorize = await opening
     await authorize.locator('input[type=password]').fill(PASSWORD)
     await authorize.locator('button[type=submit]').click()

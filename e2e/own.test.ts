@@ -282,9 +282,9 @@ describe.skipIf(!tap)('the extension beside the page', () => {
   test('signing out in the popup revokes the session', async () => {
     const popup = await ownPage(context, 'popup.html')
     await popup.getByRole('button', { name: 'Sign out: @alice.test' }).click()
-    await popup.getByText('Nobody is signed in').waitFor()
+    await popup.getByText('You’re not signed in').waitFor()
     await popup.reload()
-    await popup.getByText('Nobody is signed in').waitFor()
+    await popup.getByText('You’re not signed in').waitFor()
     await popup.getByLabel('Handle').fill('nobody.test')
     await popup.getByRole('button', { name: 'Sign in' }).click()
     await popup.getByRole('alert').waitFor()
