@@ -175,8 +175,10 @@ describe.skipIf(!tap)('making a poll', () => {
     expect(await composer().locator('[data-pollz]').count()).toBe(0)
     await page.screenshot({ path: join(artifacts, 'composed.png') })
     // The server has read it, although no vote has made tap look at her yet.
-    const list = (await (await fetch(`${network.serverUrl}/api/polls`)).json()) as { uri: string }[]
-    expect(list.map(({ uri }) => uri)).toContain(poll!.uri)
+    await until('the poll on the server', async () => {
+      const list = (await (await fetch(`${network.serverUrl}/api/polls`)).json()) as { uri: string }[]
+      return list.some(({ uri }) => uri === poll!.uri)
+    })
   })
 
   test('a toolbar that is drawn anew, or moves to another post, has its button again, once', async () => {
@@ -339,10 +341,10 @@ describe.skipIf(!tap)('making a poll', () => {
     await shown.getByRole('button', { name: 'Delete' }).click()
     await shown.getByRole('button', { name: 'Delete poll' }).click()
     await shown.getByText('This poll no longer exists.').waitFor()
-    const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
-    expect(await answer.json()).toMatchObject({
-      error: 'PollNotFound',
-      message: expect.stringContaining('was deleted'),
+    await until('the server knows', async () => {
+      const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
+      const { error, message } = (await answer.json()) as { error?: string; message?: string }
+      return error === 'PollNotFound' && message!.includes('was deleted')
     })
   })
 })

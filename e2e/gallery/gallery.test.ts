@@ -350,6 +350,6 @@ test('what lies over a composer is a dialog: it has the focus, and Tab goes roun
   await page.keyboard.press('Tab')
   expect(await inside()).toBe('Question')
   await draw('a link that was not put in', 'light')
-  await page.getByRole('dialog', { name: 'Link' }).waitFor()
+  await page.getByRole('dialog', { name: 'Add poll' }).waitFor()
   await vi.waitUntil(async () => (await inside()) === 'Link')
 })

@@ -79,7 +79,7 @@ export const drawComposerButton = (root: ShadowRoot, texts: Texts, onClick: () =
 export const drawLink = (root: ShadowRoot, link: string, texts: Texts, onClose: () => void): (() => void) =>
   draw(
     root,
-    <Dialog label={texts.t('link')}>
+    <Dialog label={texts.t('addPoll')}>
       <PublishedLink link={link} onClose={onClose} />
     </Dialog>,
     texts,
