@@ -10,9 +10,12 @@ import { standInForBsky } from './standin/bsky-standin.ts'
 const extension = join(import.meta.dirname, '../extension')
 const built = join(extension, '.output/chrome-mv3')
 
+/** Where its builds say that faults are to be reported. */
+export const ISSUES_URL = 'https://issues.example/pollz'
+
 /** Builds the extension for a local network: its server, its PLC directory, its PDS for handles. */
 export async function buildExtension(
-  { serverUrl, plcUrl, pdsUrl }: Network,
+  { serverUrl, plcUrl, pdsUrl }: Pick<Network, 'serverUrl' | 'plcUrl' | 'pdsUrl'>,
   browser: 'chrome' | 'firefox' = 'chrome',
 ): Promise<void> {
   await promisify(execFile)('npm', ['run', `build:${browser}`, '--silent'], {
@@ -22,6 +25,7 @@ export async function buildExtension(
       WXT_SERVER_URL: serverUrl,
       WXT_PLC_URL: plcUrl,
       WXT_HANDLE_RESOLVER_URL: pdsUrl,
+      WXT_ISSUES_URL: ISSUES_URL,
     },
   })
 }

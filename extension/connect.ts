@@ -37,6 +37,7 @@ export function connectBackground(
     })
     port.onDisconnect.addListener(() => {
       port = undefined
+      if (!browser.runtime?.id) return onInvalidated()
       if (!heard || wanted()) setTimeout(connect, RECONNECT)
     })
     onConnect()

@@ -30,4 +30,10 @@ export interface Requests {
   page: { ask: { tab: number; on: boolean }; answer: object }
 }
 export type Ask = { [T in keyof Requests]: { type: T } & Requests[T]['ask'] }[keyof Requests]
+
+/** What the popup asks the content script of the tab below it. */
+export type PageAsk = { type: 'unplaced' }
+/** `unplaced`: polls that could not be shown there, because bsky.app has changed */
+export type PageAnswer = { unplaced: number }
+
 export type State = { settings: Settings; accounts: PageAccount[]; pageOn: boolean }

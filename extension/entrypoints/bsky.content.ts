@@ -1,3 +1,4 @@
+import { browser } from 'wxt/browser'
 import { defineContentScript } from 'wxt/utils/define-content-script'
 import { effect } from '@preact/signals'
 import { drawComposerButton, drawEditorDialog, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
@@ -8,6 +9,7 @@ import { followComposers, holdEscape } from '../page/composer.ts'
 import { findInPage } from '../page/finder.ts'
 import { followTheme, theme } from '../page/theme.ts'
 import { Mounts } from '../page/mount.ts'
+import type { PageAsk, PageAnswer } from '../requests.ts'
 
 export default defineContentScript({
   matches: ['https://bsky.app/*'],
@@ -19,6 +21,13 @@ export default defineContentScript({
     const linksOf = ({ hosts, server, on }: PageSettings) => JSON.stringify([hosts, server, on])
     let links: string | undefined
     let stop = new AbortController()
+    let mounts: Mounts | undefined
+
+    const answer = (_: PageAsk, __: unknown, respond: (answer: PageAnswer) => void) =>
+      respond({ unplaced: mounts?.unplaced ?? 0 })
+    browser.runtime.onMessage.addListener(answer)
+    // An extension that is gone has no more messages to listen to.
+    ctx.onInvalidated(() => browser.runtime?.onMessage?.removeListener(answer))
 
     const polls = connectPolls(
       (connection) => connectBackground(connection, () => ctx.notifyInvalidated(), ctx.signal),
@@ -30,6 +39,7 @@ export default defineContentScript({
         stop.abort()
         stop = new AbortController()
         polls.clear()
+        mounts = undefined
         if (settings.on) show(settings, AbortSignal.any([ctx.signal, stop.signal]))
       },
       ctx.signal,
@@ -42,13 +52,13 @@ export default defineContentScript({
       const draw = (root: ShadowRoot, end: () => void) => {
         const endTheme = effect(() => root.host.setAttribute('data-theme', theme.value))
         for (const type of ['pointerdown', 'keydown'])
-          root.addEventListener(type, lookAtAccount, { capture: true, signal })
+          root.addEventListener(type, lookAtAccount, { capture: true })
         return () => {
           endTheme()
           end()
         }
       }
-      const mounts = new Mounts(
+      const shown = new Mounts(
         {
           draw: (root, uri, options) => draw(root, drawPoll(root, polls.model(uri, options), texts)),
           visible: (uri, host, visible) => {
@@ -56,10 +66,12 @@ export default defineContentScript({
             lookAtAccount()
             polls.known(uri)?.visible(host, visible)
           },
+          left: (uri) => polls.forget(uri),
         },
         signal,
       )
-      const composers = followComposers(
+      mounts = shown
+      const composer = followComposers(
         {
           write: (done) => polls.write((_, link) => done(link)),
           drawButton: (root, onClick) => draw(root, drawComposerButton(root, texts, onClick)),
@@ -68,7 +80,11 @@ export default defineContentScript({
         },
         signal,
       )
-      findInPage(hosts, (anchor, uri) => mounts.link(anchor, uri), composers, signal)
+      findInPage(
+        hosts,
+        { link: (anchor, uri) => shown.link(anchor, uri), composer, removed: () => shown.sweep() },
+        signal,
+      )
     }
   },
 })

@@ -1,6 +1,6 @@
 /** Puts widgets into posts: in a card's place, else below the text; one per poll and post. */
 import { createHost } from './host.ts'
-import { placeOf, type Place } from './selectors.ts'
+import { isInPost, placeOf, type Place } from './selectors.ts'
 
 /** Widgets this far outside of the window are already shown, so that none is seen loading. */
 const MARGIN = '600px'
@@ -26,6 +26,8 @@ export type Draw = {
   draw: (root: ShadowRoot, uri: string, options: number | undefined) => () => void
   /** Told whenever a drawn widget comes near the window or leaves it, also by leaving the page. */
   visible: (uri: string, host: Element, visible: boolean) => void
+  /** Told when the last drawn widget of a poll has left the page. */
+  left: (uri: string) => void
 }
 
 export class Mounts {
@@ -33,6 +35,8 @@ export class Mounts {
   #byPost = new WeakMap<Element, Map<string, Widget>>()
   #byHost = new Map<Element, Widget>()
   #byAnchor = new WeakMap<Element, Widget>()
+  /** Links in posts that no place was found for, with their polls. */
+  #unplaced = new Map<HTMLAnchorElement, string>()
   #observer: IntersectionObserver
 
   constructor(draw: Draw, signal: AbortSignal) {
@@ -55,8 +59,13 @@ export class Mounts {
   link(anchor: HTMLAnchorElement, uri: string | undefined): void {
     const before = this.#byAnchor.get(anchor)
     if (before && before.uri !== uri) this.#remove(before)
-    const place = uri === undefined ? undefined : placeOf(anchor)
-    if (uri === undefined || !place) return
+    this.#unplaced.delete(anchor)
+    if (uri === undefined) return
+    const place = placeOf(anchor)
+    if (!place) {
+      if (isInPost(anchor)) this.#unplaced.set(anchor, uri)
+      return
+    }
 
     const widgets = this.#byPost.get(place.post) ?? new Map<string, Widget>()
     this.#byPost.set(place.post, widgets)
@@ -68,6 +77,22 @@ export class Mounts {
     widgets.set(uri, widget)
     this.#byAnchor.set(anchor, widget)
     put(widget, place)
+  }
+
+  /**
+   * Forgets what has left the document. An observer of intersections says nothing of what leaves it while out of view, and
+   * what was drawn would be kept, with its post. bsky.app keeps what it may show again in the document: the rest will not
+   * come back.
+   */
+  sweep(): void {
+    for (const widget of this.#byHost.values()) if (!widget.host.isConnected) this.#remove(widget)
+    for (const anchor of this.#unplaced.keys()) if (!anchor.isConnected) this.#unplaced.delete(anchor)
+  }
+
+  /** How many polls on this page could not be shown, because posts are not what they were known to be. */
+  get unplaced(): number {
+    const shown = new Set([...this.#byHost.values()].map(({ uri }) => uri))
+    return new Set(this.#unplaced.values()).difference(shown).size
   }
 
   #create(uri: string, options: number | undefined, { post, sample }: Place): Widget {
@@ -84,8 +109,6 @@ export class Mounts {
   #moved(host: Element, visible: boolean): void {
     const widget = this.#byHost.get(host)
     if (!widget) return
-    // bsky.app keeps what it may show again in the document: what is out of it will not come back.
-    if (!host.isConnected) return this.#remove(widget)
     if (visible && !widget.end) {
       widget.end = this.#draw.draw(host.attachShadow({ mode: 'open' }), widget.uri, widget.options)
       widget.host.style.minHeight = ''
@@ -101,6 +124,7 @@ export class Mounts {
     if (end) {
       this.#draw.visible(uri, host, false)
       end()
+      if (!this.#byHost.values().some((it) => it.uri === uri && it.end)) this.#draw.left(uri)
     }
     card?.style.removeProperty('display')
     host.remove()
@@ -114,8 +138,10 @@ function put(widget: Widget, { card, text }: Place): void {
     card.style.setProperty('display', 'none', 'important')
     card.before(widget.host)
   } else {
-    const wrapper = text!.parentElement
-    ;(wrapper ?? text!).after(widget.host)
+    let last: Element = text!.parentElement ?? text!
+    // Polls of one text stand in the order of its links.
+    while (last.nextElementSibling?.hasAttribute(HOST)) last = last.nextElementSibling
+    last.after(widget.host)
   }
 }
 

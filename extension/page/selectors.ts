@@ -29,6 +29,15 @@ const CARD = 'a[role="link"][target="_blank"][tabindex="0"][aria-label]'
 /** Where people write: no widget in here, neither in the text nor in the preview of a card. */
 const COMPOSER = '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'
 
+/**
+ * What a post has besides its text: a button to like it, and a link to itself. No place is found by these alone, so they
+ * tell a post whose DOM has changed from a text that was never one.
+ */
+const SIGNS = ['[data-testid="likeBtn"]', 'a[href*="/profile/"][href*="/post/"]']
+
+/** What people say about themselves, above their posts. */
+const PROFILE = '[data-testid^="profileHeader"]'
+
 /** One of the composer's buttons for media; its parent is the toolbar. */
 export const MEDIA_BUTTON = '[data-testid="openGifBtn"]'
 
@@ -57,6 +66,17 @@ export function placeOf(anchor: HTMLAnchorElement): Place | undefined {
   const post = anchor.parentElement?.closest(POST)
   if (!post || !isPost(post)) return undefined
   return { post, card, text, sample: text ?? post.querySelector(POST_TEXT) }
+}
+
+/** Whether a link that no place was found for is in a post all the same: bsky.app has changed. */
+export function isInPost(anchor: HTMLAnchorElement): boolean {
+  if (anchor.closest(`${COMPOSER}, ${PROFILE}`)) return false
+  for (let around = anchor.parentElement; around && around !== document.body; around = around.parentElement) {
+    const found = SIGNS.map((sign) => around!.querySelectorAll(sign).length)
+    // Several of a kind are those of a list of posts.
+    if (found.some((count) => count > 0)) return found.includes(1)
+  }
+  return false
 }
 
 /** Other things can be pressed too: feeds, lists, people. */

@@ -21,6 +21,8 @@ export type Polls = {
   write: (done: (uri: string, link: string) => void) => EditorModel
   /** The link of a poll, with how many options it has: what shows it can leave room for them. */
   linkTo: (uri: string, options: number) => string
+  /** Forgets a poll that nothing shows any more, once nothing is being done with it. */
+  forget: (uri: string) => void
   /** Forgets all polls. */
   clear: () => void
 }
@@ -48,6 +50,8 @@ export function connectPolls(
   signal: AbortSignal,
 ): Polls {
   const models = new Map<string, PollModel>()
+  /** Polls to forget. */
+  const left = new Set<string>()
   const connection = createSignal({ online: true, since: 0 })
   const resultsFirst = createSignal(false)
   const hasVoted = createSignal(true)
@@ -126,6 +130,7 @@ export function connectPolls(
     model: (uri, expectedOptions) => {
       const known = models.get(uri) ?? new PollModel(uri, around, expectedOptions)
       models.set(uri, known)
+      left.delete(uri)
       return known
     },
     known: (uri) => models.get(uri),
@@ -137,7 +142,19 @@ export function connectPolls(
       return (written = model)
     },
     linkTo: (uri, options) => withOptions(linkTo(uri), options),
-    clear: () => models.clear(),
+    forget: (uri) => {
+      left.add(uri)
+      for (const it of left) {
+        const model = models.get(it)
+        if (model && (model.acting.phase.peek().name !== 'idle' || model.editing.peek())) continue
+        models.delete(it)
+        left.delete(it)
+      }
+    },
+    clear: () => {
+      models.clear()
+      left.clear()
+    },
   }
 }
 

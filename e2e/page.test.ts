@@ -1,0 +1,199 @@
+/** The extension's part in bsky.app's page, on its DOM as the real client draws it: `extension/page/fixtures`. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { buildExtension, ISSUES_URL, openBrowser, ownPage, pictureFailure } from './browser.ts'
+import { until } from './processes.ts'
+
+const fixtures = join(import.meta.dirname, '../extension/page/fixtures')
+const POLL = 'https://pollz.waow.tech/poll/did:plc:yk4dd2qkboz2yv6tpubpc6co'
+
+/** Nobody is there: where a widget stands does not depend on what it shows. */
+const nowhere = 'http://127.0.0.1:9'
+
+describe('bsky.app’s page', () => {
+  let context: BrowserContext
+  let page: Page
+  /** What bsky.app answers. */
+  let body: string
+
+  beforeAll(async () => {
+    await buildExtension({ serverUrl: nowhere, plcUrl: nowhere, pdsUrl: nowhere })
+    context = await openBrowser([])
+    await context.route('https://bsky.app/**', (route) =>
+      route.fulfill({ contentType: 'text/html; charset=utf-8', body }),
+    )
+    page = context.pages()[0]!
+  })
+
+  afterEach(({ task }) => pictureFailure(task, context))
+
+  afterAll(() => context?.close())
+
+  async function show(html: string): Promise<void> {
+    body = html
+    await page.goto('https://bsky.app/')
+  }
+
+  const fixture = (name: string) => readFileSync(join(fixtures, `${name}.html`), 'utf8')
+
+  /** Each widget: its poll's key, what it stands at, the innermost post around it, and the size of its text. */
+  const widgets = () =>
+    page.locator('[data-pollz]').evaluateAll((hosts) =>
+      hosts.map((host) => {
+        const key = host.getAttribute('data-pollz')!.split('/').at(-1)!
+        const next = host.nextElementSibling
+        const isOfCard =
+          next?.matches(`a[aria-label][href$="/${key}"]`) && getComputedStyle(next).display === 'none'
+        let before = host.previousElementSibling
+        while (before?.hasAttribute('data-pollz')) before = before.previousElementSibling
+        const isOfText = before?.querySelector(`[data-word-wrap] a[href$="/${key}"]:not([aria-label])`)
+        const at = isOfCard ? 'card' : isOfText ? 'text' : 'nothing'
+        const post = host.closest('[data-testid*="-by-"], [aria-label^="Post by "], [role=link]')!
+        const name =
+          post.getAttribute('data-testid') ??
+          post.getAttribute('aria-label') ??
+          post.querySelector('a[data-tooltip]')!.getAttribute('href')
+        return `${key}: ${at}, ${name}, ${(host as HTMLElement).style.getPropertyValue('--text-size')}`
+      }),
+    )
+
+  test.each<[name: string, expected: string[]]>([
+    [
+      'feed',
+      [
+        'card: card, feedItem-by-alice.test, 15px',
+        'text: text, feedItem-by-bob.test, 15px',
+        'both: card, feedItem-by-carol.test, 15px',
+        'quoted: card, Post by Bob, 15px',
+        'first: text, feedItem-by-carol.test, 15px',
+        'second: text, feedItem-by-carol.test, 15px',
+      ],
+    ],
+    [
+      'profile',
+      [
+        'pinned: card, feedItem-by-alice.test, 15px',
+        'repost: card, feedItem-by-bob.test, 15px',
+        'pinned: card, feedItem-by-alice.test, 15px',
+      ],
+    ],
+    ['list', ['text: text, feedItem-by-alice.test, 16.9px', 'card: card, feedItem-by-bob.test, 15px']],
+    [
+      'search',
+      ['card: card, /profile/alice.test/post/3a, 15px', 'text: text, /profile/bob.test/post/3b, 15px'],
+    ],
+    [
+      'hashtag',
+      ['text: text, /profile/alice.test/post/3a, 15px', 'card: card, /profile/bob.test/post/3b, 15px'],
+    ],
+    [
+      'quotes',
+      [
+        'quoted: card, Post by Bob, 15px',
+        'quoted: card, Post by Bob, 15px',
+        'own: card, /profile/carol.test/post/3d, 15px',
+        'quoted: card, Post by Bob, 15px',
+      ],
+    ],
+    [
+      'saved',
+      ['card: card, /profile/alice.test/post/3a, 15px', 'text: text, /profile/carol.test/post/3c, 15px'],
+    ],
+    [
+      'notifications',
+      [
+        'card: card, /profile/alice.test/post/3a, 15px',
+        'text: text, /profile/bob.test/post/3b, 15px',
+        'quoted: card, Post by Alice, 15px',
+      ],
+    ],
+    [
+      'thread',
+      [
+        'parent: card, postThreadItem-by-alice.test, 15px',
+        'opened: card, postThreadItem-by-bob.test, 16.9px',
+        'reply: text, postThreadItem-by-carol.test, 15px',
+        'quoted: card, Post by Bob, 15px',
+      ],
+    ],
+    [
+      'tree',
+      [
+        'opened: text, postThreadItem-by-bob.test, 16.9px',
+        'branch: card, postThreadItem-by-alice.test, 15px',
+        'leaf: text, postThreadItem-by-carol.test, 15px',
+        // In the screen that was left.
+        'opened: card, feedItem-by-bob.test, 15px',
+      ],
+    ],
+    ['composer', ['behind: card, feedItem-by-alice.test, 15px']],
+  ])('%s', async (name, expected) => {
+    await show(fixture(name))
+    await page.locator('[data-pollz]').first().waitFor({ state: 'attached' })
+    expect(await widgets()).toEqual(expected)
+    // Drawn anew, as React does, each has its widget again, and none has two.
+    await page.evaluate(() => {
+      const root = document.getElementById('root')!
+      const anew = root.cloneNode(true) as Element
+      for (const host of anew.querySelectorAll('[data-pollz]')) host.remove()
+      for (const it of anew.querySelectorAll<HTMLElement>('a[aria-label]')) it.style.removeProperty('display')
+      root.replaceWith(anew)
+    })
+    await page.locator('[data-pollz]').first().waitFor({ state: 'attached' })
+    expect(await widgets()).toEqual(expected)
+  })
+
+  test('the composer gets a button, and no widget in its text or preview', async () => {
+    await show(fixture('composer'))
+    await page.locator('[data-testid=openGifBtn] + [data-pollz-button]').waitFor()
+    expect(await page.locator('[role=dialog] [data-pollz]').count()).toBe(0)
+    expect(await page.locator('[role=dialog] a[aria-label="Written"]').isVisible()).toBe(true)
+  })
+
+  test('posts that left the page, while in view or out of it, are not kept by their widgets', async () => {
+    await show(fixture('feed'))
+    await page.locator('[data-pollz]').first().waitFor()
+    // Four hundred posts with a poll each, all scrolled by, so drawn.
+    await page.evaluate(() => {
+      const post = document.querySelector('[data-testid="feedItem-by-alice.test"]')!
+      const list = post.parentElement!.parentElement!
+      const known = globalThis as typeof globalThis & { gone: WeakRef<Element>[] }
+      known.gone = []
+      for (let i = 0; i < 400; i++) {
+        const copy = document.createElement('div')
+        copy.className = 'copy'
+        copy.append(post.cloneNode(true))
+        for (const host of copy.querySelectorAll('[data-pollz]')) host.remove()
+        const card = copy.querySelector<HTMLAnchorElement>('a[aria-label]')!
+        card.href += i
+        list.append(copy)
+        // What a script has changed is not made anew when it is asked for.
+        known.gone.push(new WeakRef(Object.assign(copy, { kept: true })))
+      }
+    })
+    const copies = page.locator('.copy [data-pollz]')
+    await until('their widgets', async () => (await copies.count()) === 400)
+    await until('all drawn', () =>
+      page.evaluate(() => {
+        const undrawn = [...document.querySelectorAll('.copy [data-pollz]')].find((it) => !it.shadowRoot)
+        undrawn?.scrollIntoView()
+        return undrawn === undefined
+      }),
+    )
+    await page.evaluate(() => scrollTo(0, 0))
+    await page.evaluate(() => document.querySelectorAll('.copy').forEach((it) => it.remove()))
+    const cdp = await context.newCDPSession(page)
+    await until('nothing of them', async () => {
+      await cdp.send('HeapProfiler.collectGarbage')
+      const kept = await page.evaluate(() => {
+        const { gone } = globalThis as typeof globalThis & { gone: WeakRef<Element>[] }
+        return gone.filter((it) => it.deref() !== undefined).length
+      })
+      if (kept === 0) return true
+      throw new Error(`${kept} of 400 posts are kept`)
+    })
+    await cdp.detach()
+  })
+})
