@@ -258,7 +258,7 @@ describe.skipIf(!tap)('the extension beside the page', () => {
     await server.fill(network.serverUrl)
     await options.getByLabel('Show polls on bsky.app').uncheck()
     await save()
-    await options.getByText('Saved.').waitFor()
+    await options.getByText('Saved.', { exact: true }).waitFor()
     expect(await axeFinds(options)).toEqual([])
     await options.screenshot({ path: join(artifacts, 'options.png') })
     await until('no polls', async () => (await page.locator('[data-pollz]').count()) === 0)

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { buildExtension, ISSUES_URL, openBrowser, ownPage, pictureFailure } from './browser.ts'
+import { axeFinds, buildExtension, ISSUES_URL, openBrowser, ownPage, pictureFailure } from './browser.ts'
 import { until } from './processes.ts'
 
 const fixtures = join(import.meta.dirname, '../extension/page/fixtures')
@@ -195,5 +195,99 @@ describe('bsky.app’s page', () => {
       throw new Error(`${kept} of 400 posts are kept`)
     })
     await cdp.detach()
+  })
+
+  /** As it is over a page. */
+  async function popupOver(below: Page): Promise<Page> {
+    const popup = await ownPage(context, 'popup.html')
+    await below.bringToFront()
+    await popup.reload()
+    await popup.getByRole('button', { name: 'New poll' }).waitFor()
+    return popup
+  }
+
+  test.each([
+    ['profile', 'with a link in what somebody says about themselves'],
+    ['search', 'with one in what is said of a person'],
+    ['messages', 'in a conversation'],
+    ['composer', 'in what is being written'],
+    ['notifications', 'in a like'],
+  ])('%s: nothing is missed %s', async (name) => {
+    await show(fixture(name))
+    if (name !== 'messages') await page.locator('[data-pollz]').first().waitFor()
+    const popup = await popupOver(page)
+    await popup.getByRole('switch', { name: 'Show polls on this page' }).waitFor()
+    expect(await popup.getByRole('alert').count()).toBe(0)
+    await popup.close()
+  })
+
+  test.each<[what: string, change: (html: string) => string]>([
+    [
+      'texts and cards are others',
+      (html) => html.replaceAll(/data-testid="postText"|data-word-wrap="1"|tabindex="0"/g, ''),
+    ],
+    [
+      'posts are others',
+      (html) =>
+        html.replaceAll(
+          /data-testid="feedItem-by-[^"]*"|aria-label="Post by [^"]*"|data-tooltip="[^"]*"/g,
+          '',
+        ),
+    ],
+  ])('%s: the popup says how many polls could not be shown, and where to report it', async (_, change) => {
+    await show(change(fixture('feed')))
+    await page.locator('a[href*="/poll/"]').first().waitFor()
+    const popup = await popupOver(page)
+    await popup.getByText('bsky.app has changed: 6 polls on this page could not be shown.').waitFor()
+    expect(await page.locator('[data-pollz]').count()).toBe(0)
+    // Without those posts there is nothing to say.
+    await page.locator('a[href*="/poll/"]').evaluateAll((all) => all.slice(1).forEach((it) => it.remove()))
+    await popup.reload()
+    await popup.getByText('bsky.app has changed: 1 poll on this page could not be shown.').waitFor()
+    await context.route(`${ISSUES_URL}**`, (route) => route.fulfill({ body: '' }))
+    const [report] = await Promise.all([
+      context.waitForEvent('page'),
+      popup.getByRole('button', { name: 'Report this' }).click(),
+    ])
+    await report.waitForURL(ISSUES_URL)
+    await report.close()
+    if (!popup.isClosed()) await popup.close()
+  })
+
+  test('the switch for a page is over pages that can have polls', async () => {
+    await show(fixture('feed'))
+    const elsewhere = await context.newPage()
+    const popup = await popupOver(elsewhere)
+    expect(await popup.getByRole('switch').count()).toBe(0)
+    await page.bringToFront()
+    await popup.reload()
+    await popup.getByRole('switch', { name: 'Show polls on this page' }).uncheck()
+    await until('no polls', async () => (await page.locator('[data-pollz]').count()) === 0)
+    await popup.getByRole('switch', { name: 'Show polls on this page' }).check()
+    await page.locator('[data-pollz]').first().waitFor()
+    await popup.close()
+    await elsewhere.close()
+  })
+
+  test('options are saved while the server is away; another server has to answer', async () => {
+    await show(fixture('feed'))
+    await page.locator('[data-pollz]').first().waitFor()
+    const options = await ownPage(context, 'options.html')
+    const save = () => options.getByRole('button', { name: 'Save' }).click()
+    await options.getByRole('switch', { name: 'Show polls on bsky.app' }).uncheck()
+    await save()
+    await options.getByText('Saved.', { exact: true }).waitFor()
+    await until('no polls', async () => (await page.locator('[data-pollz]').count()) === 0)
+    // On this machine, where the permission is there.
+    await options.getByLabel('Server').fill('http://127.0.0.1:7')
+    await options.getByRole('switch', { name: 'Show polls on bsky.app' }).check()
+    await save()
+    await options.getByText('http://127.0.0.1:7 is not a pollz server').waitFor()
+    await options.getByText('Everything else is saved.').waitFor()
+    await page.locator('[data-pollz]').first().waitFor()
+    expect(await axeFinds(options)).toEqual([])
+    await options.reload()
+    expect(await options.getByLabel('Server').inputValue()).toBe(nowhere)
+    await options.close()
   })
 })

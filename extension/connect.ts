@@ -3,7 +3,7 @@ import { browser, type Browser } from 'wxt/browser'
 import type { ToEngine } from '@pollz/shared/engine'
 import type { Connection } from '@pollz/widget/polls'
 import { createTexts } from '@pollz/widget/texts'
-import { KEEPALIVE, PORT, type Ask, type Requests } from './requests.ts'
+import { KEEPALIVE, PORT, type Ask, type PageAnswer, type PageAsk, type Requests } from './requests.ts'
 
 const RECONNECT = 250
 
@@ -75,4 +75,10 @@ export function ask<T extends keyof Requests>(
   what: Requests[T]['ask'],
 ): Promise<Requests[T]['answer']> {
   return browser.runtime.sendMessage({ type, ...what } as Ask)
+}
+
+/** Asks the content script of a tab. A page that has none, because it is still loading, has nothing to say. */
+export function askPage(tab: number): Promise<PageAnswer> {
+  const what: PageAsk = { type: 'unplaced' }
+  return browser.tabs.sendMessage<PageAsk, PageAnswer>(tab, what).catch(() => ({ unplaced: 0 }))
 }

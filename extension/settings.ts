@@ -4,6 +4,9 @@ import type { Settings } from './requests.ts'
 
 export const DEFAULT_SERVER_URL = 'https://pollz.fly.dev'
 
+/** Where faults are to be reported, as a page that anybody can read; undefined: this build does not say. */
+export const ISSUES_URL: string | undefined = import.meta.env?.['WXT_ISSUES_URL']
+
 export const network = {
   plc: import.meta.env?.['WXT_PLC_URL'] ?? PLC_URL,
   /** Asked for the DID of a handle that somebody types in to sign in. */

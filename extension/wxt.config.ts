@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'wxt'
 import pkg from './package.json' with { type: 'json' }
+import { SITE } from '@pollz/shared/network'
 import { DEFAULT_SERVER_URL } from './settings.ts'
 
 const locales = join(import.meta.dirname, '../widget/locales')
@@ -42,8 +43,10 @@ export default defineConfig({
     description: '__MSG_extensionDescription__',
     default_locale: 'en',
     version: pkg.version,
-    // For the address of the page that a PDS sends people back to. Match patterns take no port.
-    host_permissions: [`${server.protocol}//${server.hostname}/*`],
+    // Runs the content script in tabs that were open before the extension was.
+    permissions: ['scripting'],
+    // The server's is for the address of the page that a PDS sends people back to. Match patterns take no port.
+    host_permissions: [`${SITE}/*`, `${server.protocol}//${server.hostname}/*`],
     // Asked for when somebody chooses another server.
     optional_host_permissions: ['https://*/*', 'http://127.0.0.1/*', 'http://localhost/*'],
     ...(browser === 'firefox'

@@ -1,5 +1,6 @@
 import { defineBackground } from 'wxt/utils/define-background'
 import { browser } from 'wxt/browser'
+import { SITE } from '@pollz/shared/network'
 import { pollHosts } from '@pollz/shared/families'
 import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
@@ -8,6 +9,7 @@ import type { ToPage } from '@pollz/shared/engine'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
 import { closed, navigated, openInTab } from '../background/signin.ts'
+import { runInOpenTabs } from '../background/tabs.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
 import { defaults, network } from '../settings.ts'
 
@@ -128,6 +130,12 @@ export default defineBackground(() => {
   })
   browser.tabs.onRemoved.addListener((tab) => {
     void running.then((parts) => Promise.all([closed(parts, tab), parts.store.setTab(tab, true)]))
+  })
+  browser.runtime.onInstalled.addListener(({ reason }) => {
+    if (reason === 'install' || reason === 'update') void runInOpenTabs()
+  })
+  browser.permissions.onAdded.addListener(({ origins = [] }) => {
+    if (origins.some((it) => it.startsWith(SITE))) void runInOpenTabs()
   })
   browser.runtime.onStartup.addListener(() => void running.then(({ store }) => store.forgetTabs()))
 })

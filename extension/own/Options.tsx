@@ -1,46 +1,48 @@
-/** What somebody can set; checked when it is saved. */
+/** What somebody can set. */
 import { useSignal } from '@preact/signals'
 import { useTexts } from '@pollz/widget/texts'
 import { browser } from 'wxt/browser'
 import { ask } from '../connect.ts'
 import type { Settings } from '../requests.ts'
-import { checkServer, originPattern, readHosts, readServer, type Wrong } from './check.ts'
+import { checkServer, type Wrong } from './check.ts'
+import { saveSettings } from './save.ts'
 import { Switch } from './Switch.tsx'
 
 export function Options({ settings }: { settings: Settings }) {
   const { t } = useTexts()
+  const saved = useSignal(settings)
   const server = useSignal(settings.server)
   const hosts = useSignal(settings.hosts.join('\n'))
   const resultsFirst = useSignal(settings.resultsFirst)
   const on = useSignal(settings.on)
-  const outcome = useSignal<'saved' | Wrong | undefined>(undefined)
+  /** What was not saved; undefined: nobody has tried. */
+  const wrong = useSignal<Wrong[] | undefined>(undefined)
 
-  const save = async (): Promise<'saved' | Wrong> => {
-    const origin = readServer(server.value)
-    if (origin === undefined) return ['serverInvalid']
-    const read = readHosts(hosts.value)
-    if ('wrong' in read) return ['hostInvalid', read.wrong]
-    // First of all that takes time: the browser asks only in answer to a click.
-    const granted = await browser.permissions.request({ origins: [originPattern(origin)] }).catch(() => false)
-    if (!granted) return ['serverRefused', origin]
-    const wrong = await checkServer(origin)
-    if (wrong) return wrong
-    await ask('save', {
-      settings: { server: origin, hosts: read.hosts, resultsFirst: resultsFirst.value, on: on.value },
-    })
-    server.value = origin
-    hosts.value = read.hosts.join('\n')
-    return 'saved'
+  const save = async () => {
+    const outcome = await saveSettings(
+      saved.value,
+      { server: server.value, hosts: hosts.value, resultsFirst: resultsFirst.value, on: on.value },
+      {
+        permissions: browser.permissions,
+        check: checkServer,
+        save: (settings) => ask('save', { settings }),
+      },
+    )
+    saved.value = outcome.settings
+    wrong.value = outcome.wrong
+    if (outcome.wrong.length > 0) return
+    server.value = outcome.settings.server
+    hosts.value = outcome.settings.hosts.join('\n')
   }
 
   return (
     <main>
       <h1>{t('settings')}</h1>
       <form
-        onSubmit={async (event) => {
+        onSubmit={(event) => {
           event.preventDefault()
-          outcome.value = undefined
-          outcome.value = await save()
+          wrong.value = undefined
+          void save()
         }}
       >
         <Switch on={on} label={t('onEverywhere')} />
@@ -74,8 +76,13 @@ export function Options({ settings }: { settings: Settings }) {
         </p>
         <p class="row">
           <button type="submit">{t('save')}</button>
-          <span role="status" class={outcome.value === 'saved' ? undefined : 'bad'}>
-            {outcome.value === 'saved' ? t('saved') : outcome.value && t(...outcome.value)}
+          <span role="status">
+            {wrong.value?.map((it) => (
+              <span key={it[0]} class="wrong">
+                {t(...it)}
+              </span>
+            ))}
+            {wrong.value && t(wrong.value.length === 0 ? 'saved' : 'restSaved')}
           </span>
         </p>
       </form>

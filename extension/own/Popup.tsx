@@ -8,14 +8,26 @@ import { useTexts } from '@pollz/widget/texts'
 import { signal as createSignal, useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { browser } from 'wxt/browser'
+import { ISSUES_URL } from '../settings.ts'
+import { followAccess, missingAccess } from './access.ts'
 import { ask, connectBackground } from '../connect.ts'
 import type { Requests, State } from '../requests.ts'
 import { openTab } from './open.ts'
 import { Switch } from './Switch.tsx'
 import { Widget } from './Widget.tsx'
 
-/** @param tab the page that the popup was opened on */
-export function Popup({ state, tab }: { state: State; tab: number | undefined }) {
+/** A tab of bsky.app. `unplaced`: polls that could not be shown in it, because bsky.app has changed */
+export type Below = { tab: number; unplaced: number }
+
+type PopupProps = {
+  state: State
+  /** the page that the popup was opened on, if it can have polls */
+  below: Below | undefined
+  /** match patterns of what the extension needs and may not use */
+  missing: string[]
+}
+
+export function Popup({ state, below, missing }: PopupProps) {
   const { t } = useTexts()
   const accounts = useSignal(state.accounts)
   const on = useSignal(state.pageOn)
@@ -33,9 +45,15 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
   return (
     <main>
       <h1>pollz</h1>
-      {tab !== undefined && state.settings.on && (
-        <Switch on={on} label={t('onThisPage')} onChange={() => void ask('page', { tab, on: on.value })} />
+      <Access server={state.settings.server} missing={missing} />
+      {below && state.settings.on && (
+        <Switch
+          on={on}
+          label={t('onThisPage')}
+          onChange={() => void ask('page', { tab: below.tab, on: on.value })}
+        />
       )}
+      {below && below.unplaced > 0 && <Unplaced count={below.unplaced} />}
       <p class="row">
         <button type="button" onClick={newPoll}>
           {t('newPoll')}
@@ -77,6 +95,37 @@ export function Popup({ state, tab }: { state: State; tab: number | undefined })
         </button>
       </p>
     </main>
+  )
+}
+
+/** What was taken away, and a button that asks for it again. */
+function Access({ server, missing }: { server: string; missing: string[] }) {
+  const { t } = useTexts()
+  const origins = useSignal(missing)
+  useEffect(() => followAccess(() => void missingAccess(server).then((now) => (origins.value = now))), [])
+  if (origins.value.length === 0) return null
+  const hosts = origins.value.map((it) => new URL(it).hostname)
+  return (
+    <p class="row" role="alert">
+      <span class="bad">{t('noAccess', hosts.join(', '))}</span>
+      <button type="button" onClick={() => void browser.permissions.request({ origins: origins.value })}>
+        {t('allow')}
+      </button>
+    </p>
+  )
+}
+
+function Unplaced({ count }: { count: number }) {
+  const { t, unplaced } = useTexts()
+  return (
+    <p class="row" role="alert">
+      <span class="bad">{unplaced(count)}</span>
+      {ISSUES_URL !== undefined && (
+        <button type="button" class="plain" onClick={() => void openTab(ISSUES_URL!)}>
+          {t('report')}
+        </button>
+      )}
+    </p>
   )
 }
 

@@ -12,6 +12,8 @@ export type Texts = {
   /** @param share 0 to 1 */
   percent: (share: number) => string
   votes: (count: number) => string
+  /** That so many polls of a page could not be shown. */
+  unplaced: (count: number) => string
   /** @param time RFC 3339, or ms since 1970 */
   date: (time: string | number) => string
   /** ms since 1970; with its day where that is not today */
@@ -44,6 +46,8 @@ export function createTexts(
       const key = category === 'one' || category === 'many' ? (`votes_${category}` as const) : 'votes_other'
       return t(key, number.format(count))
     },
+    unplaced: (count) =>
+      t(plural.select(count) === 'one' ? 'unplaced_one' : 'unplaced_other', number.format(count)),
     // A record's date is whatever its author wrote: the lexicon asks for one, this does not trust it.
     date: (it) => (Number.isNaN(new Date(it).getTime()) ? String(it) : date.format(new Date(it))),
     time: (it) => (new Date(it).toDateString() === new Date().toDateString() ? time : date).format(it),

@@ -1,16 +1,26 @@
+import { SITE } from '@pollz/shared/network'
 import { TextsContext } from '@pollz/widget/texts'
 import { render } from 'preact'
 import { browser } from 'wxt/browser'
-import { ask } from '../../connect.ts'
-import { Popup } from '../../own/Popup.tsx'
+import { ask, askPage } from '../../connect.ts'
+import { missingAccess } from '../../own/access.ts'
+import { Popup, type Below } from '../../own/Popup.tsx'
 import { prepare } from '../../own/prepare.ts'
 
+/** The tab below the popup; the browser says the address only of those that the extension may use. */
+async function findBelow(): Promise<Below | undefined> {
+  const [tab] = await browser.tabs.query({ active: true, lastFocusedWindow: true })
+  if (tab?.id === undefined || !tab.url?.startsWith(`${SITE}/`)) return undefined
+  return { tab: tab.id, ...(await askPage(tab.id)) }
+}
+
 const texts = prepare('extensionName')
-const [tab] = await browser.tabs.query({ active: true, lastFocusedWindow: true })
-const state = await ask('state', { tab: tab?.id })
+const below = await findBelow()
+const state = await ask('state', { tab: below?.tab })
+const missing = await missingAccess(state.settings.server)
 render(
   <TextsContext.Provider value={texts}>
-    <Popup state={state} tab={tab?.id} />
+    <Popup state={state} below={below} missing={missing} />
   </TextsContext.Provider>,
   document.body,
 )

@@ -1,0 +1,66 @@
+/** Saves what somebody has set: what is right at once, and a server once it has said that it is one. */
+import type { Settings } from '../requests.ts'
+import { originPattern, readHosts, readServer, type Wrong } from './check.ts'
+
+type Origins = { origins: string[] }
+
+/** As much of `browser.permissions` as is used here. */
+export type Permissions = Record<'contains' | 'request' | 'remove', (what: Origins) => Promise<boolean>>
+
+export type Saving = {
+  permissions: Permissions
+  /** @returns what is wrong with a server */
+  check: (server: string) => Promise<Wrong | undefined>
+  save: (settings: Settings) => Promise<unknown>
+}
+
+/** As it was typed. */
+export type Typed = Omit<Settings, 'hosts'> & { hosts: string }
+
+/**
+ * Whatever is wrong keeps its value from before. To be called in answer to a click, before anything that takes time: the
+ * browser asks for permissions only then.
+ *
+ * @returns what is saved now, and what is not
+ */
+export async function saveSettings(
+  before: Settings,
+  typed: Typed,
+  { permissions, check, save }: Saving,
+): Promise<{ settings: Settings; wrong: Wrong[] }> {
+  const wrong: Wrong[] = []
+  const server = readServer(typed.server)
+  if (server === undefined) wrong.push(['serverInvalid'])
+  const hosts = readHosts(typed.hosts)
+  if ('wrong' in hosts) wrong.push(['hostInvalid', hosts.wrong])
+  const settings: Settings = {
+    ...typed,
+    server: before.server,
+    hosts: 'wrong' in hosts ? before.hosts : hosts.hosts,
+  }
+  // A server that is in use may be away, and what else was set counts all the same.
+  if (server === undefined || server === before.server) {
+    await save(settings)
+    return { settings, wrong }
+  }
+
+  const origins = [originPattern(server)]
+  const had = permissions.contains({ origins })
+  const granting = permissions.request({ origins }).catch(() => false)
+  await save(settings)
+  const granted = await granting
+  const refused: Wrong | undefined = granted ? await check(server) : ['serverRefused', server]
+  if (!refused) {
+    const changed = { ...settings, server }
+    await save(changed)
+    if (originPattern(before.server) !== origins[0]) await giveBack(permissions, before.server)
+    return { settings: changed, wrong }
+  }
+  if (granted && !(await had)) await giveBack(permissions, server)
+  return { settings, wrong: [refused, ...wrong] }
+}
+
+/** The browser refuses for what the extension always has. */
+async function giveBack(permissions: Permissions, server: string): Promise<void> {
+  await permissions.remove({ origins: [originPattern(server)] }).catch(() => false)
+}
