@@ -10,6 +10,7 @@ import { standInPage } from './standin/bsky-standin.ts'
 
 const tap = process.env['POLLZ_TAP']
 const firefox = process.env['FIREFOX']
+const built = join(import.meta.dirname, '../extension/.output/firefox-mv3')
 
 describe.skipIf(!tap || !firefox)('in Firefox', () => {
   const stop = new AbortController()
@@ -33,7 +34,6 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
       headless: true,
       enableExtensions: true,
     })
-    await browser.installExtension(join(import.meta.dirname, '../extension/.output/firefox-mv3'))
     page = await browser.newPage()
     await page.setRequestInterception(true)
     page.on('request', async (request) => {
@@ -47,6 +47,8 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
       currentAccount: current,
     })
     await page.goto('https://bsky.app/')
+    // Into a browser whose tab is open already.
+    await browser.installExtension(built)
   })
 
   afterAll(async () => {
@@ -102,5 +104,15 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
     const uri = `at://${alice.did}/${home.poll}/${/([^/]+)\?options=2$/.exec((await written())!)![1]}`
     const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
     expect(await answer.json()).toMatchObject({ text: 'From Firefox?' })
+  })
+
+  test('an update goes on in a tab that is open: its widget is replaced, and none is there twice', async () => {
+    await page.evaluate(() => Object.assign(document.querySelector('[data-pollz]')!, { old: true }))
+    await browser.installExtension(built)
+    const there = () =>
+      page.evaluate(() => [...document.querySelectorAll('[data-pollz]')].map((it) => 'old' in it))
+    await until('a widget of the new one', async () => (await there()).join() === 'false')
+    await until('the poll', async () => (await shown()).text.includes('Coffee'))
+    expect(await there()).toEqual([false])
   })
 })

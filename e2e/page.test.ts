@@ -206,6 +206,15 @@ describe('bsky.app’s page', () => {
     return popup
   }
 
+  test('a link in a profile with a single post is none of the post’s', async () => {
+    await show(fixture('profile').replaceAll(/<div[^>]*data-testid="feedItem-by-bob[^]*(?=<\/main>)/g, ''))
+    await page.locator('[data-pollz]').first().waitFor()
+    expect(await widgets()).toEqual(['pinned: card, feedItem-by-alice.test, 15px'])
+    const popup = await popupOver(page)
+    expect(await popup.getByRole('alert').count()).toBe(0)
+    await popup.close()
+  })
+
   test.each([
     ['profile', 'with a link in what somebody says about themselves'],
     ['search', 'with one in what is said of a person'],

@@ -132,7 +132,8 @@ export default defineBackground(() => {
     void running.then((parts) => Promise.all([closed(parts, tab), parts.store.setTab(tab, true)]))
   })
   browser.runtime.onInstalled.addListener(({ reason }) => {
-    if (reason === 'install' || reason === 'update') void runInOpenTabs()
+    // Firefox does it by itself.
+    if (!import.meta.env.FIREFOX && (reason === 'install' || reason === 'update')) void runInOpenTabs()
   })
   browser.permissions.onAdded.addListener(({ origins = [] }) => {
     if (origins.some((it) => it.startsWith(SITE))) void runInOpenTabs()

@@ -7,6 +7,7 @@ import { browserTexts, connectBackground } from '../connect.ts'
 import { account, followAccount, lookAtAccount } from '../page/account.ts'
 import { followComposers, holdEscape } from '../page/composer.ts'
 import { findInPage } from '../page/finder.ts'
+import { removeRemains } from '../page/host.ts'
 import { followTheme, theme } from '../page/theme.ts'
 import { Mounts } from '../page/mount.ts'
 import type { PageAsk, PageAnswer } from '../requests.ts'
@@ -15,6 +16,7 @@ export default defineContentScript({
   matches: ['https://bsky.app/*'],
   runAt: 'document_start',
   main(ctx) {
+    removeRemains()
     holdEscape(ctx.signal)
     const texts = browserTexts()
     /** What is shown depends on these; the rest is the widgets' own business. */

@@ -1,12 +1,9 @@
 /** The composer's poll button, and the editor that it opens. */
 import type { EditorModel } from '@pollz/widget/editor'
-import { createHost } from './host.ts'
+import { BUTTON, createHost, EDITOR } from './host.ts'
 import { DIALOG, WRITING } from './selectors.ts'
 
-const BUTTON = 'data-pollz-button'
-const EDITOR = 'data-pollz-editor'
-
-/** Draws into a shadow root. Returns a dispose function. */
+/** Draws into a shadow root. Returns what ends it. */
 type Draw<T extends unknown[]> = (root: ShadowRoot, ...what: T) => () => void
 
 export type ComposerParts = {

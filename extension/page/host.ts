@@ -18,6 +18,23 @@ const SWALLOWED = [
   'dragstart',
 ]
 
+/** The attributes by which they are known: of a poll, with its at-uri; in the composer, of its button and its editor. */
+export const POLL = 'data-pollz'
+export const BUTTON = 'data-pollz-button'
+export const EDITOR = 'data-pollz-editor'
+
+/**
+ * Removes what an older version's script has left, and shows the cards that were hidden for it: Firefox ends such a script
+ * without a word.
+ */
+export function removeRemains(): void {
+  for (const host of document.querySelectorAll(`[${POLL}], [${BUTTON}], [${EDITOR}]`)) {
+    if (host.matches(`[${POLL}]`))
+      (host.nextElementSibling as HTMLElement | null)?.style.removeProperty('display')
+    host.remove()
+  }
+}
+
 /** @param name of the attribute by which it is known */
 export function createHost(name: string, value = ''): HTMLElement {
   const host = document.createElement('div')

@@ -1,11 +1,9 @@
 /** Puts widgets into posts: in a card's place, else below the text; one per poll and post. */
-import { createHost } from './host.ts'
+import { createHost, POLL } from './host.ts'
 import { isInPost, placeOf, type Place } from './selectors.ts'
 
 /** Widgets this far outside of the window are already shown, so that none is seen loading. */
 const MARGIN = '600px'
-
-const HOST = 'data-pollz'
 
 /** About as high as a poll: what is below stays where it is when the poll is drawn. */
 const HEIGHT_BEFORE = '230px'
@@ -96,7 +94,7 @@ export class Mounts {
   }
 
   #create(uri: string, options: number | undefined, { post, sample }: Place): Widget {
-    const host = createHost(HOST, uri)
+    const host = createHost(POLL, uri)
     // People scale the text of posts; nothing else around it tells by how much.
     if (sample) host.style.setProperty('--text-size', getComputedStyle(sample).fontSize)
     host.style.minHeight = HEIGHT_BEFORE
@@ -140,7 +138,7 @@ function put(widget: Widget, { card, text }: Place): void {
   } else {
     let last: Element = text!.parentElement ?? text!
     // Polls of one text stand in the order of its links.
-    while (last.nextElementSibling?.hasAttribute(HOST)) last = last.nextElementSibling
+    while (last.nextElementSibling?.hasAttribute(POLL)) last = last.nextElementSibling
     last.after(widget.host)
   }
 }
