@@ -2,12 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { axeFinds, buildExtension, ISSUES_URL, openBrowser, ownPage, pictureFailure } from './browser.ts'
 import { until } from './processes.ts'
 
 const fixtures = join(import.meta.dirname, '../extension/page/fixtures')
-const POLL = 'https://pollz.waow.tech/poll/did:plc:yk4dd2qkboz2yv6tpubpc6co'
 
 /** Nobody is there: where a widget stands does not depend on what it shows. */
 const nowhere = 'http://127.0.0.1:9'
@@ -185,15 +184,15 @@ describe('bsky.app’s page', () => {
     await page.evaluate(() => scrollTo(0, 0))
     await page.evaluate(() => document.querySelectorAll('.copy').forEach((it) => it.remove()))
     const cdp = await context.newCDPSession(page)
-    await until('nothing of them', async () => {
+    const kept = async () => {
       await cdp.send('HeapProfiler.collectGarbage')
-      const kept = await page.evaluate(() => {
+      return page.evaluate(() => {
         const { gone } = globalThis as typeof globalThis & { gone: WeakRef<Element>[] }
         return gone.filter((it) => it.deref() !== undefined).length
       })
-      if (kept === 0) return true
-      throw new Error(`${kept} of 400 posts are kept`)
-    })
+    }
+    await vi.waitUntil(async () => (await kept()) === 0, { timeout: 30_000 }).catch(() => {})
+    expect(await kept()).toBe(0)
     await cdp.detach()
   })
 

@@ -136,11 +136,15 @@ function put(widget: Widget, { card, text }: Place): void {
     card.style.setProperty('display', 'none', 'important')
     card.before(widget.host)
   } else {
-    let last: Element = text!.parentElement ?? text!
     // Polls of one text stand in the order of its links.
-    while (last.nextElementSibling?.hasAttribute(POLL)) last = last.nextElementSibling
+    let last: Element = text!.parentElement ?? text!
+    for (let next: Element | null = last; next; next = pollAfter(next)) last = next
     last.after(widget.host)
   }
+}
+
+function pollAfter({ nextElementSibling: next }: Element): Element | null {
+  return next?.hasAttribute(POLL) ? next : null
 }
 
 /** A link may say how many options its poll has: `?options=4`. It is only a hint. */

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals'
 import { beforeEach, expect, test, vi } from 'vitest'
-import type { PageAccount, ToEngine } from '@pollz/shared/engine'
+import type { PageAccount } from '@pollz/shared/engine'
 import { connectPolls, type Polls } from './polls.ts'
 
 const uri = 'at://did:plc:b/tech.waow.poll/1'
@@ -14,7 +14,7 @@ beforeEach(({ onTestFinished }) => {
     vi.unstubAllGlobals()
   })
   polls = connectPolls(
-    () => (_: ToEngine) => {},
+    () => () => {},
     signal<PageAccount | undefined>(undefined),
     'https://bsky.app',
     () => {},
