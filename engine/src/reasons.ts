@@ -6,7 +6,8 @@ import type { Reason } from '@pollz/shared/engine'
 export class ServerAway extends Error {}
 
 export function reasonOf(error: unknown): Reason {
-  if (error instanceof ServerAway) return navigator.onLine !== false ? { name: 'serverAway' } : { name: 'offline' }
+  if (error instanceof ServerAway)
+    return navigator.onLine !== false ? { name: 'serverAway' } : { name: 'offline' }
   // What fetch throws where there is no answer says nothing of use to a person; the clients wrap it.
   for (let it: unknown = error; it instanceof Error; it = it.cause)
     if (isNoAnswer(it)) return navigator.onLine !== false ? { name: 'unreachable' } : { name: 'offline' }

@@ -1,6 +1,6 @@
 /** What outlives the page or the background, and belongs to one server. In IndexedDB, which needs no permission. */
 import type { Key, OAuthClientMetadataInput } from '@atproto/oauth-client'
-import type { Act, ActMessage, PageAccount } from '@pollz/shared/engine'
+import type { Act, ActMessage, PageAccount, Reason } from '@pollz/shared/engine'
 import type { PollView } from '@pollz/shared/wire'
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 
@@ -27,7 +27,7 @@ export type JournalledAct = {
 }
 
 /** How a sign-in went. */
-export type SignInResult = { did: string } | { failed: import('@pollz/shared/engine').Reason }
+export type SignInResult = { did: string } | { failed: Reason }
 
 /** A vote record of an account that is signed in. `createdAt`: RFC 3339 */
 export type IndexedVote = { did: string; poll: string; option: number; createdAt: string }
