@@ -74,10 +74,3 @@ test.each(Object.keys(workspaces))('%s imports only what stands before it', (wor
   )
   expect(wrong).toEqual([])
 })
-
-test('what draws a poll knows nothing of what works for it, but the messages', () => {
-  const wrong = sources('client').filter((file) =>
-    imports(file).some((from) => from.startsWith('@pollz/widget/') && from !== '@pollz/widget/messages'),
-  )
-  expect(wrong).toEqual([])
-})
