@@ -27,15 +27,19 @@ const fetchInTime = (input: string | URL | Request, init?: RequestInit) => {
  * @throws Error naming DATABASE_URL where it can't be opened
  */
 export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
+  let client: Client | undefined
   try {
     const path = filePath(url)
     if (path && !existsSync(dirname(path))) mkdirSync(dirname(path))
-    const client = createClient({
+    client = createClient({
       url,
       fetch: fetchInTime,
       ...(authToken === undefined ? {} : { authToken }),
+      // By default statements that come at once get connections of their own, without the settings below.
+      ...(path === undefined ? {} : { concurrency: 1 }),
     })
     if (path) {
+      closeOnce(client)
       await client.execute('PRAGMA journal_mode = WAL')
       await client.execute('PRAGMA synchronous = FULL')
       await client.execute('PRAGMA busy_timeout = 2000')
@@ -48,7 +52,24 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
     }
     return client
   } catch (cause) {
+    client?.close()
     throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause })
+  }
+}
+
+/**
+ * libsql 0.5.29 closes a connection twice, the second time after freeing it, which can crash the process or close somebody
+ * else's: https://github.com/tursodatabase/libsql/issues/2251. It closes once where a statement outlives the connection,
+ * so one is made just before: Node lets go of a statement no sooner than the next turn of the event loop.
+ */
+function closeOnce(client: Client): void {
+  const close = client.close.bind(client)
+  client.close = () => {
+    // A closed client refuses it.
+    void client
+      .execute('SELECT 1')
+      .catch(() => {})
+      .then(close)
   }
 }
 

@@ -37,7 +37,12 @@ export class Store {
   /** @throws Error naming DATABASE_URL where it can't be opened or brought to the newest schema */
   static async open(options: DatabaseOptions): Promise<Store> {
     const client = await openDatabase(options)
-    await migrate(client)
+    try {
+      await migrate(client)
+    } catch (error) {
+      client.close()
+      throw error
+    }
     return new Store(options, client)
   }
 
