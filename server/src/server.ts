@@ -49,19 +49,30 @@ const BUSY_FOR = 7 * 24 * 3_600_000
 /** Stopping takes no longer than this, whatever clients, taps and databases do, in ms. */
 const STOPPING = 4_500
 
+/** `done` as `startServer` says. */
+type Server = { port: number; done: Promise<void> }
+
+type Parts = { config: Config; log: Log; signal: AbortSignal }
+
 /**
  * Starts everything. It is stopped by the signal: no more events are taken, what was taken is committed and acked,
  * the sockets are closed; then `done` resolves. It rejects when the server can't go on and has to be started anew.
  *
  * @throws Error naming the variable that is wrong
  */
-export async function startServer(
-  config: Config,
-  log: Log,
-  signal: AbortSignal,
-): Promise<{ port: number; done: Promise<void> }> {
-  const metrics = createMetrics()
+export async function startServer(config: Config, log: Log, signal: AbortSignal): Promise<Server> {
   const writer = await Writer.open({ url: config.databaseUrl, authToken: config.databaseAuthToken })
+  try {
+    return await startParts(writer, { config, log, signal })
+  } catch (error) {
+    // A thread that has a database open must not be ended by the end of the process.
+    await Promise.race([writer.close(), writer.died])
+    throw error
+  }
+}
+
+async function startParts(writer: Writer, { config, log, signal }: Parts): Promise<Server> {
+  const metrics = createMetrics()
   const { reader } = writer
 
   // ingest

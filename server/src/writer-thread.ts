@@ -62,6 +62,7 @@ try {
     last = last.then(() => handle(request))
     // Whoever waits must not wait for ever: the thread ends, and with it the server, which is started anew.
     last.catch((error: unknown) => {
+      store.close()
       throw error
     })
   })

@@ -41,6 +41,12 @@ const ways: Record<string, (url: string) => Promise<void>> = {
     await collect()
     await writer.close()
   },
+  async 'a writer that fails'(url) {
+    const writer = await Writer.open({ url, authToken: undefined })
+    void writer.storeMessages(undefined!).catch(() => {})
+    await writer.died
+    writer.reader.close()
+  },
   async 'what is no database'(url) {
     await openDatabase({ url, authToken: undefined }).then(
       () => Promise.reject(new Error('it was opened')),

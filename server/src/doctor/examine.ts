@@ -1,4 +1,5 @@
 /** What `npm run doctor` finds, part by part, against the live parts. */
+import type { Client } from '@libsql/client'
 import { collections } from '@pollz/shared/families'
 import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
@@ -37,8 +38,9 @@ async function* examineDatabase({
   databaseAuthToken,
 }: Config): AsyncGenerator<Finding, ReadonlyMap<string, string>> {
   const part = 'DATABASE_URL'
+  let client: Client | undefined
   try {
-    const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
+    client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken })
     const schema = await schemaOf(client)
     if (schema === 0) {
       client.close()
@@ -62,6 +64,7 @@ async function* examineDatabase({
     }
     return accounts
   } catch (error) {
+    client?.close()
     yield {
       part,
       state: 'bad',

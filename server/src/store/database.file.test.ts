@@ -1,7 +1,10 @@
 /** Connections to a database file. */
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { newFile } from '../../test/database.ts'
 import { filePath, openDatabase } from './database.ts'
@@ -19,29 +22,47 @@ test('statements that come at once all run with its settings', async () => {
  */
 const GLIBC_TUNABLES = 'glibc.malloc.perturb=118:glibc.malloc.tcache_count=0'
 
-/** @param way as test/closing.ts has them */
-function close(way: string, url: string) {
-  const script = join(import.meta.dirname, '../../test/closing.ts')
-  const { signal, status, stderr } = spawnSync('node', ['--expose-gc', script, way, url], {
+function node(args: string[], env: Record<string, string> = {}) {
+  const { signal, status, stderr } = spawnSync('node', args, {
     // Where a core may be left.
-    cwd: dirname(filePath(url)!),
+    cwd: tmpdir(),
     encoding: 'utf8',
-    env: { ...process.env, GLIBC_TUNABLES },
+    env: { ...process.env, GLIBC_TUNABLES, ...env },
   })
   return { signal, status, stderr }
 }
 
-test.each(['a reader of many at once', 'a store', 'a writer', 'a database of a release to come'])(
-  'a connection is closed once: of %s',
-  (way) => {
-    expect(close(way, newFile())).toMatchObject({ signal: null, status: 0 })
-  },
-)
+/** @param way as test/closing.ts has them */
+const close = (way: string, url: string) =>
+  node(['--expose-gc', join(import.meta.dirname, '../../test/closing.ts'), way, url])
+
+test.each([
+  'a reader of many at once',
+  'a store',
+  'a writer',
+  'a writer that fails',
+  'a database of a release to come',
+])('a connection is closed once: of %s', (way) => {
+  expect(close(way, newFile())).toMatchObject({ signal: null, status: 0 })
+})
 
 test('a connection is closed once: of what is no database', () => {
   const url = newFile()
   writeFileSync(filePath(url)!, 'no database'.repeat(1000))
   expect(close('what is no database', url)).toMatchObject({ signal: null, status: 0 })
+})
+
+test('a connection is closed once: of a server that can’t listen', async () => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const env = { DATABASE_URL: newFile(), HOST: '127.0.0.1', PORT: String(port), TAP_URL: '' }
+  expect(node([join(import.meta.dirname, '../main.ts')], env)).toMatchObject({
+    signal: null,
+    status: 1,
+    stderr: expect.stringContaining('EADDRINUSE'),
+  })
+  other.close()
 })
 
 const { glibcVersionRuntime } = (process.report.getReport() as { header: { glibcVersionRuntime?: string } })
