@@ -67,3 +67,19 @@ export async function loadRelease(name: string, into: DatabaseOptions): Promise<
   await client.executeMultiple(readFileSync(join(fixtures, name), 'utf8'))
   client.close()
 }
+
+/** Everything that is in a database: the statements that made it, and the rows of each table. */
+export async function contentsOf({ url, authToken }: DatabaseOptions) {
+  // Not every integer in it is a safe one.
+  const client = createClient({ url, intMode: 'bigint', ...(authToken === undefined ? {} : { authToken }) })
+  const read = async (sql: string) => (await client.execute(sql)).rows.map((row) => ({ ...row }))
+  const schema = await read(
+    `SELECT name, type, sql FROM sqlite_schema WHERE name NOT LIKE 'libsql_%' ORDER BY name`,
+  )
+  const tables: Record<string, object[]> = {}
+  for (const { name, type } of schema)
+    if (type === 'table') tables[String(name)] = await read(`SELECT * FROM "${name}"`)
+  const integrity = await read('PRAGMA integrity_check')
+  client.close()
+  return { schema, tables, integrity }
+}

@@ -1,11 +1,10 @@
 /** The commands beside the server, as an operator calls them, on the database that a server is running on. */
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
+import { runCommand } from '../../test/command.ts'
 import { emptyDatabase, loadRelease, newFile } from '../../test/database.ts'
 import { LibsqlServer } from '../../test/libsql-server.ts'
 import { T0, identityMessage, pollEvent, pollUri, voteEvent, type RecordEvent } from '../../test/records.ts'
@@ -22,7 +21,6 @@ const alice = 'did:plc:alice'
 const bob = 'did:plc:bob'
 const tea = pollUri(alice, '3kaaaaaaaaaa2')
 const coffee = pollUri(bob, '3kbbbbbbbbbb2')
-const root = join(import.meta.dirname, '../../..')
 
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 
@@ -48,26 +46,13 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-/** Runs a command. @returns its exit code and what it printed */
-async function run(command: string, args: string[], env: Record<string, string | undefined> = {}) {
-  const started = promisify(execFile)('node', [`server/src/commands/${command}.ts`, ...args], {
-    cwd: root,
-    env: {
-      ...process.env,
-      DATABASE_URL: database.url,
-      DATABASE_AUTH_TOKEN: database.authToken,
-      PUBLIC_URL: 'http://127.0.0.1:3000',
-      ...env,
-    },
+const run = (command: string, args: string[], env: Record<string, string | undefined> = {}) =>
+  runCommand(command, args, {
+    DATABASE_URL: database.url,
+    DATABASE_AUTH_TOKEN: database.authToken,
+    PUBLIC_URL: 'http://127.0.0.1:3000',
+    ...env,
   })
-  return started.then(
-    ({ stdout, stderr }) => ({ code: 0, text: stdout + stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => ({
-      code: error.code,
-      text: error.stdout + error.stderr,
-    }),
-  )
-}
 
 describe('recount', () => {
   test('finds nothing, and a tally that somebody has changed', async () => {

@@ -5,7 +5,7 @@ import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
 import { openDatabase, probe } from '../store/database.ts'
-import { SCHEMA, schemaOf } from '../store/migrations.ts'
+import { SCHEMA, schemaOf, tooNew } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
 import { examineTap } from './tap.ts'
 
@@ -45,6 +45,11 @@ async function* examineDatabase({
     if (schema === 0) {
       client.close()
       yield { part, state: 'unknown', words: 'is empty: the server fills it when it starts' }
+      return new Map()
+    }
+    if (schema > SCHEMA) {
+      client.close()
+      yield { part, state: 'bad', words: tooNew(schema).message }
       return new Map()
     }
     await probe(client)

@@ -191,7 +191,8 @@ export async function checkSchema(client: Client): Promise<number> {
   return schema
 }
 
-const tooNew = (schema: number) =>
+/** What is said of a schema that this program does not know. */
+export const tooNew = (schema: number) =>
   new Error(`the database has schema ${schema}, this program knows ${SCHEMA}: run a newer one`)
 
 /** Brings the database to the newest schema, or to schema `to`. Killed half way, it goes on where it was. */

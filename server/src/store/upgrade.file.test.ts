@@ -2,9 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { createClient } from '@libsql/client'
 import { describe, expect, test } from 'vitest'
-import { loadRelease, newFile, releases } from '../../test/database.ts'
+import { contentsOf, loadRelease, newFile, releases } from '../../test/database.ts'
 import { SCHEMA } from './migrations.ts'
 import { recount } from './recount.ts'
 import { Writer } from '../writer.ts'
@@ -20,23 +19,11 @@ function takeOver(url: string, n: number): string | undefined {
   return undefined
 }
 
-/** Everything that is in it. */
-async function contentsOf(url: string) {
-  // Not every integer in it is a safe one.
-  const client = createClient({ url, intMode: 'bigint' })
-  const read = async (sql: string) => (await client.execute(sql)).rows.map((row) => ({ ...row }))
-  const schema = await read('SELECT name, type, sql FROM sqlite_schema ORDER BY name')
-  const tables: Record<string, object[]> = {}
-  for (const { name, type } of schema)
-    if (type === 'table') tables[String(name)] = await read(`SELECT * FROM "${name}"`)
-  const contents = { schema, tables, integrity: await read('PRAGMA integrity_check') }
-  client.close()
-  return contents
-}
-
 /** 0 where there is nothing yet. */
 async function schemaOf(url: string): Promise<number> {
-  const { migrations = [] } = (await contentsOf(url)).tables as { migrations?: { n: bigint }[] }
+  const { migrations = [] } = (await contentsOf({ url, authToken: undefined })).tables as {
+    migrations?: { n: bigint }[]
+  }
   return Math.max(0, ...migrations.map(({ n }) => Number(n)))
 }
 
@@ -54,7 +41,8 @@ describe.each([...releases, 'nothing'])('from %s', (release) => {
       }
       const takenOver = copy()
       expect(takeOver(takenOver, Infinity)).toBeUndefined()
-      const expected = await contentsOf(takenOver)
+      const options = (url: string) => ({ url, authToken: undefined })
+      const expected = await contentsOf(options(takenOver))
       expect(expected.integrity).toEqual([{ integrity_check: 'ok' }])
       expect(await schemaOf(takenOver)).toBe(SCHEMA)
 
@@ -68,7 +56,7 @@ describe.each([...releases, 'nothing'])('from %s', (release) => {
         const store = await Writer.open({ url, authToken: undefined })
         expect(await recount(store.reader)).toEqual([])
         await store.close()
-        expect(await contentsOf(url), `killed before: ${statement}`).toEqual(expected)
+        expect(await contentsOf(options(url)), `killed before: ${statement}`).toEqual(expected)
       }
       // It was killed before and inside of each migration that it has to make.
       const from = await schemaOf(old)

@@ -1,0 +1,170 @@
+/**
+ * The commands on a database of another release. They bring none to the newest schema: a backup taken before an upgrade
+ * is one that the old release understands, and so is the database itself until the new server has started.
+ */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient } from '@libsql/client'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { runCommand } from '../../test/command.ts'
+import { contentsOf, emptyDatabase, loadRelease, newFile, type TestDatabase } from '../../test/database.ts'
+import { LibsqlServer } from '../../test/libsql-server.ts'
+import { pollUri } from '../../test/records.ts'
+import { openDatabase, type DatabaseOptions } from '../store/database.ts'
+import { SCHEMA, migrate } from '../store/migrations.ts'
+
+const tea = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
+const nobody = 'http://127.0.0.1:9'
+
+let database: TestDatabase
+
+beforeEach(async () => (database = await emptyDatabase()))
+afterEach(() => database.close())
+
+const run = (command: string, args: string[] = [], { url, authToken }: DatabaseOptions = database) =>
+  runCommand(command, args, {
+    DATABASE_URL: url,
+    DATABASE_AUTH_TOKEN: authToken,
+    FROM_AUTH_TOKEN: authToken,
+    PUBLIC_URL: nobody,
+    PLC_URL: nobody,
+    TAP_URL: '',
+  })
+
+const newPath = () => join(mkdtempSync(join(tmpdir(), 'pollz-backup-')), 'backup.db')
+const file = (url: string): DatabaseOptions => ({ url, authToken: undefined })
+
+/** What a release knows a database by: its tables and indices, without the comments in them. */
+const withoutComments = ({ schema }: Awaited<ReturnType<typeof contentsOf>>) =>
+  schema.map(({ name, sql }) => [name, String(sql).replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ')])
+
+describe('on a database of release 0.2.0', () => {
+  let before: Awaited<ReturnType<typeof contentsOf>>
+
+  beforeEach(async () => {
+    await loadRelease('release-0.2.0-of-any-time.sql', database)
+    before = await contentsOf(database)
+    expect(before.tables['migrations']).toEqual([{ n: 1n }, { n: 2n }])
+  })
+
+  test('doctor and recount change nothing; the doctor says what the new server will', async () => {
+    const { code, text } = await run('doctor')
+    expect(code).toBe(1)
+    expect(text).toMatch(/^✓ DATABASE_URL: .* schema 2, .* brings to 3 when it starts$/m)
+    expect(await run('recount')).toMatchObject({ code: 0, text: expect.stringContaining(' 0 differences') })
+    expect(await contentsOf(database)).toEqual(before)
+  })
+
+  test('hide and show add what was said, and nothing else', async () => {
+    const steps = [
+      await run('hide', [tea, 'spam']),
+      await run('hide'),
+      await run('hide', ['--show', tea]),
+      await run('hide', ['voter31.example']),
+    ]
+    expect(steps.map(({ code }) => code)).toEqual([0, 0, 0, 0])
+    expect(steps[1]!.text).toMatch(new RegExp(`${tea}  spam\n2 hidden`))
+    const { schema, tables } = await contentsOf(database)
+    expect(schema).toEqual(before.schema)
+    expect(tables['hidden']!.slice(3)).toMatchObject([
+      { subject: tea, hidden: 1n, reason: 'spam' },
+      { subject: tea, hidden: 0n },
+      { subject: 'did:plc:voter31', hidden: 1n },
+    ])
+    expect({ ...tables, hidden: [] }).toEqual({ ...before.tables, hidden: [] })
+  })
+
+  test('a backup is one of that release, with all of it', async () => {
+    const path = newPath()
+    expect(await run('backup', [path])).toMatchObject({
+      code: 0,
+      text: expect.stringMatching(/"polls":15,.* 0 differences/),
+    })
+    const backup = await contentsOf(file(`file:${path}`))
+    expect(withoutComments(backup)).toEqual(withoutComments(before))
+    expect(backup.tables).toEqual(before.tables)
+    expect(backup.integrity).toEqual([{ integrity_check: 'ok' }])
+    expect(await contentsOf(database)).toEqual(before)
+    // It is counted like any other, and put back: into a file and into a libSQL server.
+    expect((await run('recount', [], file(`file:${path}`))).code).toBe(0)
+    const server = await LibsqlServer.start()
+    const moved = newFile()
+    expect(await run('move', [`file:${path}`, moved], file(`file:${path}`))).toMatchObject({ code: 0 })
+    const there = await runCommand('move', [`file:${path}`, server.url], { TO_AUTH_TOKEN: server.authToken })
+    expect(there).toMatchObject({ code: 0 })
+    for (const copy of [await contentsOf(file(moved)), await contentsOf(server)]) {
+      expect(withoutComments(copy)).toEqual(withoutComments(before))
+      expect(copy.tables).toEqual(before.tables)
+    }
+    await server.close()
+  })
+
+  test('moved, it stays one of that release, and so does what it is moved from', async () => {
+    const to = newFile()
+    expect(await run('move', [database.url, to])).toMatchObject({ code: 0 })
+    const moved = await contentsOf(file(to))
+    expect(withoutComments(moved)).toEqual(withoutComments(before))
+    expect(moved.tables).toEqual(before.tables)
+    expect(await contentsOf(database)).toEqual(before)
+  })
+})
+
+describe('where they do not understand it they say what to do, and change nothing', () => {
+  const path = newPath()
+  const commands: [string, string[]][] = [
+    ['recount', []],
+    ['hide', []],
+    ['hide', [tea]],
+    ['hide', ['--show', tea]],
+    ['backup', [path]],
+  ]
+
+  async function allSay(words: RegExp, doctor: RegExp): Promise<void> {
+    const before = await contentsOf(database)
+    for (const [command, args] of [...commands, ['move', [database.url, newFile()]] as const]) {
+      const { code, text } = await run(command, [...args])
+      expect({ command, args, code, text }).toMatchObject({ code: 2, text: expect.stringMatching(words) })
+      expect(text).not.toMatch(/\n\s+at |SQLITE|no such/)
+    }
+    const { code, text } = await run('doctor')
+    expect({ code, text }).toMatchObject({ code: 1, text: expect.stringMatching(doctor) })
+    expect(await contentsOf(database)).toEqual(before)
+  }
+
+  test('one of release 0.1.0', async () => {
+    await loadRelease('release-0.1.0.sql', database)
+    await allSay(
+      /^.*schema 1, from a release before 0\.2: start the server once, which upgrades it\n$/,
+      /^✓ DATABASE_URL: .* schema 1, .* brings to 3 when it starts$/m,
+    )
+  })
+
+  test('an empty one', async () => {
+    // A file has to be there.
+    ;(await openDatabase(database)).close()
+    await allSay(/is empty: start the server once\n$/, /^\? DATABASE_URL: is empty: the server fills it/m)
+  })
+
+  test('one of a newer release', async () => {
+    const { url, authToken } = database
+    const client = createClient({ url, ...(authToken === undefined ? {} : { authToken }) })
+    await migrate(client)
+    await client.execute({ sql: 'INSERT INTO migrations VALUES (?)', args: [SCHEMA + 1] })
+    client.close()
+    const words = new RegExp(`schema ${SCHEMA + 1}, this program knows ${SCHEMA}: run a newer one`)
+    await allSay(words, new RegExp(`^✗ DATABASE_URL: .*${words.source}`, 'm'))
+  })
+
+  test('nothing is moved into a newer one', async () => {
+    await loadRelease('release-0.2.0-of-any-time.sql', database)
+    const to = newFile()
+    const client = createClient({ url: to })
+    await migrate(client)
+    client.close()
+    expect(await run('move', [database.url, to])).toMatchObject({
+      code: 2,
+      text: expect.stringContaining('the target has a newer schema than the source'),
+    })
+  })
+})
