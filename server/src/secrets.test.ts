@@ -1,10 +1,11 @@
 /** What is secret is in no line that the server or a command writes, whatever goes wrong. */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { runCommand } from '../test/command.ts'
 import { newFile } from '../test/database.ts'
 import { LibsqlServer } from '../test/libsql-server.ts'
 
@@ -66,25 +67,156 @@ test(
   },
 )
 
-test('nor in what a command says', { timeout: 40_000 }, async () => {
-  const doctor = join(import.meta.dirname, 'commands/doctor.ts')
-  const output = await new Promise<string>((resolve) => {
-    execFile(
-      'node',
-      [doctor],
-      {
-        env: {
-          ...process.env,
-          ...SECRETS,
-          DATABASE_URL: 'http://127.0.0.1:9',
-          TAP_URL: 'http://127.0.0.1:9',
-          PUBLIC_URL: 'http://127.0.0.1:9',
-          PLC_URL: 'http://127.0.0.1:9',
-        },
-      },
-      (_, stdout, stderr) => resolve(stdout + stderr),
-    )
+/** What an operator may have written, and what is wrong with each: all of it has `url-secret` in it. */
+const WRONG_URLS = [
+  'libsql://database.example?authToken=url-secret',
+  'libsql://database.example?authtoken=url-secret',
+  'libsql://database.example?jwt=url-secret',
+  'libsql://database.example#url-secret',
+  'http://user:url-secret@127.0.0.1:9',
+  'http://url-secret@127.0.0.1:9',
+  'postgres://user:url-secret@127.0.0.1:9/pollz',
+  'file:data/pollz.db?authToken=url-secret',
+  'nonsense?authToken=url-secret',
+]
+
+/** Answers anything with an error that says back what it was sent, once it is told to; passes all on until then. */
+async function listenTelltale(target: string) {
+  const telltale = { url: '', tells: false, close: () => server.close() }
+  let told = 0
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk as Buffer)
+    const { authorization = '' } = request.headers
+    if (telltale.tells) {
+      const message = `who is ${authorization}?`
+      // As text, as the JSON that the client reads, and as what becomes of a statement.
+      const kind = told++ % 3
+      if (kind === 0) response.writeHead(500, { 'content-type': 'text/plain' }).end(message)
+      const json = { 'content-type': 'application/json' }
+      if (kind === 1) response.writeHead(401, json).end(JSON.stringify({ message, code: 'AUTH' }))
+      const { requests = [] } =
+        kind === 2 ? (JSON.parse(Buffer.concat(chunks).toString()) as { requests?: [] }) : {}
+      const results = requests.map(() => ({ type: 'error', error: { message, code: 'AUTH' } }))
+      if (kind === 2)
+        response.writeHead(200, json).end(JSON.stringify({ baton: null, base_url: null, results }))
+      return
+    }
+    const answer = await fetch(`${target}${request.url}`, {
+      method: request.method!,
+      headers: { authorization, 'content-type': request.headers['content-type'] ?? '' },
+      ...(chunks.length > 0 ? { body: Buffer.concat(chunks) } : {}),
+    })
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' })
+    response.end(Buffer.from(await answer.arrayBuffer()))
   })
-  expect(output).toContain('✗ DATABASE_URL')
-  expect(output).not.toMatch(/-secret/)
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  telltale.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return telltale
+}
+
+test('a database that tells its token later: neither the log nor an answer says it', async () => {
+  const database = await LibsqlServer.start()
+  const telltale = await listenTelltale(database.url)
+  const server = spawn('node', [main], {
+    env: {
+      ...process.env,
+      PORT: '0',
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'debug',
+      TAP_URL: '',
+      DATABASE_URL: telltale.url,
+      DATABASE_AUTH_TOKEN: database.authToken,
+    },
+  })
+  let log = ''
+  server.stderr.on('data', (data: Buffer) => (log += data.toString()))
+  const base = await vi.waitUntil(() => {
+    const port = /"listening","port":(\d+)/.exec(log)?.[1]
+    return port && `http://127.0.0.1:${port}`
+  })
+  telltale.tells = true
+  const answers: string[] = []
+  const get = async (path: string) => {
+    const answer = await (await fetch(`${base}${path}`)).text()
+    answers.push(answer)
+    return answer
+  }
+  // Each of its ways is seen in what the server says of it.
+  const ready = new Set<string>()
+  await vi.waitUntil(
+    async () => {
+      const { database: said } = JSON.parse(await get('/ready')) as { database: string }
+      ready.add(said)
+      await get('/api/polls')
+      await get('/')
+      return ready.size > 3
+    },
+    { interval: 200 },
+  )
+  server.kill('SIGTERM')
+  await once(server, 'exit')
+  expect(log).toContain('who is')
+  expect([...ready].join()).toContain('who is')
+  for (const text of [log, ...answers]) expect(text).not.toContain(database.authToken)
+  telltale.close()
+  await database.close()
+})
+
+describe('nor in what a command says', () => {
+  const nowhere = 'http://127.0.0.1:9'
+  const commands: [string, string[]][] = [
+    ['doctor', []],
+    ['recount', []],
+    ['hide', []],
+    ['hide', ['--show', 'did:plc:alice']],
+    ['backup', [`${newFile().slice('file:'.length)}.backup`]],
+  ]
+  const env = { ...SECRETS, TAP_URL: nowhere, PUBLIC_URL: nowhere, PLC_URL: nowhere }
+  const tokens = { FROM_AUTH_TOKEN: 'from-secret', TO_AUTH_TOKEN: 'to-secret' }
+
+  function expectNoSecret(said: { code: number; text: string }, of: unknown): void {
+    expect({ of, ...said }).toMatchObject({ code: expect.toSatisfy((code) => code === 1 || code === 2) })
+    expect({ of, text: said.text }).toEqual({ of, text: expect.not.stringMatching(/-secret/) })
+    expect(said.text).not.toMatch(/\n\s+at /)
+  }
+
+  test.each(WRONG_URLS)('where the address is %s', async (url) => {
+    for (const [command, args] of commands)
+      expectNoSecret(await runCommand(command, args, { ...env, DATABASE_URL: url }), command)
+    expectNoSecret(await runCommand('move', [url, newFile()], tokens), 'from')
+    expectNoSecret(await runCommand('move', [newFile(), url], tokens), 'to')
+  })
+
+  test('where the token is wrong, can’t be sent, or the server is away or tells it', async () => {
+    const database = await LibsqlServer.start()
+    const telltale = await listenTelltale(database.url)
+    telltale.tells = true
+    for (const [url, secret] of [
+      [database.url, 'wrong-secret'],
+      [database.url, 'two-\n-secret'],
+      [database.url, 'shortened-…-secret'],
+      [nowhere, 'other-secret'],
+      // Each of its ways once.
+      [telltale.url, 'told-secret'],
+      [telltale.url, 'told-secret'],
+      [telltale.url, 'told-secret'],
+    ] as const) {
+      for (const [command, args] of commands) {
+        const said = await runCommand(command, args, {
+          ...env,
+          DATABASE_URL: url,
+          DATABASE_AUTH_TOKEN: secret,
+        })
+        expectNoSecret(said, { command, url, secret })
+        expect(said.text).toContain('DATABASE_URL')
+      }
+      expectNoSecret(await runCommand('move', [url, newFile()], { FROM_AUTH_TOKEN: secret }), secret)
+      expectNoSecret(await runCommand('move', [newFile(), url], { TO_AUTH_TOKEN: secret }), secret)
+    }
+    telltale.close()
+    await database.close()
+  })
 })

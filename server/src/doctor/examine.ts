@@ -4,7 +4,7 @@ import { collections } from '@pollz/shared/families'
 import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
-import { openDatabase, probe } from '../store/database.ts'
+import { nameOf, openDatabase, probe } from '../store/database.ts'
 import { SCHEMA, schemaOf, tooNew } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
 import { examineTap } from './tap.ts'
@@ -19,7 +19,7 @@ export async function* examine(config: Config): AsyncGenerator<Finding> {
   yield {
     part: 'environment',
     state: 'good',
-    words: `${config.publicUrl}, ${config.databaseUrl.split('?')[0]}`,
+    words: `${config.publicUrl}, ${nameOf(config.databaseUrl)}`,
   }
   const accounts = yield* examineDatabase(config)
   const server = await ask(`${config.publicUrl}/ready`)

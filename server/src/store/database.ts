@@ -28,6 +28,8 @@ const fetchInTime = (input: string | URL | Request, init?: RequestInit) => {
  */
 export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
   let client: Client | undefined
+  // What stands behind the address may be a token that was put in the wrong place.
+  const secrets = [authToken ?? '', ...url.split(/[?#]/).slice(1)].filter((it) => it !== '')
   try {
     const path = filePath(url)
     if (path && !existsSync(dirname(path))) mkdirSync(dirname(path))
@@ -50,11 +52,40 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
     } else {
       await client.execute('SELECT 1')
     }
-    return client
+    return path ? client : withoutSecrets(client, secrets)
   } catch (cause) {
     client?.close()
-    throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause })
+    throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause: hideIn(cause, secrets) })
   }
+}
+
+/** The same client, whose errors are fit for the log and for `/ready`: a server may say back what it was sent. */
+function withoutSecrets(client: Client, secrets: string[]): Client {
+  return new Proxy(client, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return (...args: unknown[]) => {
+        const result: unknown = Reflect.apply(value, target, args)
+        return result instanceof Promise
+          ? result.catch((error: unknown) => {
+              throw hideIn(error, secrets)
+            })
+          : result
+      }
+    },
+  })
+}
+
+/** Takes secrets out of what an error and its causes say. @returns the error */
+function hideIn(error: unknown, secrets: string[]): unknown {
+  const hide = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text)
+  for (let it = error; it instanceof Error; it = it.cause) {
+    // First the stack: it has the message in it.
+    if (it.stack !== undefined) it.stack = hide(it.stack)
+    it.message = hide(it.message)
+  }
+  return error
 }
 
 /**
