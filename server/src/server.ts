@@ -241,6 +241,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   log.info('listening', { port: http.port, publicUrl: config.publicUrl, taps: config.tapUrls })
 
   const stop = async (): Promise<'stopped'> => {
+    writer.stopSoon()
     const closed = http.close()
     await Promise.all(taps.map((tap) => tap.done))
     await closed

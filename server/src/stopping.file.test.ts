@@ -204,6 +204,26 @@ test('a file that somebody else has locked, with thousands of events queued', as
   await expectNothingLost(file, first.length + more.length - 1)
 })
 
+test('a locked file that several wait for', async () => {
+  const file: DatabaseOptions = { url: newFile(), authToken: undefined }
+  const others = await Promise.all(Array.from({ length: 4 }, () => TapStandIn.listen()))
+  const server = await start(file, [tap, ...others].map(({ url }) => url).join())
+  await vi.waitUntil(() => others.every(({ connected }) => connected))
+  const first = await begin()
+  const letGo = await holdLock(file)
+  const more = votes(101, 106)
+  for (const [i, { id, message }] of more.entries()) [tap, ...others][i]!.send(message, id)
+  const waiting = async () => {
+    const { database } = (await (await fetch(`${server.base}/ready`)).json()) as { database: string }
+    return database !== 'ok'
+  }
+  await vi.waitUntil(waiting)
+  await server.stop()
+  await letGo()
+  await expectNothingLost(file, first.length)
+  for (const other of others) await other.close()
+})
+
 test('thousands of events queued, in order', async () => {
   const file: DatabaseOptions = { url: newFile(), authToken: undefined }
   const server = await start(file)

@@ -20,8 +20,11 @@ const DOUBT = 30_000
 /** How often it is looked for meanwhile, in ms. */
 const DOUBT_EVERY = 1_000
 
-/** When it is closed, so long it goes on with what it was given, in ms; then that is left undone, and comes again. */
-const CLOSING = 2_000
+/**
+ * So long it goes on with what it was given once the server stops, in ms; what it has not begun by then is left undone,
+ * and comes again. What it has begun may wait for a lock for two seconds more: a process that exits meanwhile aborts.
+ */
+const STOPPING = 1_500
 
 type Listeners = {
   /** after each commit, before the write is answered */
@@ -40,6 +43,8 @@ export class Writer {
   #closing = false
   #listeners: Listeners = { committed: () => {}, doubt: () => {} }
   #probing: NodeJS.Timeout
+  /** Runs once the server stops. */
+  #patience: NodeJS.Timeout | undefined
   #reason: string | undefined
   /** Times of the last unknown outcome, and of the last look at what it may have stored. */
   #doubted = Number.NEGATIVE_INFINITY
@@ -117,15 +122,20 @@ export class Writer {
     )
   }
 
+  /** From now on it has little time left: called when the server begins to stop, before there is nothing more to store. */
+  stopSoon(): void {
+    clearInterval(this.#probing)
+    this.#patience ??= setTimeout(() => Atomics.store(this.#stopping, 0, 1), STOPPING)
+  }
+
   /** Ends the writer after what it was given: a thread that is stopped inside the database takes the process along. */
   async close(): Promise<void> {
     this.#closing = true
-    clearInterval(this.#probing)
+    this.stopSoon()
     const ended = once(this.#worker, 'exit')
     this.#worker.postMessage({ n: 0, close: true } satisfies WriterRequest)
-    const patience = setTimeout(() => Atomics.store(this.#stopping, 0, 1), CLOSING)
     await ended
-    clearTimeout(patience)
+    clearTimeout(this.#patience)
     this.reader.close()
   }
 
