@@ -58,11 +58,12 @@ type Parts = { config: Config; log: Log; signal: AbortSignal }
  * Starts everything. It is stopped by the signal: no more events are taken, what was taken is committed and acked,
  * the sockets are closed; then `done` resolves. It rejects when the server can't go on and has to be started anew.
  *
- * @throws Error naming the variable that is wrong
+ * @throws Error naming the variable that is wrong; AbortError where it is stopped before it could open its database
  */
 export async function startServer(config: Config, log: Log, signal: AbortSignal): Promise<Server> {
   const writer = await Writer.open({ url: config.databaseUrl, authToken: config.databaseAuthToken })
   try {
+    signal.throwIfAborted()
     return await startParts(writer, { config, log, signal })
   } catch (error) {
     // A thread that has a database open must not be ended by the end of the process.
@@ -250,11 +251,14 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   }
   const done = new Promise<void>((resolve, reject) => {
     void writer.died.then(reject)
-    signal.addEventListener('abort', async () => {
+    const end = async () => {
       const ended = await Promise.race([stop(), setTimeout(STOPPING, undefined, { ref: false })])
       if (ended === undefined) log.warn('stopped without waiting further: what is not acked comes again')
       resolve()
-    })
+    }
+    // It may have been aborted while the server started.
+    if (signal.aborted) void end()
+    else signal.addEventListener('abort', end)
   })
   return { port: http.port, done }
 }

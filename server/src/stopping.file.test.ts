@@ -5,12 +5,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { PollView } from '@pollz/shared/wire'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { newFile } from '../test/database.ts'
+import { contentsOf, loadRelease, newFile } from '../test/database.ts'
 import { LibsqlServer } from '../test/libsql-server.ts'
 import { holdLock } from '../test/lock.ts'
 import { T0, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
@@ -33,9 +34,9 @@ afterEach(async () => {
   await tap.close()
 })
 
-type Server = { base: string; log: () => string; stop: () => Promise<void> }
+type Server = { pid: number; base: () => Promise<string>; stop: () => Promise<void> }
 
-async function start({ url, authToken }: DatabaseOptions, tapUrl = tap.url): Promise<Server> {
+function spawnServer({ url, authToken }: DatabaseOptions, tapUrl = tap.url): Server {
   const server = spawn('node', [main], {
     env: {
       ...process.env,
@@ -54,10 +55,10 @@ async function start({ url, authToken }: DatabaseOptions, tapUrl = tap.url): Pro
   let log = ''
   for (const stream of [server.stdout, server.stderr])
     stream.on('data', (data: Buffer) => (log += data.toString()))
-  const port = await vi.waitUntil(() => /"listening","port":(\d+)/.exec(log)?.[1])
   return {
-    base: `http://127.0.0.1:${port}`,
-    log: () => log,
+    pid: server.pid!,
+    base: async () =>
+      `http://127.0.0.1:${await vi.waitUntil(() => /"listening","port":(\d+)/.exec(log)?.[1])}`,
     stop: async () => {
       const before = log.length
       const began = performance.now()
@@ -72,6 +73,11 @@ async function start({ url, authToken }: DatabaseOptions, tapUrl = tap.url): Pro
       expect({ code, signal, said }).toMatchObject({ code: 0, signal: null })
     },
   }
+}
+
+async function start(options: DatabaseOptions, tapUrl?: string) {
+  const server = spawnServer(options, tapUrl)
+  return { base: await server.base(), stop: server.stop }
 }
 
 const votes = (from: number, to: number) =>
@@ -94,20 +100,27 @@ async function begin(): Promise<{ id: number; message: string }[]> {
   return first
 }
 
-/** Looks into the database before anything comes again, then lets it all come. @param total of votes in the end */
-async function expectNothingLost(direct: DatabaseOptions, total: number): Promise<void> {
+/** Of a server that stopped, once it is started again and all has come that was not acked. */
+const nothingLost = (total: number) => ({ missing: [], total, differences: [] })
+
+/**
+ * Looks into the database before anything comes again, then lets it all come.
+ *
+ * @returns ids that were acked and whose votes are missing; the votes in the end, and where a recount differs
+ */
+async function afterwards(direct: DatabaseOptions) {
   const client = await openDatabase(direct)
   const { rows } = await client.execute('SELECT did FROM votes JOIN accounts ON accounts.id = voter')
   const stored = new Set(rows.map((row) => String(row['did'])))
   const missing = [...tap.acked].filter((id) => id > 0 && !stored.has(`did:plc:voter${id}`))
-  expect(missing).toEqual([])
   const server = await start(direct)
   await vi.waitUntil(() => tap.outstanding.size === 0, { timeout: 40_000, interval: 50 })
   const response = await fetch(`${server.base}/api/polls/${encodeURIComponent(tea)}`)
-  expect(((await response.json()) as PollView & { total: number }).total).toBe(total)
-  expect(await recount(client)).toEqual([])
+  const { total } = (await response.json()) as PollView & { total: number }
+  const differences = await recount(client)
   client.close()
   await server.stop()
+  return { missing, total, differences }
 }
 
 /** A WebSocket in the raw: it is opened, and from then on nothing is read, answered or ended. */
@@ -183,7 +196,7 @@ test('a database that hangs', async () => {
   await server.stop()
   await asked
   await wire.close()
-  await expectNothingLost(database, first.length + more.length - 1)
+  expect(await afterwards(database)).toEqual(nothingLost(first.length + more.length - 1))
   await database.close()
 })
 
@@ -201,7 +214,7 @@ test('a file that somebody else has locked, with thousands of events queued', as
   await vi.waitUntil(async () => (await queued()) > 4000)
   await server.stop()
   await letGo()
-  await expectNothingLost(file, first.length + more.length - 1)
+  expect(await afterwards(file)).toEqual(nothingLost(first.length + more.length - 1))
 })
 
 test('a locked file that several wait for', async () => {
@@ -220,8 +233,41 @@ test('a locked file that several wait for', async () => {
   await vi.waitUntil(waiting)
   await server.stop()
   await letGo()
-  await expectNothingLost(file, first.length)
+  expect(await afterwards(file)).toEqual(nothingLost(first.length))
   for (const other of others) await other.close()
+})
+
+test.runIf(existsSync('/proc/self/fd'))('a file that is locked when the server starts', async () => {
+  const url = newFile()
+  const file: DatabaseOptions = { url, authToken: undefined }
+  await loadRelease('release-0.2.0.sql', file)
+  const before = await contentsOf(file)
+  const letGo = await holdLock(file)
+  const { pid, stop } = spawnServer(file)
+  const hasOpened = () =>
+    readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      // It may have closed that one meanwhile.
+      try {
+        return url.endsWith(readlinkSync(`/proc/${pid}/fd/${fd}`))
+      } catch {
+        return false
+      }
+    })
+  await vi.waitUntil(hasOpened, { interval: 5 })
+  await stop()
+  await letGo()
+  expect(await contentsOf(file)).toEqual(before)
+})
+
+test('a database that hangs when the server starts', async () => {
+  const database = await LibsqlServer.start()
+  const wire = await Wire.listen(database.url)
+  wire.break('hang')
+  const { stop } = spawnServer({ url: wire.url, authToken: database.authToken })
+  await vi.waitUntil(() => wire.hits.hang > 0)
+  await expect(stop()).resolves.toBeUndefined()
+  await wire.close()
+  await database.close()
 })
 
 test('thousands of events queued, in order', async () => {
@@ -232,7 +278,7 @@ test('thousands of events queued, in order', async () => {
   send(more)
   await vi.waitUntil(() => tap.acked.size > first.length, { interval: 1 })
   await server.stop()
-  await expectNothingLost(file, first.length + more.length - 1)
+  expect(await afterwards(file)).toEqual(nothingLost(first.length + more.length - 1))
 })
 
 test.each([
@@ -249,7 +295,7 @@ test.each([
   const first = await begin()
   await server.stop()
   deaf.close()
-  await expectNothingLost(file, opens ? 1000 : first.length - 1)
+  expect(await afterwards(file)).toEqual(nothingLost(opens ? 1000 : first.length - 1))
 })
 
 test('watchers that read nothing', async () => {
@@ -262,7 +308,7 @@ test('watchers that read nothing', async () => {
   await areAcked(more)
   await server.stop()
   for (const socket of watchers) socket.destroy()
-  await expectNothingLost(file, first.length + more.length - 1)
+  expect(await afterwards(file)).toEqual(nothingLost(first.length + more.length - 1))
 })
 
 test('all of it at once', async () => {
@@ -280,6 +326,6 @@ test('all of it at once', async () => {
   for (const socket of watchers) socket.destroy()
   deaf.close()
   await wire.close()
-  await expectNothingLost(database, first.length + more.length - 1)
+  expect(await afterwards(database)).toEqual(nothingLost(first.length + more.length - 1))
   await database.close()
 })

@@ -55,7 +55,8 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
     return path ? client : withoutSecrets(client, secrets)
   } catch (cause) {
     client?.close()
-    throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause: hideIn(cause, secrets) })
+    hideIn(cause, secrets)
+    throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause })
   }
 }
 
@@ -69,7 +70,8 @@ function withoutSecrets(client: Client, secrets: string[]): Client {
         const result: unknown = Reflect.apply(value, target, args)
         return result instanceof Promise
           ? result.catch((error: unknown) => {
-              throw hideIn(error, secrets)
+              hideIn(error, secrets)
+              throw error
             })
           : result
       }
@@ -77,15 +79,13 @@ function withoutSecrets(client: Client, secrets: string[]): Client {
   })
 }
 
-/** Takes secrets out of what an error and its causes say. @returns the error */
-function hideIn(error: unknown, secrets: string[]): unknown {
+/** Takes secrets out of what an error and its causes say. */
+function hideIn(error: unknown, secrets: string[]): void {
   const hide = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text)
   for (let it = error; it instanceof Error; it = it.cause) {
-    // First the stack: it has the message in it.
     if (it.stack !== undefined) it.stack = hide(it.stack)
     it.message = hide(it.message)
   }
-  return error
 }
 
 /**
