@@ -47,7 +47,7 @@ const LISTS_AGE = 2_000
 /** Polls that are older than this, in ms, are not among the busiest. */
 const BUSY_FOR = 7 * 24 * 3_600_000
 /** Stopping takes no longer than this, whatever clients, taps and databases do, in ms. */
-const STOPPING = 4_500
+export const STOPPING = 4_500
 
 /** `done` as `startServer` says. */
 type Server = { port: number; done: Promise<void> }

@@ -21,8 +21,9 @@ const DOUBT = 30_000
 const DOUBT_EVERY = 1_000
 
 /**
- * So long it goes on with what it was given once the server stops, in ms; what it has not begun by then is left undone,
- * and comes again. What it has begun may wait for a lock for two seconds more: a process that exits meanwhile aborts.
+ * How long the writer goes on with its queue once the server stops, in ms; what it has not begun by then comes again from
+ * tap. This leaves time for the write that it has begun, which may wait 2 s for a lock: a process that exits while a thread
+ * is inside the database aborts.
  */
 const STOPPING = 1_500
 
@@ -43,8 +44,8 @@ export class Writer {
   #closing = false
   #listeners: Listeners = { committed: () => {}, doubt: () => {} }
   #probing: NodeJS.Timeout
-  /** Runs once the server stops. */
-  #patience: NodeJS.Timeout | undefined
+  /** Set once the server stops: ends the work on the queue. */
+  #givingUp: NodeJS.Timeout | undefined
   #reason: string | undefined
   /** Times of the last unknown outcome, and of the last look at what it may have stored. */
   #doubted = Number.NEGATIVE_INFINITY
@@ -122,20 +123,20 @@ export class Writer {
     )
   }
 
-  /** From now on it has little time left: called when the server begins to stop, before there is nothing more to store. */
+  /** Limits the time that is left for the queue. Called when the server begins to stop; more may still be stored. */
   stopSoon(): void {
     clearInterval(this.#probing)
-    this.#patience ??= setTimeout(() => Atomics.store(this.#stopping, 0, 1), STOPPING)
+    this.#givingUp ??= setTimeout(() => Atomics.store(this.#stopping, 0, 1), STOPPING)
   }
 
-  /** Ends the writer after what it was given: a thread that is stopped inside the database takes the process along. */
+  /** Ends the writer after its queue: a thread that is stopped inside the database takes the process along. */
   async close(): Promise<void> {
     this.#closing = true
     this.stopSoon()
     const ended = once(this.#worker, 'exit')
     this.#worker.postMessage({ n: 0, close: true } satisfies WriterRequest)
     await ended
-    clearTimeout(this.#patience)
+    clearTimeout(this.#givingUp)
     this.reader.close()
   }
 

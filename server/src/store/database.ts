@@ -8,7 +8,7 @@ export type DatabaseOptions = { url: string; authToken: string | undefined }
 /** A libSQL server that has not answered after so many ms may as well be away. */
 const ANSWER_TIMEOUT = 10_000
 
-/** How a database is called in messages: URLs may have secrets in them. */
+/** A database's name in messages: its URL without the parts that may be secret. */
 export function nameOf(url: string): string {
   const named = url.split(/[?#]/)[0]!
   return named.replace(/\/\/[^/@]*@/, '//')
@@ -28,7 +28,7 @@ const fetchInTime = (input: string | URL | Request, init?: RequestInit) => {
  */
 export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
   let client: Client | undefined
-  // What stands behind the address may be a token that was put in the wrong place.
+  // A query or a fragment may be a token that was put in the wrong place.
   const secrets = [authToken ?? '', ...url.split(/[?#]/).slice(1)].filter((it) => it !== '')
   try {
     const path = filePath(url)
@@ -60,7 +60,7 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
   }
 }
 
-/** The same client, whose errors are fit for the log and for `/ready`: a server may say back what it was sent. */
+/** The same client with secrets removed from its errors, which are logged and shown: a server may echo its token. */
 function withoutSecrets(client: Client, secrets: string[]): Client {
   return new Proxy(client, {
     get(target, name) {
@@ -79,12 +79,13 @@ function withoutSecrets(client: Client, secrets: string[]): Client {
   })
 }
 
-/** Takes secrets out of what an error and its causes say. */
+/** Removes secrets from the messages of an error and of its causes. */
 function hideIn(error: unknown, secrets: string[]): void {
   const hide = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text)
   for (let it = error; it instanceof Error; it = it.cause) {
     if (it.stack !== undefined) it.stack = hide(it.stack)
-    it.message = hide(it.message)
+    // A DOMException, as of a timeout, can't be given another message.
+    if (!(it instanceof DOMException)) it.message = hide(it.message)
   }
 }
 
