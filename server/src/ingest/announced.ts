@@ -3,7 +3,7 @@
  * said about it is trusted (design 4.2), and nothing is kept of what was not proved.
  */
 import { LRUCache } from 'lru-cache'
-import type { Budget } from './budget.ts'
+import { unlimited, type Budget } from './budget.ts'
 import { parseAtUri, readRecord, type Change, type PollChange, type VoteChange } from './events.ts'
 import type { ProvenRecord, RepoRead, Repos } from './repos.ts'
 
@@ -13,6 +13,8 @@ const KEEP_VERIFIED = 60_000
 const MAX_KEPT = 10_000
 /** What a verification counts as, among the reads of one client: it is done once a minute whoever asks. */
 const VERIFY_READS = 20
+/** Verifications under way: their reads may hang together, and take places that all reads share. */
+const MAX_VERIFYING = 8
 
 /** What is read for somebody may also fail because they have had too much, or because it could not be stored. */
 export type Read<T> = RepoRead<T> | { ok: false; error: 'RateLimited' | 'StoreFailure'; message: string }
@@ -42,6 +44,7 @@ export function changeOf(proven: ProvenRecord): VoteChange | PollChange {
 export class AnnouncedRecords {
   #options: AnnouncedOptions
   #verified = new LRUCache<string, Promise<Read<Verified>>>({ max: MAX_KEPT, ttl: KEEP_VERIFIED })
+  #verifying = 0
 
   constructor(options: AnnouncedOptions) {
     this.#options = options
@@ -57,13 +60,24 @@ export class AnnouncedRecords {
   async verify(poll: string, budget: Budget): Promise<Read<Verified>> {
     const recent = this.#verified.get(poll)
     if (recent) return recent
-    if (!(await budget.take(VERIFY_READS))) return tooMany
-    const result = this.#verify(poll, budget)
-    this.#verified.set(poll, result)
-    return result
+    if (this.#verifying >= MAX_VERIFYING) return tooManyVerifying
+    this.#verifying++
+    try {
+      if (!(await budget.take(VERIFY_READS))) return tooMany
+      const result = this.#verify(poll)
+      this.#verified.set(poll, result)
+      return await result
+    } catch (error) {
+      this.#verified.delete(poll)
+      throw error
+    } finally {
+      this.#verifying--
+    }
   }
 
-  async #verify(poll: string, budget: Budget): Promise<Read<Verified>> {
+  async #verify(poll: string): Promise<Read<Verified>> {
+    // Its result is for everybody who asks within a minute, so it must not fail for what the first one has under way.
+    const budget = unlimited(`verify ${poll}`)
     const votes = await this.#options.votesOf(poll, MAX_VERIFIED + 1)
     const complete = votes.length <= MAX_VERIFIED
     const uris = [poll, ...votes.slice(0, MAX_VERIFIED)]
@@ -84,6 +98,12 @@ export class AnnouncedRecords {
     return { ok: true, value: { change, tallies: stored.value } }
   }
 }
+
+const tooManyVerifying = {
+  ok: false,
+  error: 'Busy',
+  message: 'too many polls are being verified: try again later',
+} as const
 
 export const tooMany = {
   ok: false,
