@@ -265,6 +265,30 @@ describe('in order', () => {
     expect(totals(socket)).toEqual([1])
   })
 
+  test('a tally that was read before the poll went is not told after it', async () => {
+    const socket = connect()
+    socket.say('watch', tea)
+    await settled()
+    const answer = slowly()
+    vote(tea)
+    await flushed()
+    polls.delete(tea)
+    find.mockImplementation(async (uri) => ({ ok: false, uri, error: 'Hidden', message: 'not shown' }))
+    hub.recheck((uri) => uri === tea)
+    await flushed()
+    answer()
+    await flushed()
+    expect(socket.messages.slice(1)).toMatchObject([{ type: 'error', error: 'Hidden' }])
+    // It is told again what comes after.
+    find.mockImplementation(async (uri) => foundNow(uri))
+    createPoll(tea)
+    hub.recheck((uri) => uri === tea)
+    await flushed()
+    vote(tea)
+    await flushed()
+    expect(socket.messages.slice(2)).toMatchObject([{ type: 'snapshot' }, { type: 'tally', total: 1 }])
+  })
+
   test('a tally that was read before a commit is followed by the one after', async () => {
     const socket = connect()
     socket.say('watch', tea)

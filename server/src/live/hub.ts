@@ -67,7 +67,8 @@ export class Hub {
   /** Polls whose tally has changed, and those that need a new snapshot, since the last flush. */
   #dirty = new Set<string>()
   #changed = new Set<string>()
-  #telling = new Set<string>()
+  /** Lookups under way whose tally is told to all who watch that poll. */
+  #telling = new Map<string, Promise<Found>>()
   #ofCommits = new Map<string, Promise<Found>>()
   #timer: NodeJS.Timeout | undefined
   #again: NodeJS.Timeout | undefined
@@ -172,6 +173,8 @@ export class Hub {
     for (const uri of [...changed, ...this.#dirty]) this.#ofCommits.delete(uri)
     for (const uri of changed) {
       this.#dirty.delete(uri)
+      // What it finds may be older than the snapshot that everybody is owed now.
+      this.#telling.delete(uri)
       for (const watched of this.#byPoll.get(uri) ?? []) {
         this.#owe(watched)
         this.#settle(watched.watcher)
@@ -188,8 +191,10 @@ export class Hub {
 
   /** Sends a poll's tally to all who watch it; those who can't take it now are owed a snapshot. */
   async #tell(uri: string): Promise<void> {
-    this.#telling.add(uri)
-    const found = await this.#lookUp(uri, ofCommits)
+    const lookup = this.#lookUp(uri, ofCommits)
+    this.#telling.set(uri, lookup)
+    const found = await lookup
+    if (this.#telling.get(uri) !== lookup) return
     this.#telling.delete(uri)
     if (!found.ok) {
       // It is told as what it is: gone, hidden, or not to be had now.

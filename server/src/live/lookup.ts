@@ -55,9 +55,10 @@ export class Lookup {
   /** undefined: nobody has looked for it yet. @param uri at-uri by DID */
   async #known(uri: string): Promise<Found | undefined> {
     const { polls, hidden } = this.#options
-    if (hidden.hides(uri))
-      return { ok: false, uri, error: 'Hidden', message: `this server does not show ${uri}` }
+    if (hidden.hides(uri)) return hiddenPoll(uri)
     const state = await polls.find(uri)
+    // It may have been hidden meanwhile.
+    if (hidden.hides(uri)) return hiddenPoll(uri)
     switch (state.state) {
       case 'there':
         return { ok: true, uri, poll: state.poll }
@@ -102,6 +103,13 @@ export class Lookup {
 
 /** Errors that concern whoever asked, or this moment. */
 const PASSING: ReadonlySet<LookupError> = new Set<LookupError>(['RateLimited', 'Busy', 'StoreFailure'])
+
+const hiddenPoll = (uri: string): Found => ({
+  ok: false,
+  uri,
+  error: 'Hidden',
+  message: `this server does not show ${uri}`,
+})
 
 function missing(uri: string, deleted: boolean): Found & { ok: false } {
   const message = deleted ? `the poll ${uri} was deleted` : `there is no poll ${uri}`
