@@ -289,6 +289,59 @@ describe('in order', () => {
     expect(socket.messages.slice(2)).toMatchObject([{ type: 'snapshot' }, { type: 'tally', total: 1 }])
   })
 
+  describe('to a client that watches a poll by two names', () => {
+    const byHandle = 'at://a.example/tech.waow.poll/0'
+    let socket: SocketStandIn
+    let answer: () => void
+
+    /** By its DID it was told the poll, by its handle the answer is read and on its way. */
+    beforeEach(async () => {
+      find.mockImplementation(async (uri) => foundNow(uri === byHandle ? tea : uri))
+      socket = connect()
+      socket.say('watch', tea)
+      await settled()
+      find.mockImplementationOnce(async () => foundNow(tea))
+      answer = slowly()
+      socket.say('watch', byHandle)
+      await settled()
+    })
+
+    const told = () => socket.messages.map((it, i) => ['uri' in it && it.uri, totals(socket)[i]])
+
+    test('a tally is told of both', async () => {
+      vote(tea)
+      await flushed()
+      answer()
+      await flushed()
+      expect(told()).toEqual([
+        [tea, 0],
+        [tea, 1],
+        [byHandle, 1],
+      ])
+      vote(tea)
+      await flushed()
+      expect(told().slice(3)).toEqual([[tea, 2]])
+    })
+
+    test('a snapshot is never older than what it was told by the other name', async () => {
+      // Something else was told a moment ago, so what comes now is told later.
+      createPoll(uriOf(1))
+      connect().say('watch', uriOf(1))
+      vote(uriOf(1))
+      await settled()
+      vote(tea)
+      socket.say('watch', tea)
+      await settled()
+      answer()
+      await settled()
+      expect(told()).toEqual([
+        [tea, 0],
+        [tea, 1],
+        [byHandle, 1],
+      ])
+    })
+  })
+
   test('a tally that was read before a commit is followed by the one after', async () => {
     const socket = connect()
     socket.say('watch', tea)

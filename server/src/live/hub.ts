@@ -29,13 +29,26 @@ const CLOSE_TIMEOUT = 1_000
 /** Lookups caused by a commit are charged to no client. */
 const ofCommits = unlimited('commits')
 
+/** Why a client is owed an answer. */
+type Reason = {
+  /** pays for the lookup */
+  budget: Budget
+  /** What it was told by another name of the poll was newer than what was found: this time it is told in any case. */
+  again?: true
+}
+const changed: Reason = { budget: ofCommits }
+const again: Reason = { budget: ofCommits, again: true }
+
 type Watcher = {
   socket: WebSocket
-  budget: Budget
+  /** Why it is answered when it asks. */
+  asked: Reason
   /** by uri as asked */
   watched: Map<string, Watched>
-  /** What to tell as soon as the socket has room, and whose budget pays for the lookup. */
-  owed: Map<Watched, Budget>
+  /** by poll, as in `#byPoll`: what was told of it by any of its names */
+  told: Map<string, Told>
+  /** What to tell as soon as the socket has room, and why. */
+  owed: Map<Watched, Reason>
   /** under way */
   lookups: number
   /** since the last ping */
@@ -56,10 +69,11 @@ type Watched = {
   lookingUp: boolean
   /** A failure that could not be sent yet: looking it up again would cost the client again. */
   failure: (Found & { ok: false }) | undefined
-  /** of the poll, as told last */
-  version: number
-  edited: boolean
+  told: Told
 }
+
+/** What one client was told last of a poll. `names`: by how many it watches it. */
+type Told = { names: number; version: number; edited: boolean }
 
 export class Hub {
   #watchers = new Set<Watcher>()
@@ -113,8 +127,9 @@ export class Hub {
     }
     const watcher: Watcher = {
       socket,
-      budget,
+      asked: { budget },
       watched: new Map(),
+      told: new Map(),
       owed: new Map(),
       lookups: 0,
       messages: 0,
@@ -167,19 +182,15 @@ export class Hub {
   #flush(): void {
     this.#timer = undefined
     this.#lastFlush = Date.now()
-    const changed = this.#changed
-    this.#changed = new Set()
     // A lookup that is under way may have read what was there before the commit.
-    for (const uri of [...changed, ...this.#dirty]) this.#ofCommits.delete(uri)
-    for (const uri of changed) {
+    for (const uri of [...this.#changed, ...this.#dirty]) this.#ofCommits.delete(uri)
+    for (const uri of this.#changed) {
       this.#dirty.delete(uri)
       // What it finds may be older than the snapshot that everybody is owed now.
       this.#telling.delete(uri)
-      for (const watched of this.#byPoll.get(uri) ?? []) {
-        this.#owe(watched)
-        this.#settle(watched.watcher)
-      }
+      this.#oweAll(uri, changed)
     }
+    this.#changed.clear()
     for (const uri of this.#dirty) {
       // Two at once could tell an older tally after a newer one: this one stays for the next flush.
       if (this.#telling.has(uri)) continue
@@ -206,19 +217,17 @@ export class Hub {
     const frame = Buffer.from(
       JSON.stringify({ type: 'tally', uri, counts, total, version } satisfies ServerMessage),
     )
-    // Who asked for it by several names gets one.
-    const told = new Set<Watcher>()
     for (const watched of this.#byPoll.get(uri) ?? []) {
-      const { watcher } = watched
+      const { watcher, told } = watched
       // A snapshot that is on its way may be older than this tally, so it can't be told before.
-      if (watched.lookingUp || watcher.owed.has(watched) || !hasRoom(watcher)) this.#owe(watched)
-      else if (watched.edited !== edited) {
+      if (watched.lookingUp || watcher.owed.has(watched) || !hasRoom(watcher)) this.#owe(watched, changed)
+      else if (told.edited !== edited) {
         // C7: a tally does not say so.
-        this.#owe(watched)
+        this.#owe(watched, changed)
         this.#settle(watcher)
-      } else if (!told.has(watcher) && watched.version < version) {
-        told.add(watcher)
-        watched.version = version
+      } else if (told.version < version) {
+        // Once, by however many names it watches the poll.
+        told.version = version
         send(watcher, frame)
       }
     }
@@ -236,25 +245,33 @@ export class Hub {
     }, LOOK_AGAIN)
   }
 
-  #owe(watched: Watched): void {
+  #oweAll(uri: string, reason: Reason): void {
+    for (const watched of this.#byPoll.get(uri) ?? []) {
+      this.#owe(watched, reason)
+      this.#settle(watched.watcher)
+    }
+  }
+
+  #owe(watched: Watched, reason: Reason): void {
     watched.failure = undefined
     const { owed } = watched.watcher
-    if (!owed.has(watched)) owed.set(watched, ofCommits)
+    if (!owed.has(watched)) owed.set(watched, reason)
   }
 
   /** Tells a client what it is owed, as far as its socket has room. Called whenever some of it was written. */
   #settle(watcher: Watcher): void {
-    for (const [watched, budget] of watcher.owed) {
+    for (const [watched, reason] of watcher.owed) {
       if (watcher.lookups >= MAX_LOOKUPS || !hasRoom(watcher)) return
       if (watched.lookingUp) continue
       watcher.owed.delete(watched)
-      if (watched.failure) this.#answer(watched, watched.failure, budget)
-      else void this.#lookUpAndAnswer(watched, budget)
+      if (watched.failure) this.#answer(watched, watched.failure, reason)
+      else void this.#lookUpAndAnswer(watched, reason)
     }
   }
 
-  async #lookUpAndAnswer(watched: Watched, budget: Budget): Promise<void> {
+  async #lookUpAndAnswer(watched: Watched, reason: Reason): Promise<void> {
     const { watcher } = watched
+    const { budget } = reason
     watched.lookingUp = true
     watcher.lookups++
     let found = await this.#lookUp(watched.poll, budget)
@@ -267,23 +284,27 @@ export class Hub {
     }
     watched.lookingUp = false
     watcher.lookups--
-    if (isWatched(watched)) this.#answer(watched, found, budget)
+    if (isWatched(watched)) this.#answer(watched, found, reason)
     this.#settle(watcher)
   }
 
-  #answer(watched: Watched, found: Found, budget: Budget): void {
-    const { watcher, uri } = watched
+  #answer(watched: Watched, found: Found, reason: Reason): void {
+    const { watcher, uri, told } = watched
     watched.resolved ||= found.uri !== undefined
+    if (found.ok && found.poll.version < told.version && !reason.again) {
+      this.#owe(watched, again)
+      return
+    }
     if (!hasRoom(watcher)) {
       if (watcher.owed.has(watched)) return
       watched.failure = found.ok ? undefined : found
-      watcher.owed.set(watched, budget)
+      watcher.owed.set(watched, reason)
       return
     }
     watched.failure = undefined
     if (found.ok) {
-      watched.version = found.poll.version
-      watched.edited = found.poll.edited
+      told.version = found.poll.version
+      told.edited = found.poll.edited
       send(watcher, frameOf({ type: 'snapshot', uri, poll: found.poll }))
     } else {
       if (!watched.resolved) this.#unwatch(watched)
@@ -354,14 +375,13 @@ export class Hub {
         resolved: false,
         lookingUp: false,
         failure: undefined,
-        version: 0,
-        edited: false,
+        told: nothingTold(),
       }
       watcher.watched.set(uri, watched)
       this.#list(watched)
     }
     // An answer that is on its way is one to this, too.
-    if (!watched.lookingUp && !watcher.owed.has(watched)) watcher.owed.set(watched, watcher.budget)
+    if (!watched.lookingUp && !watcher.owed.has(watched)) watcher.owed.set(watched, watcher.asked)
   }
 
   #unwatch(watched: Watched): void {
@@ -373,12 +393,17 @@ export class Hub {
   #list(watched: Watched): void {
     const watching = this.#byPoll.get(watched.poll) ?? new Set()
     this.#byPoll.set(watched.poll, watching.add(watched))
+    const { told } = watched.watcher
+    watched.told = told.get(watched.poll) ?? nothingTold()
+    watched.told.names++
+    told.set(watched.poll, watched.told)
   }
 
   #unlist(watched: Watched): void {
     const watching = this.#byPoll.get(watched.poll)
     watching?.delete(watched)
     if (watching?.size === 0) this.#byPoll.delete(watched.poll)
+    if (--watched.told.names === 0) watched.watcher.told.delete(watched.poll)
   }
 
   #ping(): void {
@@ -391,6 +416,8 @@ export class Hub {
     }
   }
 }
+
+const nothingTold = (): Told => ({ names: 0, version: 0, edited: false })
 
 const isWatched = (watched: Watched) => watched.watcher.watched.get(watched.uri) === watched
 
