@@ -193,8 +193,21 @@ describe('what is told', () => {
     await flushed()
     expect(socket.messages.slice(2)).toMatchObject([
       { type: 'snapshot', uri: tea, poll: { text: 'another' } },
-      { type: 'snapshot', uri: uriOf(1) },
     ])
+    polls.delete(tea)
+    find.mockImplementation(async (uri) =>
+      uri === tea ? { ok: false, uri, error: 'PollNotFound', message: 'gone' } : foundNow(uri),
+    )
+    hub.recheckAll()
+    await flushed()
+    hub.recheckAll()
+    await flushed()
+    expect(socket.messages.slice(3)).toMatchObject([{ type: 'error', uri: tea, error: 'PollNotFound' }])
+    find.mockImplementation(async (uri) => foundNow(uri))
+    createPoll(tea)
+    hub.recheckAll()
+    await flushed()
+    expect(socket.messages.slice(4)).toMatchObject([{ type: 'snapshot', uri: tea }])
   })
 
   test('a uri that means nothing is answered once, by one lookup, and takes no place', async () => {

@@ -11,7 +11,7 @@ import type { WebSocket } from 'ws'
 import { unlimited, type Budget } from '../ingest/budget.ts'
 import { reasonOf, type Log } from '../log.ts'
 import type { Applied } from '../store/counting/apply.ts'
-import type { Found } from './lookup.ts'
+import type { Found, LookupError } from './lookup.ts'
 
 /** A poll is pushed at most this often, in ms: faster than this nobody reads. */
 const COALESCE = 250
@@ -33,10 +33,13 @@ const ofCommits = unlimited('commits')
 type Reason = {
   /** pays for the lookup */
   budget: Budget
+  /** Only what differs from what the client was told last. */
+  onlyNews?: true
   /** What it was told by another name of the poll was newer than what was found: this time it is told in any case. */
   again?: true
 }
 const changed: Reason = { budget: ofCommits }
+const doubted: Reason = { budget: ofCommits, onlyNews: true }
 const again: Reason = { budget: ofCommits, again: true }
 
 type Watcher = {
@@ -73,14 +76,15 @@ type Watched = {
 }
 
 /** What one client was told last of a poll. `names`: by how many it watches it. */
-type Told = { names: number; version: number; edited: boolean }
+type Told = { names: number; version: number; edited: boolean; error: LookupError | undefined }
 
 export class Hub {
   #watchers = new Set<Watcher>()
   #byPoll = new Map<string, Set<Watched>>()
-  /** Polls whose tally has changed, and those that need a new snapshot, since the last flush. */
+  /** Since the last flush: polls whose tally has changed, those that need a new snapshot, and those that may have changed. */
   #dirty = new Set<string>()
   #changed = new Set<string>()
+  #doubted = new Set<string>()
   /** Lookups under way whose tally is told to all who watch that poll. */
   #telling = new Map<string, Promise<Found>>()
   #ofCommits = new Map<string, Promise<Found>>()
@@ -168,13 +172,15 @@ export class Hub {
     this.#schedule()
   }
 
-  /** Looks at every watched poll again: it is not known which of them changed. */
+  /** Looks at every watched poll again: it is not known which of them changed. Nobody is told what they know. */
   recheckAll(): void {
-    this.recheck(() => true)
+    for (const uri of this.#byPoll.keys()) this.#doubted.add(uri)
+    this.#schedule()
   }
 
   #schedule(): void {
-    if (this.#timer || this.#signal.aborted || (this.#dirty.size === 0 && this.#changed.size === 0)) return
+    if (this.#timer || this.#signal.aborted) return
+    if (this.#dirty.size === 0 && this.#changed.size === 0 && this.#doubted.size === 0) return
     const wait = Math.max(0, this.#lastFlush + COALESCE - Date.now())
     this.#timer = setTimeout(() => this.#flush(), wait)
   }
@@ -183,14 +189,16 @@ export class Hub {
     this.#timer = undefined
     this.#lastFlush = Date.now()
     // A lookup that is under way may have read what was there before the commit.
-    for (const uri of [...this.#changed, ...this.#dirty]) this.#ofCommits.delete(uri)
+    for (const uri of [...this.#changed, ...this.#doubted, ...this.#dirty]) this.#ofCommits.delete(uri)
     for (const uri of this.#changed) {
       this.#dirty.delete(uri)
       // What it finds may be older than the snapshot that everybody is owed now.
       this.#telling.delete(uri)
       this.#oweAll(uri, changed)
     }
+    for (const uri of this.#doubted) this.#oweAll(uri, doubted)
     this.#changed.clear()
+    this.#doubted.clear()
     for (const uri of this.#dirty) {
       // Two at once could tell an older tally after a newer one: this one stays for the next flush.
       if (this.#telling.has(uri)) continue
@@ -255,7 +263,8 @@ export class Hub {
   #owe(watched: Watched, reason: Reason): void {
     watched.failure = undefined
     const { owed } = watched.watcher
-    if (!owed.has(watched)) owed.set(watched, reason)
+    const before = owed.get(watched)
+    if (!before || before.onlyNews) owed.set(watched, reason)
   }
 
   /** Tells a client what it is owed, as far as its socket has room. Called whenever some of it was written. */
@@ -291,6 +300,7 @@ export class Hub {
   #answer(watched: Watched, found: Found, reason: Reason): void {
     const { watcher, uri, told } = watched
     watched.resolved ||= found.uri !== undefined
+    if (reason.onlyNews && isKnown(told, found)) return
     if (found.ok && found.poll.version < told.version && !reason.again) {
       this.#owe(watched, again)
       return
@@ -302,6 +312,7 @@ export class Hub {
       return
     }
     watched.failure = undefined
+    told.error = found.ok ? undefined : found.error
     if (found.ok) {
       told.version = found.poll.version
       told.edited = found.poll.edited
@@ -417,7 +428,13 @@ export class Hub {
   }
 }
 
-const nothingTold = (): Told => ({ names: 0, version: 0, edited: false })
+const nothingTold = (): Told => ({ names: 0, version: 0, edited: false, error: undefined })
+
+/** Whether a client was told this already: any change of a poll but that of its author's handle changes its version. */
+const isKnown = (told: Told, found: Found) =>
+  found.ok
+    ? told.error === undefined && told.version === found.poll.version && told.edited === found.poll.edited
+    : told.error === found.error
 
 const isWatched = (watched: Watched) => watched.watcher.watched.get(watched.uri) === watched
 
