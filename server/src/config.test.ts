@@ -28,6 +28,8 @@ test.each([
   ['PUBLIC_URL', 'pollz.example'],
   ['PUBLIC_URL', 'https://pollz.example/polls'],
   ['PUBLIC_URL', 'http://localhost:3000'],
+  ['PUBLIC_URL', 'http://pollz.example'],
+  ['PUBLIC_URL', 'http://192.168.1.2:3000'],
   ['DATABASE_URL', 'pollz.db'],
   ['DATABASE_URL', 'postgres://db'],
   ['DATABASE_URL', 'file::memory:'],

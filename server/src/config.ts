@@ -81,7 +81,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const publicUrl = http('PUBLIC_URL', text('PUBLIC_URL') ?? `http://127.0.0.1:${port}`)
   if (new URL(publicUrl).pathname !== '/')
     throw new ConfigError(`PUBLIC_URL: expected an origin without a path, got "${publicUrl}"`)
-  if (new URL(publicUrl).hostname === 'localhost')
+  const { protocol, hostname } = new URL(publicUrl)
+  if (protocol === 'http:' && !isLoopback(hostname))
+    throw new ConfigError(
+      `PUBLIC_URL: expected https://…, got "${publicUrl}" (OAuth and poll links take http on 127.0.0.1 only)`,
+    )
+  if (hostname === 'localhost')
     throw new ConfigError(
       'PUBLIC_URL: expected http://127.0.0.1:PORT instead of localhost (OAuth redirects to a loopback address only)',
     )
