@@ -41,3 +41,9 @@ test.each([
 ])('%s=%s is refused by name', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(name)
 })
+
+test('a URL that is none of those expected is answered with what they look like', () => {
+  expect(() => readConfig({ DATABASE_URL: 'pollz.db' })).toThrow(
+    'DATABASE_URL: expected file:… or libsql://… or https://… or http://…, got "pollz.db"',
+  )
+})

@@ -37,6 +37,8 @@ export class ConfigError extends Error {}
 /** @param secrets what has passwords, instead of the URL */
 type UrlRule = { name: string; value: string; protocols: string[]; secrets: string }
 
+const formOf = (protocol: string) => (protocol === 'file:' ? 'file:…' : `${protocol}//…`)
+
 /** These URLs are logged; secrets belong in their own variables. */
 function checkUrl({ name, value, protocols, secrets }: UrlRule): URL {
   const parsed = URL.canParse(value) ? new URL(value) : undefined
@@ -48,7 +50,9 @@ function checkUrl({ name, value, protocols, secrets }: UrlRule): URL {
   )
     throw new ConfigError(`${name}: expected no password in it: ${secrets} for those`)
   if (!parsed || !protocols.includes(parsed.protocol))
-    throw new ConfigError(`${name}: expected ${protocols.join('// or ')}//…, got "${value.split('?')[0]}"`)
+    throw new ConfigError(
+      `${name}: expected ${protocols.map(formOf).join(' or ')}, got "${value.split('?')[0]}"`,
+    )
   return parsed
 }
 

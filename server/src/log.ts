@@ -15,6 +15,15 @@ export function createLog(level: LogLevel): Log {
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+/** Has an error say what it is about. */
+export async function about<T>(subject: string, task: Promise<T>): Promise<T> {
+  try {
+    return await task
+  } catch (cause) {
+    throw new Error(subject, { cause })
+  }
+}
+
 /** What went wrong, with its causes, on one line. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

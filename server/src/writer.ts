@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { Client } from '@libsql/client'
 import type { Change } from './ingest/events.ts'
 import type { Applied } from './store/counting/apply.ts'
+import { about } from './log.ts'
 import { openDatabase, type DatabaseOptions } from './store/database.ts'
 import type { Outcome } from './store/store.ts'
 import type { WriterData, WriterReply, WriterRequest } from './writer-thread.ts'
@@ -83,8 +84,8 @@ export class Writer {
       worker.once('message', resolve)
       worker.once('error', reject)
     })
-    if ('failed' in first) throw new Error(first.failed)
-    return new Writer(worker, await openDatabase({ url, authToken }), stopping)
+    if ('failed' in first) throw new Error(`DATABASE_URL: ${first.failed}`)
+    return new Writer(worker, await about('DATABASE_URL', openDatabase({ url, authToken })), stopping)
   }
 
   /** Whoever keeps what the database says is told when that changes. */

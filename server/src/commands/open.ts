@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { Client } from '@libsql/client'
 import { readConfig, type Config } from '../config.ts'
-import { reasonOf } from '../log.ts'
+import { about, reasonOf } from '../log.ts'
 import { filePath, openDatabase } from '../store/database.ts'
 import { checkSchema } from '../store/migrations.ts'
 
@@ -20,8 +20,9 @@ export async function runCommand(
     const path = filePath(config.databaseUrl)
     // Opening it would make one, and another server might be started on it.
     if (path && !existsSync(path)) throw new Error(`DATABASE_URL: there is no database at ${path}`)
-    const client = await openDatabase({ url: config.databaseUrl, authToken: config.databaseAuthToken })
-    await checkSchema(client)
+    const options = { url: config.databaseUrl, authToken: config.databaseAuthToken }
+    const client = await about('DATABASE_URL', openDatabase(options))
+    await about('DATABASE_URL', checkSchema(client))
     const code = await command(client, config, process.argv.slice(2))
     client.close()
     process.exit(code)

@@ -24,7 +24,7 @@ const fetchInTime = (input: string | URL | Request, init?: RequestInit) => {
  * For a file the settings hold for this one connection: `synchronous=FULL` is what makes C9 true after
  * power loss as well.
  *
- * @throws Error naming DATABASE_URL where it can't be opened
+ * @throws Error naming the database where it can't be opened
  */
 export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
   let client: Client | undefined
@@ -56,7 +56,7 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
   } catch (cause) {
     client?.close()
     hideIn(cause, secrets)
-    throw new Error(`DATABASE_URL: can't open ${nameOf(url)}`, { cause })
+    throw new Error(`can't open ${nameOf(url)}`, { cause })
   }
 }
 

@@ -185,8 +185,8 @@ export async function checkSchema(client: Client): Promise<number> {
   if (schema < OLDEST_READ)
     throw new Error(
       schema === 0
-        ? 'DATABASE_URL: the database is empty: start the server once'
-        : `DATABASE_URL: the database has schema ${schema}, from a release before 0.2: start the server once, which upgrades it`,
+        ? 'the database is empty: start the server once'
+        : `the database has schema ${schema}, from a release before 0.2: start the server once, which upgrades it`,
     )
   return schema
 }

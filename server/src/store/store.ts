@@ -34,7 +34,7 @@ export class Store {
     this.#client = client
   }
 
-  /** @throws Error naming DATABASE_URL where it can't be opened or brought to the newest schema */
+  /** @throws Error where the database can't be opened or brought to the newest schema */
   static async open(options: DatabaseOptions): Promise<Store> {
     const client = await openDatabase(options)
     try {
