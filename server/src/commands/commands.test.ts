@@ -1,7 +1,7 @@
 /** The commands beside the server, as an operator calls them, on the database that a server is running on. */
 import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { runCommand } from '../../test/command.ts'
@@ -79,6 +79,8 @@ describe('backup and move', () => {
       code: 0,
       text: expect.stringMatching(/"votes":1201,.*"counted":1200.* 0 differences/),
     })
+    // One file, without what SQLite keeps beside one that is open.
+    expect(readdirSync(dirname(to))).toEqual(['backup.db'])
     expect(await run('recount', [], { DATABASE_URL: `file:${to}`, DATABASE_AUTH_TOKEN: '' })).toMatchObject({
       code: 0,
     })
