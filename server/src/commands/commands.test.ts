@@ -13,6 +13,7 @@ import { readEvent, readRecord, type Change } from '../ingest/events.ts'
 import { createLog } from '../log.ts'
 import { startServer } from '../server.ts'
 import { openDatabase } from '../store/database.ts'
+import { hiddenAfter } from '../store/hidden.ts'
 import { newestPolls } from '../store/queries.ts'
 import { recount } from '../store/recount.ts'
 import { Writer } from '../writer.ts'
@@ -203,6 +204,28 @@ describe('hide and show', () => {
     expect((await get(pathOf(tea))).body).toMatchObject({ total: 800 })
     // Their own client finds it all the same, or it would write a second one.
     expect((await get(`${pathOf(tea)}/votes?voter=${voter}`)).body).toMatchObject([{ voter }])
+  })
+
+  test('where they change nothing they say so, and add nothing', async () => {
+    const steps: [string[], string][] = [
+      [['--show', tea], `${tea} was not hidden`],
+      [[tea, 'spam'], `${tea} is hidden`],
+      [[tea], `${tea} was hidden already`],
+      [[tea, 'spam'], `${tea} was hidden already`],
+      [[tea, 'against', 'the', 'rules'], `${tea} was hidden already, now for another reason`],
+      [['--show', tea], `${tea} is shown again`],
+      [['--show', tea], `${tea} was not hidden`],
+      [['--show', `at://${bob}/tech.waow.poll/none`], `at://${bob}/tech.waow.poll/none was not hidden`],
+    ]
+    for (const [args, text] of steps)
+      expect([args, await run('hide', args)]).toEqual([args, { code: 0, text: `${text}\n` }])
+    const client = await openDatabase(database)
+    expect((await hiddenAfter(client, 0)).map(({ reason, hidden }) => [reason, hidden])).toEqual([
+      ['spam', true],
+      ['against the rules', true],
+      ['', false],
+    ])
+    client.close()
   })
 
   test('what is no poll and no account is refused in words', async () => {

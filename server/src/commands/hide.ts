@@ -12,17 +12,27 @@ import { runCommand } from './open.ts'
 const show = process.argv[2] === '--show'
 
 await runCommand(async (client, { publicUrl }, args) => {
-  const [named, ...reason] = args.filter((it) => it !== '--show')
+  const [named, ...words] = args.filter((it) => it !== '--show')
+  // Of each subject the last row stands.
+  const newest = new Map((await hiddenAfter(client, 0)).map((row) => [row.subject, row]))
   if (named === undefined) {
-    const newest = new Map((await hiddenAfter(client, 0)).map((row) => [row.subject, row]))
     const hidden = [...newest.values()].filter((row) => row.hidden)
     for (const { subject, reason, at } of hidden) console.log(`${at}  ${subject}  ${reason}`)
     console.log(`${hidden.length} hidden`)
     return 0
   }
   const subject = await subjectOf(client, named, publicUrl)
-  await setHidden(client, subject, !show, reason.join(' '))
-  console.log(`${subject} is ${show ? 'shown again' : 'hidden'}`)
+  const before = newest.get(subject)
+  const hidden = before?.hidden ? before : undefined
+  const reason = words.join(' ')
+  const changesNothing = show ? !hidden : hidden && (reason === '' || reason === hidden.reason)
+  if (changesNothing) {
+    console.log(`${subject} was ${show ? 'not hidden' : 'hidden already'}`)
+    return 0
+  }
+  await setHidden(client, subject, !show, reason)
+  if (show) console.log(`${subject} is shown again`)
+  else console.log(`${subject} ${hidden ? 'was hidden already, now for another reason' : 'is hidden'}`)
   return 0
 })
 
