@@ -68,6 +68,7 @@ export async function startServer(config: Config, log: Log, signal: AbortSignal)
   } catch (error) {
     // A thread that has a database open must not be ended by the end of the process.
     await Promise.race([writer.close(), writer.died])
+    if (signal.aborted) log.info('stopped')
     throw error
   }
 }
@@ -253,7 +254,8 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     void writer.died.then(reject)
     const end = async () => {
       const ended = await Promise.race([stop(), setTimeout(STOPPING, undefined, { ref: false })])
-      if (ended === undefined) log.warn('stopped without waiting further: what is not acked comes again')
+      if (ended === 'stopped') log.info('stopped')
+      else log.warn('stopped without waiting further: what is not acked comes again')
       resolve()
     }
     // It may have been aborted while the server started.

@@ -34,7 +34,8 @@ afterEach(async () => {
   await tap.close()
 })
 
-type Server = { pid: number; base: () => Promise<string>; stop: () => Promise<void> }
+/** `stop` resolves with what it logged from then on. */
+type Server = { pid: number; base: () => Promise<string>; stop: () => Promise<string> }
 
 function spawnServer({ url, authToken }: DatabaseOptions, tapUrl = tap.url): Server {
   const server = spawn('node', [main], {
@@ -64,13 +65,14 @@ function spawnServer({ url, authToken }: DatabaseOptions, tapUrl = tap.url): Ser
       const began = performance.now()
       const kill = setTimeout(() => server.kill('SIGKILL'), KILL_AFTER)
       server.kill('SIGTERM')
-      const [code, signal] = (await once(server, 'exit')) as [number | null, string | null]
+      const [code, signal] = (await once(server, 'close')) as [number | null, string | null]
       clearTimeout(kill)
       const said = log.slice(before)
       console.log(
         `${expect.getState().currentTestName}: ended after ${Math.round(performance.now() - began)} ms`,
       )
       expect({ code, signal, said }).toMatchObject({ code: 0, signal: null })
+      return said
     },
   }
 }
@@ -265,7 +267,7 @@ test('a database that hangs when the server starts', async () => {
   wire.break('hang')
   const { stop } = spawnServer({ url: wire.url, authToken: database.authToken })
   await vi.waitUntil(() => wire.hits.hang > 0)
-  await stop()
+  expect(await stop()).toBe('')
   await wire.close()
   await database.close()
 })
@@ -277,7 +279,7 @@ test('thousands of events queued, in order', async () => {
   const more = votes(101, 30_101)
   send(more)
   await vi.waitUntil(() => tap.acked.size > first.length, { interval: 1 })
-  await server.stop()
+  expect(await server.stop()).toMatch(/"message":"stopped"}\n$/)
   expect(await afterwards(file)).toEqual(nothingLost(first.length + more.length - 1))
 })
 
