@@ -1,6 +1,7 @@
 /**
  * Stands in for tap's protocol, where the real tap can't be made to do a thing at will: its channel (events out, acks
- * in, what is not acked is sent again), `POST /repos/add`, `/repos/remove` and `/health`. Order per DID is the sender's affair.
+ * in, what is not acked is sent again), `POST /repos/add`, `/repos/remove`, `/stats/outbox-buffer` and `/health`. Order per
+ * DID is the sender's affair.
  */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -30,7 +31,8 @@ export class TapStandIn {
           const { dids } = JSON.parse(Buffer.concat(chunks).toString()) as { dids: string[] }
           for (const did of dids) named.add(did)
         }
-        response.end('{"status":"ok"}')
+        const isOutbox = request.url === '/stats/outbox-buffer'
+        response.end(JSON.stringify(isOutbox ? { outbox_buffer: this.outstanding.size } : { status: 'ok' }))
       })
     })
     this.#server.on('upgrade', (request, socket, head) =>

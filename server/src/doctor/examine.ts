@@ -28,7 +28,11 @@ export async function* examine(config: Config): AsyncGenerator<Finding> {
   const serverHasTap = server.ok && (server.body as { tap?: unknown } | undefined)?.tap === 'ok'
   if (config.tapUrls.length === 0)
     yield { part: 'TAP_URL', state: 'bad', words: 'names no tap: only votes that are announced are counted' }
-  for (const url of config.tapUrls)
+  const tapUrls = new Set(config.tapUrls)
+  for (const url of tapUrls)
+    if (config.tapUrls.indexOf(url) !== config.tapUrls.lastIndexOf(url))
+      yield { part: 'TAP_URL', state: 'bad', words: `names ${url} twice: each tap has one consumer` }
+  for (const url of tapUrls)
     yield* examineTap(url, config.tapAdminPassword, { serverHasTap, accounts, collections })
 }
 

@@ -16,6 +16,16 @@ const MAX_WAIT = 25_000
 /** It forgets what was acked, or needs no ack, every ten seconds: by then it has, in ms. */
 const FORGETS_AFTER = 12_000
 
+const OUTBOX = '/stats/outbox-buffer'
+
+/** @returns how many events wait to be acked, as a tap answers it; undefined: it is another answer */
+async function waitingIn(response: Response): Promise<number | undefined> {
+  const body: unknown = await response.json().catch(() => undefined)
+  const waiting =
+    typeof body === 'object' && body !== null && 'outbox_buffer' in body ? body.outbox_buffer : undefined
+  return typeof waiting === 'number' ? waiting : undefined
+}
+
 type Known = {
   /** Whether the running server is connected to it: then it is not tried, for events would be shared. */
   serverHasTap: boolean
@@ -34,29 +44,37 @@ export async function* examineTap(
     'content-type': 'application/json',
     ...(password === undefined ? {} : { authorization: formatAdminAuthHeader(password) }),
   }
-  const ask = async (path: string, dids?: string[]) => {
-    const response = await fetch(new URL(path, url), {
+  const ask = (path: string, dids?: string[]) =>
+    fetch(new URL(path, url), {
       signal: AbortSignal.timeout(TIMEOUT),
       headers,
       ...(dids ? { method: 'POST', body: JSON.stringify({ dids }) } : {}),
     })
-    if (!response.ok) throw new Error(`HTTP ${response.status}`)
-    return (await response.text()) || '{}'
+  const tell = async (path: string, dids: string[]) => {
+    const response = await ask(path, dids)
+    if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`)
   }
-  const outbox = async () =>
-    (JSON.parse(await ask('/stats/outbox-buffer')) as { outbox_buffer: number }).outbox_buffer
 
+  let answer: Response
   try {
-    await ask('/health')
-    yield { part, state: 'good', words: 'answers' }
+    // Its /health says no more than anybody's.
+    answer = await ask(OUTBOX)
   } catch (error) {
-    const denied = /HTTP 40[13]/.test(reasonOf(error))
-    const words = denied
-      ? 'wants another password: set TAP_ADMIN_PASSWORD to what its own is'
-      : `can't be reached (${reasonOf(error)}): does it run, and is the address right?`
+    const words = `can't be reached (${reasonOf(error)}): does it run, and is the address right?`
     yield { part, state: 'bad', words }
     return
   }
+  if (answer.status === 401 || answer.status === 403) {
+    const words = 'wants another password: set TAP_ADMIN_PASSWORD to what its own is'
+    yield { part, state: 'bad', words }
+    return
+  }
+  if ((await waitingIn(answer)) === undefined) {
+    const words = `is no tap, by what it answers to ${OUTBOX} (HTTP ${answer.status}): is the address right?`
+    yield { part, state: 'bad', words }
+    return
+  }
+  yield { part, state: 'good', words: 'answers' }
   if (serverHasTap) {
     const words = 'acks and filters are seen only while the server is stopped: stop it and run this again'
     yield { part, state: 'unknown', words }
@@ -86,15 +104,15 @@ export async function* examineTap(
       socket.once('open', resolve)
       socket.once('error', reject)
     })
-    await ask('/repos/remove', dids)
-    await ask('/repos/add', dids)
+    await tell('/repos/remove', dids)
+    await tell('/repos/add', dids)
     const began = Date.now()
     while (Date.now() - began < MAX_WAIT && (seen.size === 0 || Date.now() - last < QUIET))
       await setTimeout(100)
     const quiet = Date.now()
     while (sentAgain.size === 0 && ids.size > 0 && Date.now() - quiet < FORGETS_AFTER) await setTimeout(100)
     const again = sentAgain.size > 0
-    const keeps = again || (ids.size > 0 && (await outbox()) > 0)
+    const keeps = again || (ids.size > 0 && ((await waitingIn(await ask(OUTBOX))) ?? 0) > 0)
     if (ids.size === 0) {
       const words = `sent nothing for ${dids.join(', ')}: can it reach their PDS, and are TAP_RELAY_URL and TAP_PLC_URL right?`
       yield { part, state: 'bad', words }
