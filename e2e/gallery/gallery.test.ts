@@ -32,6 +32,7 @@ const NARROW = [
   'fault',
   'cannot be loaded',
   'details',
+  'a new poll, its question from the post',
 ]
 
 const folder = join(import.meta.dirname, '../artifacts/gallery')

@@ -252,6 +252,13 @@ const settings: Record<string, Setting> = {
   'a new poll, over a composer': {
     instead: (root, texts, around) => drawEditorDialog(root, editor(around), texts, () => {}),
   },
+  'a new poll, its question from the post': {
+    instead: (root, texts, around) => {
+      const model = editor(around)
+      model.prefill('What do you think: tabs or spaces?')
+      drawEditorDialog(root, model, texts, () => {})
+    },
+  },
   'a poll with much wrong': {
     instead: (root, texts, around) => {
       const model = editor(around)

@@ -19,8 +19,16 @@ export function Editor({ model, onCancel }: EditorProps) {
     return problem && (model.tried.value || problem.name !== 'empty') ? problemText(t, problem) : undefined
   }
   /** Fields in the order in which they are read. */
-  const fields = () => [...(form.current?.querySelectorAll<HTMLElement>('input, textarea') ?? [])]
-  useEffect(() => fields()[0]?.focus({ preventScroll: true }), [])
+  const fields = () => [
+    ...(form.current?.querySelectorAll<HTMLInputElement | HTMLTextAreaElement>(
+      'input[type=text], textarea',
+    ) ?? []),
+  ]
+  // To what is to be written next.
+  useEffect(() => {
+    const next = fields().find(({ value }) => value === '') ?? fields()[0]
+    next?.focus({ preventScroll: true })
+  }, [])
 
   return (
     <form
@@ -46,6 +54,16 @@ export function Editor({ model, onCancel }: EditorProps) {
         multiline
         onInput={(value) => (model.text.value = value)}
       />
+      {model.isPostText.value && (
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={model.leavesPost.value}
+            onChange={(event) => (model.leavesPost.value = event.currentTarget.checked)}
+          />
+          {t('leavesPost')}
+        </label>
+      )}
       <Options model={model} problemOf={problemOf} />
       <p class="more-options">
         <button

@@ -108,6 +108,55 @@ test('there are two to ten options, which keep their key wherever they go', () =
   expect(model.options.value[2]!.key).toBe(key)
 })
 
+describe('the text of the post that a poll is for', () => {
+  test('is the question, which leaves the post', () => {
+    model.prefill('Tea or coffee?')
+    expect(model.draft.value.text).toBe('Tea or coffee?')
+    expect([model.isPostText.value, model.leavesPost.value]).toEqual([true, true])
+  })
+
+  test('is the question again when it has changed meanwhile', () => {
+    model.prefill('Tea?')
+    model.prefill('Tea or coffee?')
+    expect(model.draft.value.text).toBe('Tea or coffee?')
+    expect(model.isPostText.value).toBe(true)
+  })
+
+  test('has nothing to do with a question that somebody has written', () => {
+    model.text.value = 'Tabs?'
+    model.prefill('Tea or coffee?')
+    expect(model.draft.value.text).toBe('Tabs?')
+    expect(model.isPostText.value).toBe(false)
+  })
+
+  test('stays in the post when the question becomes another one', () => {
+    model.prefill('Tea or coffee?')
+    model.text.value = 'Tea, coffee or milk?'
+    expect(model.isPostText.value).toBe(false)
+    model.prefill('Tea or coffee?')
+    expect(model.draft.value.text).toBe('Tea, coffee or milk?')
+    // Spaces around it are nobody's words.
+    model.text.value = ' Tea or coffee? '
+    expect(model.isPostText.value).toBe(true)
+  })
+
+  test('of another post, which has none, does not take the question away', () => {
+    model.prefill('Tea?')
+    model.prefill('')
+    expect(model.draft.value.text).toBe('Tea?')
+    expect(model.isPostText.value).toBe(false)
+  })
+
+  test.each([
+    ['🙂'.repeat(75), true],
+    [`${'🙂'.repeat(75)}!`, false],
+  ])('%s: is it short enough for a question? %s', (text, fits) => {
+    model.prefill(text)
+    expect(model.draft.value.text).toBe(fits ? text : '')
+    expect(model.isPostText.value).toBe(fits)
+  })
+})
+
 test('every try to publish says the same, under a key of its own', () => {
   write(' Tea? ', 'Yes', ' No ')
   expect(model.publish()).toBe(true)

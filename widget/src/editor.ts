@@ -29,6 +29,14 @@ export class EditorModel {
   readonly acting: Acting
   readonly text = signal('')
   readonly options = signal<DraftOption[]>([])
+  /** What the question may be taken from: the text of the post that the poll is for; '': nothing fit for one. */
+  readonly postText = signal('')
+  /** The question is word for word the post's. */
+  readonly isPostText = computed(
+    () => this.postText.value !== '' && this.draft.value.text === this.postText.value,
+  )
+  /** Whether that text is to leave the post when the poll is published. */
+  readonly leavesPost = signal(true)
   /** Somebody has tried to publish it: from then on everything that is wrong is said. */
   readonly tried = signal(false)
   /** What was moved last, and where to: to be read out. */
@@ -74,6 +82,16 @@ export class EditorModel {
     this.text.value = edited?.text ?? ''
     for (const it of edited?.options ?? [{ text: '' }, { text: '' }]) this.add(it.text)
     this.preview = new PollModel('', { ...around, send: () => {}, hasVoted: signal(true) })
+  }
+
+  /**
+   * Makes the text of the post the question, unless somebody has written another one. A text that is longer than a question
+   * may be is a post of its own: cut off, it would ask something else.
+   */
+  prefill(postText: string): void {
+    const text = lengthOf(postText) > MAX_TEXT ? '' : postText.trim()
+    if (text !== '' && (this.draft.value.text === '' || this.isPostText.value)) this.text.value = text
+    this.postText.value = text
   }
 
   add(text = ''): void {
