@@ -262,34 +262,139 @@ function compose(text) {
   add(text)
 
   function add(text) {
-    const editor = el('div', { class: 'ProseMirror', contenteditable: 'true', 'aria-label': 'Write' }, text)
     const preview = el('div', {})
-    const read = () => {
-      const link = /https?:\/\/\S+/.exec(editor.textContent)?.[0]
-      const shown = preview.querySelector('a')?.href
-      if (link === shown) return
-      preview.replaceChildren(...(link ? [card({ uri: link, title: link, description: '' })] : []))
-    }
-    editor.oninput = read
-    // As the client does: a paste of plain text becomes text, and a link in it a card.
-    editor.addEventListener('paste', (event) => {
-      event.preventDefault()
-      editor.append(event.clipboardData.getData('text/plain'))
-      read()
-    })
+    const editor = createEditor(text, attach)
     const view = el('div', { 'data-testid': 'composePostView' }, editor, preview)
     // The toolbar is where somebody writes.
     editor.addEventListener('focus', () => toolbar.parentElement !== view && view.append(toolbar))
     posts.append(view)
-    read()
     editor.focus()
+
+    /** One card for a post, which stays whatever becomes of the text, until somebody takes it away. */
+    async function attach(link) {
+      if (preview.firstChild) return
+      const shown = el('div', {}, 'Loading')
+      const remove = el('button', { 'aria-label': 'Remove attachment' }, '×')
+      remove.onclick = () => preview.replaceChildren()
+      preview.append(shown, remove)
+      try {
+        const answer = await fetch(`/v1/extract?url=${encodeURIComponent(link)}`)
+        shown.replaceChildren(card({ ...(await answer.json()), uri: link }))
+      } catch {
+        shown.replaceChildren(`No card for ${link}`)
+      }
+    }
   }
 }
+
+/**
+ * As ProseMirror does it: the text and what is selected in it are the editor's own state, drawn as paragraphs. It reads
+ * what somebody has changed in the DOM after they have, and what they have selected when the browser says so.
+ *
+ * @param attach called with a link that is to have a card: pasted, or typed with a space behind it
+ */
+function createEditor(text, attach) {
+  const dom = el('div', { class: 'ProseMirror', contenteditable: 'true', 'aria-label': 'Write' })
+  /** `from`, `to`: what is selected, in characters of the text */
+  let state = { text, from: text.length, to: text.length }
+  const before = []
+  const suggested = new Set()
+  const observer = new MutationObserver(() => {
+    const read = [...dom.childNodes].map((it) => it.textContent).join('\n')
+    change({ text: read, ...(selected() ?? { from: read.length, to: read.length }) })
+  })
+
+  /** @param at where in a node; returns characters of the text */
+  function offsetOf(node, at) {
+    const paragraphs = [...dom.childNodes]
+    const index = node === dom ? at : paragraphs.findIndex((it) => it.contains(node))
+    const range = document.createRange()
+    if (node !== dom) {
+      range.setStart(paragraphs[index], 0)
+      range.setEnd(node, at)
+    }
+    const lines = paragraphs.slice(0, index).map((it) => it.textContent.length + 1)
+    const offset = lines.reduce((sum, it) => sum + it, range.toString().length)
+    return Math.min(offset, paragraphs.map((it) => it.textContent).join('\n').length)
+  }
+  function selected() {
+    const { rangeCount, anchorNode, anchorOffset, focusNode, focusOffset } = getSelection()
+    if (rangeCount === 0 || document.activeElement !== dom || !dom.contains(anchorNode)) return undefined
+    const [from, to] = [offsetOf(anchorNode, anchorOffset), offsetOf(focusNode, focusOffset)]
+    return { from: Math.min(from, to), to: Math.max(from, to) }
+  }
+  function pointOf(offset) {
+    let left = offset
+    for (const paragraph of dom.childNodes) {
+      const { length } = paragraph.textContent
+      if (left > length) {
+        left -= length + 1
+        continue
+      }
+      const texts = document.createTreeWalker(paragraph, NodeFilter.SHOW_TEXT)
+      while (texts.nextNode()) {
+        if (left <= texts.currentNode.length) return [texts.currentNode, left]
+        left -= texts.currentNode.length
+      }
+      return [paragraph, 0]
+    }
+    return [dom, 0]
+  }
+  function draw() {
+    observer.disconnect()
+    const paragraphs = state.text.split('\n').map((line) => {
+      const parts = line.split(/(https?:\/\/\S+)/).filter((it) => it !== '')
+      const nodes = parts.map((it) => (it.startsWith('http') ? el('span', { class: 'autolink' }, it) : it))
+      return el('p', {}, ...(nodes.length > 0 ? nodes : [el('br', { class: 'ProseMirror-trailingBreak' })]))
+    })
+    dom.replaceChildren(...paragraphs)
+    if (document.activeElement === dom) select()
+    observer.observe(dom, { childList: true, characterData: true, subtree: true })
+  }
+  const select = () => getSelection().setBaseAndExtent(...pointOf(state.from), ...pointOf(state.to))
+  function change(next, isPaste = false) {
+    if (next.text !== state.text) before.push(state)
+    state = next
+    draw()
+    const links = [...state.text.matchAll(/https?:\/\/\S+/g)]
+    for (const { 0: link, index } of links) {
+      if (suggested.has(link) || !(isPaste || /\s/.test(state.text.charAt(index + link.length)))) continue
+      suggested.add(link)
+      attach(link)
+    }
+    // What has gone may come again.
+    for (const it of suggested) if (!links.some(([link]) => link === it)) suggested.delete(it)
+  }
+
+  document.addEventListener('selectionchange', () => {
+    state = { ...state, ...selected() }
+  })
+  dom.addEventListener('focus', select)
+  dom.addEventListener('paste', (event) => {
+    event.preventDefault()
+    const pasted = event.clipboardData.getData('text/plain')
+    const at = state.from + pasted.length
+    change(
+      { text: state.text.slice(0, state.from) + pasted + state.text.slice(state.to), from: at, to: at },
+      true,
+    )
+  })
+  dom.addEventListener('keydown', (event) => {
+    if (event.key !== 'z' || !event.ctrlKey) return
+    event.preventDefault()
+    state = before.pop() ?? state
+    draw()
+  })
+  draw()
+  change(state, true)
+  return dom
+}
+
 // The client's shortcuts: a widget that leaks its keys opens the composer, and Escape closes it from anywhere.
 addEventListener('keydown', (event) => {
   if (event.key === 'n') compose('')
 })
-addEventListener(
+document.addEventListener(
   'keydown',
   (event) => {
     if (event.key === 'Escape') document.querySelector('.css-dialog')?.remove()

@@ -14,9 +14,14 @@ export async function standInForBsky(context: BrowserContext, accounts: Account[
 }
 
 /** What bsky.app answers. */
-export async function standInPage(accounts: Account[], { pathname }: URL) {
+export async function standInPage(accounts: Account[], { pathname, searchParams }: URL) {
   const contentType = 'text/html; charset=utf-8'
   if (pathname === '/favicon.ico') return { status: 404, contentType, body: '' }
+  if (pathname === '/v1/extract') {
+    // What a link's card says, which bsky.app asks a service of its own for.
+    const body = JSON.stringify({ title: searchParams.get('url'), description: '' })
+    return { status: 200, contentType: 'application/json', body }
+  }
   const data = {
     accounts: accounts.map(({ did, handle }) => ({ did, handle })),
     posts: await posts(accounts),
