@@ -49,6 +49,10 @@ describe.skipIf(!tap)('making a poll', () => {
       .getByRole('textbox')
       .evaluateAll((fields) => fields.map((it) => (it as HTMLInputElement).value))
   const written = () => composer().locator('.ProseMirror').last()
+  const leavesPost = () => editor().getByRole('checkbox', { name: 'Remove this text from your post' })
+  const card = (link: string) => composer().locator(`[data-testid=composePostView] a[href="${link}"]`)
+  const switchTheme = (name: string) =>
+    page.getByRole('button', { name, exact: true }).evaluate((it) => (it as HTMLElement).click())
 
   const pollsOf = async (person: Account) => {
     const { data } = await person.agent.com.atproto.repo.listRecords({
@@ -70,7 +74,14 @@ describe.skipIf(!tap)('making a poll', () => {
     await addPoll().click()
     // It is in the composer's dialog, which would else take the focus back.
     await editor(composer()).waitFor()
-    expect(await field('Question').evaluate((it) => it.matches(':focus'))).toBe(true)
+    // What is to be written next has the focus.
+    expect(await field('Question').inputValue()).toBe('What do you think?')
+    expect(await field('Option 1').evaluate((it) => it.matches(':focus'))).toBe(true)
+    await page.screenshot({ path: join(artifacts, 'composer-prefilled.png') })
+    await switchTheme('dark')
+    await page.screenshot({ path: join(artifacts, 'composer-prefilled-dark.png') })
+    await switchTheme('light')
+    await field('Question').fill('')
     const publish = editor().getByRole('button', { name: 'Publish poll' })
     await publish.click()
     await editor().getByText('Write a question').waitFor()
@@ -109,13 +120,9 @@ describe.skipIf(!tap)('making a poll', () => {
     await preview.locator('.option').first().click({ force: true })
     expect(await preview.locator('[aria-checked=true]').count()).toBe(0)
     await page.screenshot({ path: join(artifacts, 'composer.png') })
-    await page
-      .getByRole('button', { name: 'dark', exact: true })
-      .evaluate((it) => (it as HTMLElement).click())
+    await switchTheme('dark')
     await page.screenshot({ path: join(artifacts, 'composer-dark.png') })
-    await page
-      .getByRole('button', { name: 'light', exact: true })
-      .evaluate((it) => (it as HTMLElement).click())
+    await switchTheme('light')
   })
 
   test('options are put in order by keyboard and by pointer', async () => {
@@ -161,17 +168,20 @@ describe.skipIf(!tap)('making a poll', () => {
     await written().fill('What do you think?')
     await addPoll().click()
     expect(await values()).toEqual(['Tabs', 'Spaces', 'Both'])
+    expect(await field('Question').inputValue()).toBe('Tabs or spaces?')
+    expect(await leavesPost().count()).toBe(0)
   })
 
-  test('publishing writes the record, tells the server, and puts the link into the post', async () => {
+  test('publishing writes the record, tells the server, and attaches it to the post as a card', async () => {
     await signIn(context, page, () => editor().getByRole('button', { name: 'Publish poll' }).click())
     await editor().waitFor({ state: 'detached' })
     const [poll] = await pollsOf(alice)
     expect(poll!.value).toMatchObject({ text: 'Tabs or spaces?', options: ['Tabs', 'Spaces', 'Both'] })
     const link = `${alice.linkTo(poll!.uri)}?options=3`
-    expect(await written().textContent()).toBe(`What do you think? ${link}`)
-    // The composer has made its card, which no widget covers.
-    await composer().locator(`a[href="${link}"]`).waitFor()
+    // The composer has made its card, which no widget covers, and which is enough.
+    await card(link).waitFor()
+    await until('the text alone', async () => (await written().textContent()) === 'What do you think?')
+    expect(await card(link).count()).toBe(1)
     expect(await composer().locator('[data-pollz]').count()).toBe(0)
     await page.screenshot({ path: join(artifacts, 'composed.png') })
     // The server has read it, although no vote has made tap look at her yet.
@@ -345,6 +355,155 @@ describe.skipIf(!tap)('making a poll', () => {
       const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
       const { error, message } = (await answer.json()) as { error?: string; message?: string }
       return error === 'PollNotFound' && message!.includes('was deleted')
+    })
+  })
+
+  describe('the text of the post', () => {
+    const post = (index: number) => composer().getByTestId('composePostView').nth(index)
+    const textOf = (index: number) => post(index).locator('.ProseMirror')
+    const cards = (index: number) => post(index).locator('a[role=link]')
+    const extract = 'https://bsky.app/v1/extract**'
+
+    afterEach(async () => {
+      await page.unroute(extract)
+      await composer().getByTestId('composerPublishBtn').click()
+    })
+
+    const begin = async (text: string) => {
+      await page.getByRole('button', { name: 'New post' }).click()
+      await textOf(0).fill(text)
+      await addPoll().click()
+      await editor().waitFor()
+    }
+
+    /** @returns the link of the poll, once its record is there and the editor gone */
+    const publish = async (question: string) => {
+      if ((await field('Option 1').inputValue()) === '') {
+        await field('Option 1').fill('Yes')
+        await field('Option 2').fill('No')
+      }
+      await editor().getByRole('button', { name: 'Publish poll' }).click()
+      await editor().waitFor({ state: 'detached' })
+      const { uri } = (await pollsOf(alice)).find(({ value }) => value.text === question)!
+      return `${alice.linkTo(uri)}?options=2`
+    }
+
+    test('is the question, and leaves the post with the link: the card stays', async () => {
+      await begin('Tea or coffee?')
+      expect(await field('Question').inputValue()).toBe('Tea or coffee?')
+      expect(await leavesPost().isChecked()).toBe(true)
+      const link = await publish('Tea or coffee?')
+      await card(link).waitFor()
+      await until('an empty text', async () => (await textOf(0).textContent()) === '')
+      expect(await cards(0).count()).toBe(1)
+      // Undone step by step it is all there again, and left alone.
+      expect(await textOf(0).evaluate((it) => it.matches(':focus'))).toBe(true)
+      await page.keyboard.press('Control+z')
+      expect(await textOf(0).textContent()).toBe(link)
+      await page.keyboard.press('Control+z')
+      expect(await textOf(0).textContent()).toBe('Tea or coffee?')
+      expect(await card(link).count()).toBe(1)
+      await page.keyboard.press('End')
+      await page.keyboard.type(' Really?')
+      expect(await textOf(0).textContent()).toBe('Tea or coffee? Really?')
+    })
+
+    test('stays where somebody wants it twice', async () => {
+      await begin('Tea or milk?')
+      await leavesPost().uncheck()
+      const link = await publish('Tea or milk?')
+      await card(link).waitFor()
+      await until('the text alone', async () => (await textOf(0).textContent()) === 'Tea or milk?')
+    })
+
+    test('stays when the question has become another one, or the editor is cancelled', async () => {
+      await begin('Beer?')
+      await field('Question').fill('Beer or wine?')
+      await leavesPost().waitFor({ state: 'detached' })
+      await field('Question').fill('Beer?')
+      await leavesPost().waitFor()
+      await editor().getByRole('button', { name: 'Cancel' }).click()
+      expect(await textOf(0).textContent()).toBe('Beer?')
+      // What nobody has touched is no draft.
+      await textOf(0).fill('Beer or ale?')
+      await addPoll().click()
+      expect(await field('Question').inputValue()).toBe('Beer or ale?')
+      await field('Question').fill('Beer or wine?')
+      const link = await publish('Beer or wine?')
+      await card(link).waitFor()
+      await until('the text alone', async () => (await textOf(0).textContent()) === 'Beer or ale?')
+    })
+
+    test('is not the question when it is longer than one may be', async () => {
+      await begin(`${'🙂'.repeat(75)}!`)
+      expect(await field('Question').inputValue()).toBe('')
+      expect(await leavesPost().count()).toBe(0)
+      await editor().getByRole('button', { name: 'Cancel' }).click()
+    })
+
+    test('has links, which are no words of the question and stay', async () => {
+      const other = 'https://a.example/article'
+      await begin(`${other} What of this?`)
+      await card(other).waitFor()
+      expect(await field('Question').inputValue()).toBe('What of this?')
+      const link = await publish('What of this?')
+      // A post has one card.
+      expect(await textOf(0).textContent()).toBe(`${link} ${other}`)
+      expect(await cards(0).count()).toBe(1)
+    })
+
+    test('of the other posts of a thread is not touched', async () => {
+      await page.getByRole('button', { name: 'New post' }).click()
+      await textOf(0).fill('First')
+      await composer().getByRole('button', { name: 'Add post' }).click()
+      await textOf(1).fill('Is it second?')
+      await composer().getByRole('button', { name: 'Add post' }).click()
+      await textOf(2).fill('Third')
+      await textOf(1).focus()
+      await addPoll().click()
+      const link = await publish('Is it second?')
+      await post(1).locator(`a[href="${link}"]`).waitFor()
+      await until('an empty text', async () => (await textOf(1).textContent()) === '')
+      expect(await textOf(0).textContent()).toBe('First')
+      expect(await textOf(2).textContent()).toBe('Third')
+      expect(await composer().locator('a[role=link]').count()).toBe(1)
+    })
+
+    test('keeps the link where there is no card', async () => {
+      await page.route(extract, (route) => route.abort())
+      await begin('No card?')
+      await leavesPost().uncheck()
+      const link = await publish('No card?')
+      await post(0).getByText(`No card for ${link}`).waitFor()
+      expect(await textOf(0).textContent()).toBe(`No card? ${link}`)
+    })
+
+    test('loses the link to a late card while somebody goes on writing, who notices nothing', async () => {
+      const asked = Promise.withResolvers<() => Promise<void>>()
+      await page.route(extract, (route) => asked.resolve(() => route.fallback()))
+      await begin('Late?')
+      await leavesPost().uncheck()
+      const link = await publish('Late?')
+      await page.keyboard.type(' Moe')
+      expect(await textOf(0).textContent()).toBe(`Late? ${link} Moe`)
+      await page.keyboard.press('ArrowLeft')
+      await (
+        await asked.promise
+      )()
+      await card(link).waitFor()
+      await until('the text alone', async () => (await textOf(0).textContent()) === 'Late? Moe')
+      await page.keyboard.type('r')
+      expect(await textOf(0).textContent()).toBe('Late? More')
+    })
+
+    test('gets the link back when its card goes', async () => {
+      await begin('Gone?')
+      const link = await publish('Gone?')
+      await card(link).waitFor()
+      await until('an empty text', async () => (await textOf(0).textContent()) === '')
+      await composer().getByRole('button', { name: 'Remove attachment' }).click()
+      await until('the link', async () => (await textOf(0).textContent()) === link)
+      expect(await cards(0).count()).toBe(0)
     })
   })
 })

@@ -1,7 +1,8 @@
 /** The composer's poll button, and the editor that it opens. */
 import type { EditorModel } from '@pollz/widget/editor'
 import { BUTTON, createHost, EDITOR } from './host.ts'
-import { DIALOG, WRITING } from './selectors.ts'
+import { DIALOG, WRITING, WRITTEN_POST } from './selectors.ts'
+import { putLink, swapForCard, textOf, wordsOf } from './writing.ts'
 
 /** Draws into a shadow root. Returns what ends it. */
 type Draw<T extends unknown[]> = (root: ShadowRoot, ...what: T) => () => void
@@ -19,8 +20,8 @@ export type ComposerParts = {
 let close: (() => void) | undefined
 
 /**
- * Keeps an Escape that is meant for the editor from bsky.app, which closes its composer wherever it was pressed. It has
- * to come before the page's own listener, so before the page's scripts.
+ * Keeps an Escape that is meant for the editor from bsky.app, which closes its composer wherever it was pressed: its own
+ * listener is the document's, which comes after the window's.
  */
 export function holdEscape(signal: AbortSignal): void {
   addEventListener(
@@ -44,10 +45,13 @@ export function followComposers(
 ): (mediaButton: HTMLElement) => void {
   /** Kept when its editor is closed, and even its composer: nothing that was written is lost before it is published. */
   let model: EditorModel | undefined
-  /** The composer that the editor was opened in last. */
-  let dialog: Element | undefined
+  /** The post that the editor was opened for last: a thread has several. */
+  let post: Element | undefined
+  /** Where somebody has written last. */
   let writing: HTMLElement | undefined
   const buttons = new Map<HTMLElement, () => void>()
+  /** Posts whose link is to become a card. */
+  const linked = new Map<Element, () => void>()
 
   document.addEventListener(
     'focusin',
@@ -60,16 +64,18 @@ export function followComposers(
   signal.addEventListener('abort', () => {
     close?.()
     for (const host of buttons.keys()) host.remove()
-    forgetButtons()
+    for (const end of linked.values()) end()
+    forget()
   })
 
-  /** A toolbar that is drawn anew leaves its button behind. */
-  function forgetButtons(): void {
-    for (const [host, end] of buttons) {
-      if (host.isConnected) continue
-      end()
-      buttons.delete(host)
-    }
+  /** A toolbar that is drawn anew leaves its button behind, a composer that was closed its posts. */
+  function forget(): void {
+    for (const known of [buttons, linked])
+      for (const [element, end] of known) {
+        if (element.isConnected) continue
+        end()
+        known.delete(element)
+      }
   }
 
   /** Over the composer, and inside its dialog. */
@@ -82,29 +88,33 @@ export function followComposers(
       close = undefined
       end()
       host.remove()
-      textOf(dialog)?.focus()
+      editorOf(post)?.focus()
     }
   }
 
-  const textOf = (dialog: Element) =>
-    writing && dialog.contains(writing) ? writing : dialog.querySelector<HTMLElement>(WRITING)
+  const editorOf = (post: Element | undefined) => post?.querySelector<HTMLElement>(WRITING)
 
-  function edit(composer: Element): void {
-    dialog = composer
+  function edit(dialog: Element): void {
+    const editor = writing && dialog.contains(writing) ? writing : editorOf(dialog)
+    post = editor?.closest(WRITTEN_POST) ?? dialog
     const current = model ?? parts.write(put)
     model = current
-    open(composer, (root, onClose) => parts.drawEditor(root, current, onClose))
+    current.prefill(editor ? wordsOf(textOf(editor)) : '')
+    open(dialog, (root, onClose) => parts.drawEditor(root, current, onClose))
   }
 
   function put(link: string): void {
+    const published = model
     model = undefined
     close?.()
+    const dialog = post?.closest(DIALOG)
     // Where it was closed meanwhile, the popup has the poll.
-    if (!dialog?.isConnected) return
-    const text = textOf(dialog)
-    if (text) paste(text, link)
-    if (!text?.textContent?.includes(link))
-      open(dialog, (root, onClose) => parts.drawLink(root, link, onClose))
+    if (!post?.isConnected || !dialog) return
+    const editor = editorOf(post)
+    if (!editor || !putLink(editor, link, published !== undefined && takesText(published, editor)))
+      return open(dialog, (root, onClose) => parts.drawLink(root, link, onClose))
+    linked.get(post)?.()
+    linked.set(post, swapForCard(post, link))
   }
 
   return (mediaButton) => {
@@ -113,7 +123,7 @@ export function followComposers(
     if (!dialog || !toolbar || toolbar.querySelector(`:scope > [${BUTTON}]`)) return
     const host = createHost(BUTTON)
     mediaButton.after(host)
-    forgetButtons()
+    forget()
     buttons.set(
       host,
       parts.drawButton(host.attachShadow({ mode: 'open' }), () => edit(dialog)),
@@ -121,18 +131,6 @@ export function followComposers(
   }
 }
 
-/** In Firefox, the page's own globals: what a content script makes with its own, the page may not read. */
-type PageGlobals = Pick<typeof globalThis, 'ClipboardEvent' | 'DataTransfer' | 'Object'>
-const page = (globalThis as { wrappedJSObject?: PageGlobals }).wrappedJSObject ?? globalThis
-
-/** As somebody does it: bsky.app makes a link of it, and its card. */
-function paste(editor: HTMLElement, link: string): void {
-  editor.focus()
-  const data = /\S$/.test(editor.textContent ?? '') ? ` ${link}` : link
-  const clipboardData = new page.DataTransfer()
-  clipboardData.setData('text/plain', data)
-  const init = new page.Object() as ClipboardEventInit
-  // Chromium takes the one, Firefox the other.
-  Object.assign(init, { bubbles: true, cancelable: true, clipboardData, data, dataType: 'text/plain' })
-  editor.dispatchEvent(new page.ClipboardEvent('paste', init))
-}
+/** Whether the words of a post are to leave it: they are those of the poll that was published, still. */
+const takesText = ({ isPostText, leavesPost, postText }: EditorModel, editor: Element) =>
+  isPostText.value && leavesPost.value && wordsOf(textOf(editor)) === postText.value

@@ -47,6 +47,13 @@ export const DIALOG = '[role="dialog"]'
 /** Where the text of a post is written; a thread that is being written has several. */
 export const WRITING = '.ProseMirror'
 
+/** One post that is being written: its text and what is attached to it. */
+export const WRITTEN_POST = '[data-testid="composePostView"]'
+
+/** The card that a link in it has become; while that is loading, or has failed, there is none. */
+export const cardOf = (post: Element, link: string): Element | null =>
+  post.querySelector(`a[role="link"][href="${CSS.escape(link)}"]`)
+
 /** Where a link to a poll stands. */
 export type Place = {
   post: Element

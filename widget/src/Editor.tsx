@@ -1,5 +1,5 @@
 /** Where a poll is written: question, options, a preview that is the real widget. */
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useEffect, useId, useLayoutEffect, useRef } from 'preact/hooks'
 import { lengthOf, MAX_OPTION, MAX_OPTIONS, MAX_TEXT, MIN_OPTIONS, type EditorModel } from './editor.ts'
 import type { Problem } from './editor.ts'
 import { Notice } from './Notice.tsx'
@@ -24,8 +24,8 @@ export function Editor({ model, onCancel }: EditorProps) {
       'input[type=text], textarea',
     ) ?? []),
   ]
-  // To what is to be written next.
-  useEffect(() => {
+  // To what is to be written next, and at once: whoever types is not to be moved to another field.
+  useLayoutEffect(() => {
     const next = fields().find(({ value }) => value === '') ?? fields()[0]
     next?.focus({ preventScroll: true })
   }, [])

@@ -24,12 +24,12 @@ function style(): CSSStyleSheet {
 export function draw(root: ShadowRoot, what: ComponentChild, texts: Texts): () => void {
   root.adoptedStyleSheets = [style()]
   const tree = <TextsContext.Provider value={texts}>{what}</TextsContext.Provider>
+  const endFocus = keepFocus(root)
   if (root.firstElementChild) {
     // Drawn by the server, with its style, which this document has now.
     for (const it of root.querySelectorAll('style')) it.remove()
     hydrate(tree, root)
   } else render(tree, root)
-  const endFocus = keepFocus(root)
   return () => {
     endFocus()
     render(null, root)
