@@ -414,6 +414,7 @@ describe.skipIf(!tap)('making a poll', () => {
       const link = await publish('Tea or milk?')
       await card(link).waitFor()
       await until('the text alone', async () => (await textOf(0).textContent()) === 'Tea or milk?')
+      expect(await cards(0).count()).toBe(1)
     })
 
     test('stays when the question has become another one, or the editor is cancelled', async () => {
@@ -478,22 +479,29 @@ describe.skipIf(!tap)('making a poll', () => {
       expect(await textOf(0).textContent()).toBe(`No card? ${link}`)
     })
 
-    test('loses the link to a late card while somebody goes on writing, who notices nothing', async () => {
+    test.each([
+      ['in its line', ['Space', 'M', 'o', 'e', 'ArrowLeft'], [' Moe'], ['Late? More']],
+      ['in a line of its own', ['Enter'], ['', ''], ['Late?', 'r']],
+    ])('loses the link to a late card while somebody goes on writing %s', async (_, keys, more, lines) => {
       const asked = Promise.withResolvers<() => Promise<void>>()
       await page.route(extract, (route) => asked.resolve(() => route.fallback()))
       await begin('Late?')
       await leavesPost().uncheck()
       const link = await publish('Late?')
-      await page.keyboard.type(' Moe')
-      expect(await textOf(0).textContent()).toBe(`Late? ${link} Moe`)
-      await page.keyboard.press('ArrowLeft')
+      const written = () => textOf(0).locator('p').allTextContents()
+      for (const key of keys) await page.keyboard.press(key)
+      expect(await written()).toEqual([`Late? ${link}${more[0]}`, ...more.slice(1)])
       await (
         await asked.promise
       )()
       await card(link).waitFor()
-      await until('the text alone', async () => (await textOf(0).textContent()) === 'Late? Moe')
-      await page.keyboard.type('r')
-      expect(await textOf(0).textContent()).toBe('Late? More')
+      await until('the text alone', async () => (await written())[0] === `Late?${more[0]}`)
+      // Who writes notices nothing.
+      await page.keyboard.press('r')
+      expect(await written()).toEqual(lines)
+      // Nor is a link swapped that somebody has put in again.
+      await page.keyboard.type(` ${link}`)
+      expect(await textOf(0).textContent()).toContain(link)
     })
 
     test('gets the link back when its card goes', async () => {

@@ -89,19 +89,25 @@ describe.skipIf(!tap || !firefox)('in Firefox', () => {
     expect(await alice.voteRecord(poll)).toMatchObject({ option: 1 })
   })
 
-  test('makes a poll in the composer, and puts its link into the post', async () => {
+  test('makes a poll in the composer of what is written there: its card is all that is left', async () => {
     await page.locator('button::-p-text(New post)').click()
+    await page.locator('.ProseMirror').fill('From Firefox?')
     await page.locator('>>> [aria-label="Add poll"]').click()
     const write = (label: string, text: string) => page.locator(`>>> [aria-label="${label}"]`).fill(text)
-    await write('Question', 'From Firefox?')
     await write('Option 1', 'Yes')
     await write('Option 2', 'No')
     await page.locator('>>> button::-p-text(Publish poll)').click()
-    const written = () => page.evaluate(() => document.querySelector('.ProseMirror')!.textContent)
-    await until('the link', async () =>
-      (await written())!.startsWith(`${network.serverUrl}/poll/${alice.did}/`),
-    )
-    const uri = `at://${alice.did}/${home.poll}/${/([^/]+)\?options=2$/.exec((await written())!)![1]}`
+    const written = () =>
+      page.evaluate(() => {
+        const post = document.querySelector('[data-testid=composePostView]')!
+        return { text: post.querySelector('.ProseMirror')!.textContent, card: post.querySelector('a')?.href }
+      })
+    await until('the card alone', async () => {
+      const { text, card } = await written()
+      return text === '' && card?.startsWith(`${network.serverUrl}/poll/${alice.did}/`)
+    })
+    const { card } = await written()
+    const uri = `at://${alice.did}/${home.poll}/${/([^/]+)\?options=2$/.exec(card!)![1]}`
     const answer = await fetch(`${network.serverUrl}/api/polls/${encodeURIComponent(uri)}`)
     expect(await answer.json()).toMatchObject({ text: 'From Firefox?' })
   })

@@ -336,8 +336,9 @@ export function draw(name: string, theme: string): void {
     (key, values) => messages[key].message.replace(/\$(\d)/g, (_, i) => values[Number(i) - 1] ?? ''),
     setting.language ?? 'en-GB',
   )
+  // A form takes the focus when it is drawn.
+  document.querySelector('main > div')!.replaceWith(host)
   const root = host.attachShadow({ mode: 'open' })
   if (setting.instead) setting.instead(root, texts, around)
   else drawPoll(root, model, texts)
-  document.querySelector('main > div')!.replaceWith(host)
 }

@@ -18,21 +18,20 @@ export function wordsOf(text: string): string {
 type Written = {
   /** its paragraphs are lines */
   text: string
-  /** `from`: where in the text a node begins */
-  nodes: { node: Text; from: number }[]
+  /** paragraphs and the texts in them; `from`: where in the text one begins */
+  nodes: { node: Node; from: number }[]
 }
 
-function read(editor: Element): Written {
-  const walker = document.createTreeWalker(editor, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT)
+function read(root: Node): Written {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT)
   const nodes: Written['nodes'] = []
   let text = ''
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    if (node instanceof Text) {
-      nodes.push({ node, from: text.length })
-      text += node.data
-    } else if (node.nodeName === 'P' && node.previousSibling) text += '\n'
-    // The last one in a paragraph is only there to give it a height.
-    else if (node.nodeName === 'BR' && node.nextSibling) text += '\n'
+    const { nodeName, previousSibling, nextSibling } = node
+    // The last break in a paragraph is only there to give it a height.
+    if ((nodeName === 'P' && previousSibling) || (nodeName === 'BR' && nextSibling)) text += '\n'
+    if (nodeName === 'P' || node instanceof Text) nodes.push({ node, from: text.length })
+    if (node instanceof Text) text += node.data
   }
   return { text, nodes }
 }
@@ -75,11 +74,12 @@ export function swapForCard(post: Element, link: string): () => void {
   const look = () => {
     const editor = post.querySelector<HTMLElement>(WRITING)
     if (!editor || isComposing || (cardOf(post, link) !== null) === isSwapped) return
-    const { text, nodes } = read(editor)
+    const text = textOf(editor)
     const at = text.indexOf(link)
     if (isSwapped) {
       stop.abort()
-      if (at === -1) asPerson(editor, () => insertAtEnd(editor, /\S$/.test(text) ? ` ${link}` : link))
+      // As text alone: a pasted link would have its card again, which somebody has just removed.
+      if (at === -1) replace(editor, [text.length, text.length], /\S$/.test(text) ? ` ${link}` : link)
       return
     }
     let [from, to] = [at, at + link.length]
@@ -87,14 +87,7 @@ export function swapForCard(post: Element, link: string): () => void {
     if (at === -1 || /\S/.test(text.charAt(to))) return stop.abort()
     if (/[^\S\n]/.test(text.charAt(from - 1))) from--
     else if (/[^\S\n]/.test(text.charAt(to))) to++
-    const start = nodes.findLast((it) => it.from <= from)!
-    const end = nodes.findLast((it) => it.from < to)!
-    asPerson(editor, () => {
-      getSelection()!.setBaseAndExtent(start.node, from - start.from, end.node, to - end.from)
-      tellSelection()
-      // A dialog over the composer may have taken the focus back: it is tried again later.
-      if (document.activeElement === editor) isSwapped = document.execCommand('delete')
-    })
+    isSwapped = replace(editor, [from, to], '')
   }
 
   const observer = new MutationObserver(look)
@@ -110,29 +103,50 @@ export function swapForCard(post: Element, link: string): () => void {
   return () => stop.abort()
 }
 
-/** Does something in an editor, and gives the focus and the caret back to where the person is. */
-function asPerson(editor: HTMLElement, act: () => void): void {
-  const selection = getSelection()!
-  // It goes along with what is changed before it.
-  const caret = selection.rangeCount > 0 ? selection.getRangeAt(0).cloneRange() : undefined
+/** Where in a text something begins and ends; of a caret both are the same. */
+type Part = [from: number, to: number]
+
+/**
+ * Replaces a part of a text. The focus and the caret stay where the person is.
+ *
+ * @returns whether it was done: a dialog over the composer may not let the focus go
+ */
+function replace(editor: HTMLElement, [from, to]: Part, text: string): boolean {
   let focused = document.activeElement
   while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement
+  const caret = focused === editor ? selected(editor) : undefined
   editor.focus({ preventScroll: true })
-  act()
-  if (focused !== editor) (focused as HTMLElement | null)?.focus({ preventScroll: true })
-  else if (caret) {
-    const { startContainer, startOffset, endContainer, endOffset } = caret
-    selection.setBaseAndExtent(startContainer, startOffset, endContainer, endOffset)
-  }
+  select(editor, [from, to])
+  const done =
+    document.activeElement === editor &&
+    (text === '' ? document.execCommand('delete') : document.execCommand('insertText', false, text))
+  tellSelection()
+  const moved = (at: number) => (at <= from ? at : Math.max(from, at - to + from) + text.length)
+  if (caret) select(editor, [moved(caret[0]), moved(caret[1])])
+  else if (focused instanceof HTMLElement) focused.focus({ preventScroll: true })
+  return done
 }
 
-/** Without making a card of it, which has just gone. */
-function insertAtEnd(editor: HTMLElement, text: string): void {
-  const selection = getSelection()!
-  selection.selectAllChildren(editor)
-  selection.collapseToEnd()
+function selected(editor: HTMLElement): Part | undefined {
+  const { anchorNode, anchorOffset, focusNode, focusOffset } = getSelection()!
+  if (!anchorNode || !focusNode) return undefined
+  const lengthTo = (node: Node, at: number) => {
+    const before = document.createRange()
+    before.setStart(editor, 0)
+    before.setEnd(node, at)
+    return read(before.cloneContents()).text.length
+  }
+  return [lengthTo(anchorNode, anchorOffset), lengthTo(focusNode, focusOffset)]
+}
+
+function select(editor: HTMLElement, [from, to]: Part): void {
+  const { nodes } = read(editor)
+  const point = (at: number) => {
+    const last = nodes.findLast((it) => it.from <= at) ?? { node: editor, from: at }
+    return [last.node, last.node instanceof Text ? Math.min(at - last.from, last.node.length) : 0] as const
+  }
+  getSelection()!.setBaseAndExtent(...point(from), ...point(to))
   tellSelection()
-  if (document.activeElement === editor) document.execCommand('insertText', false, text)
 }
 
 /** The browser does it later, and the editor would use the selection that it knows. */
