@@ -290,7 +290,7 @@ describe('bsky.app’s page', () => {
     await options.getByLabel('Server').fill('http://127.0.0.1:7')
     await options.getByRole('switch', { name: 'Show polls on bsky.app' }).check()
     await save()
-    await options.getByText('http://127.0.0.1:7 is not a pollz server').waitFor()
+    await options.getByText('http://127.0.0.1:7 isn’t a pollz server').waitFor()
     await options.getByText('Everything else is saved.').waitFor()
     await page.locator('[data-pollz]').first().waitFor()
     expect(await axeFinds(options)).toEqual([])
