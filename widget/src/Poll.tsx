@@ -131,7 +131,7 @@ function Option({ text, count, share, chosen, results }: OptionProps) {
   const { t, percent, number, votes } = useTexts()
   return (
     <>
-      <span class="bar" style={{ transform: `scaleX(${results ? share : 0})` }} />
+      <span class="bar" style={{ inlineSize: `${results ? share * 100 : 0}%` }} />
       <span class="mark" aria-hidden="true">
         {chosen && (
           <svg viewBox="0 0 16 16" width="10" height="10">
