@@ -200,6 +200,7 @@ class PageWithPoll {
       connection: signal({ online: true, since: 0 }),
       resultsFirst: signal(false),
       hasVoted: signal(true),
+      knowsSignIn: signal(true),
       linkTo: (it) => it,
       profileOf: (it) => it,
     })

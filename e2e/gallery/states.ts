@@ -49,6 +49,7 @@ type Setting = {
   click?: string
   loggedOut?: boolean
   hasVoted?: boolean
+  knowsSignIn?: boolean
   offline?: boolean
   language?: keyof typeof locales
   /** What is drawn instead of the poll. */
@@ -321,6 +322,7 @@ export function draw(name: string, theme: string): void {
     connection,
     resultsFirst: signal(false),
     hasVoted: signal(setting.hasVoted ?? true),
+    knowsSignIn: signal(setting.knowsSignIn ?? setting.hasVoted ?? true),
     linkTo: () => 'https://pollz.example/poll/bob.example/3kabc',
     profileOf: (it) => `https://bsky.app/profile/${it}`,
   }

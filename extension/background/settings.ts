@@ -2,10 +2,12 @@
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import type { Settings } from '../requests.ts'
 
+/** What is true of this browser from some time on. */
+type Fact = 'hasVoted' | 'hasSignedIn'
+
 interface SettingsStores extends DBSchema {
   settings: { key: 'settings'; value: Settings }
-  /** things that are true once they are in here */
-  facts: { key: 'hasVoted'; value: true }
+  facts: { key: Fact; value: true }
   /** tabs that show no polls until they are closed */
   offTabs: { key: number; value: true }
 }
@@ -13,19 +15,19 @@ interface SettingsStores extends DBSchema {
 /** The settings, read once and then known. */
 export class SettingsStore {
   settings: Settings
-  hasVoted: boolean
+  #facts: Set<Fact>
   #db: IDBPDatabase<SettingsStores>
   #offTabs: Set<number>
 
   private constructor(
     db: IDBPDatabase<SettingsStores>,
     settings: Settings,
-    hasVoted: boolean,
+    facts: Fact[],
     offTabs: number[],
   ) {
     this.#db = db
     this.settings = settings
-    this.hasVoted = hasVoted
+    this.#facts = new Set(facts)
     this.#offTabs = new Set(offTabs)
   }
 
@@ -39,7 +41,7 @@ export class SettingsStore {
     return new SettingsStore(
       db,
       { ...defaults, ...saved },
-      (await db.get('facts', 'hasVoted')) ?? false,
+      await db.getAllKeys('facts'),
       await db.getAllKeys('offTabs'),
     )
   }
@@ -49,9 +51,16 @@ export class SettingsStore {
     await this.#db.put('settings', settings, 'settings')
   }
 
-  async voted(): Promise<void> {
-    this.hasVoted = true
-    await this.#db.put('facts', true, 'hasVoted')
+  is(fact: Fact): boolean {
+    return this.#facts.has(fact)
+  }
+
+  /** @returns whether it is news */
+  async note(fact: Fact): Promise<boolean> {
+    if (this.#facts.has(fact)) return false
+    this.#facts.add(fact)
+    await this.#db.put('facts', true, fact)
+    return true
   }
 
   isOn(tab: number | undefined): boolean {

@@ -11,16 +11,22 @@ export const openInTab: OpenSignIn = async (url, keep) => {
 /** Tabs that have come back: that they are closed now is no giving up. */
 const returned = new Set<number>()
 
-/** A tab goes to another address: perhaps the one that a PDS sends people back to. */
-export async function navigated({ accounts, acts }: Engine, tab: number, url: string): Promise<void> {
-  if (!accounts.isReturn(url) || returned.has(tab)) return
+/**
+ * A tab goes to another address: perhaps the one that a PDS sends people back to.
+ *
+ * @returns whether somebody has signed in now
+ */
+export async function navigated({ accounts, acts }: Engine, tab: number, url: string): Promise<boolean> {
+  if (!accounts.isReturn(url) || returned.has(tab)) return false
   const waiting = await acts.waitingFor(tab)
-  if (!waiting) return
+  if (!waiting) return false
   returned.add(tab)
   const { page, voter } = waiting
   if (page !== undefined) await browser.tabs.update(page, { active: true }).catch(() => {})
   await browser.tabs.remove(tab).catch(() => {})
-  await acts.signedIn(tab, await accounts.finish(url, voter?.did))
+  const result = await accounts.finish(url, voter?.did)
+  await acts.signedIn(tab, result)
+  return 'did' in result
 }
 
 /** A tab was closed: perhaps one in which somebody was to sign in. */

@@ -24,15 +24,12 @@ export default defineBackground(() => {
   }
 
   function startEngine(store: SettingsStore) {
-    const voted = () => {
-      if (!store.hasVoted) void store.voted().then(() => pages.broadcast((tab) => settings(store, tab)))
-    }
     return createEngine({
       server: store.settings.server,
       network,
       pages,
       openSignIn: openInTab,
-      voted,
+      voted: () => void note(store, 'hasVoted'),
       signal: stop.signal,
     })
   }
@@ -49,8 +46,13 @@ export default defineBackground(() => {
       // The extension's own pages show polls while others don't.
       on: tab === undefined || store.isOn(tab),
       resultsFirst,
-      hasVoted: store.hasVoted,
+      hasVoted: store.is('hasVoted'),
+      knowsSignIn: store.is('hasSignedIn') || store.is('hasVoted'),
     }
+  }
+
+  async function note(store: SettingsStore, fact: 'hasVoted' | 'hasSignedIn'): Promise<void> {
+    if (await store.note(fact)) pages.broadcast((tab) => settings(store, tab))
   }
 
   let running = start()
@@ -126,7 +128,10 @@ export default defineBackground(() => {
     return true
   })
   browser.tabs.onUpdated.addListener((tab, { url }) => {
-    if (url !== undefined) void running.then((parts) => navigated(parts, tab, url))
+    if (url === undefined) return
+    void running.then(async (parts) => {
+      if (await navigated(parts, tab, url)) await note(parts.store, 'hasSignedIn')
+    })
   })
   browser.tabs.onRemoved.addListener((tab) => {
     void running.then((parts) => Promise.all([closed(parts, tab), parts.store.setTab(tab, true)]))

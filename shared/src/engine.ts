@@ -148,6 +148,8 @@ export const toPage = v.variant('type', [
     resultsFirst: v.boolean(),
     /** Somebody has voted with this extension before. */
     hasVoted: v.boolean(),
+    /** Somebody has signed in with this extension before, and needs not be told what that is for. */
+    knowsSignIn: v.boolean(),
   }),
   /** Whether tallies are live, and since when it is so. */
   v.object({ type: v.literal('connection'), online: v.boolean(), since: time }),

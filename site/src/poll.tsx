@@ -23,6 +23,7 @@ export function drawnPoll({ hosts, publicUrl }: Frame, poll: PollView, texts: Te
     resultsFirst: signal(true),
     // What is said before the first vote stands in the page, once.
     hasVoted: signal(true),
+    knowsSignIn: signal(true),
     linkTo: (uri) => pollLink(uri, hosts, publicUrl),
     profileOf: (person) => profileUrl(person),
   })

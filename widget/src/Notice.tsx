@@ -19,7 +19,7 @@ type NoticeProps = {
   current?: () => Act | undefined
   /** of the widget, where several show the same poll: only the one that was clicked asks */
   place?: object
-  /** Nobody has voted here before: say what signing in is for. */
+  /** Nobody has signed in here before: say what that is for. */
   first?: boolean
 }
 

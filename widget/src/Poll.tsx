@@ -16,7 +16,7 @@ export function Poll({ model }: { model: PollModel }) {
   const poll = model.shown.value
   const missing = model.missing.value
   const place = useMemo(() => ({}), [])
-  /** Clicked before the first vote ever, and not yet confirmed. */
+  /** Clicked before the first sign-in ever, and not yet confirmed. */
   const first = useSignal<number | undefined>(undefined)
   if (missing !== undefined && (!poll || isGone(missing))) return <Missing model={model} error={missing} />
   const editing = model.editing.value
@@ -32,7 +32,7 @@ export function Poll({ model }: { model: PollModel }) {
       <Options model={model} poll={poll} place={place} first={first} />
       <Hint model={model} />
       <FirstClick first={first} onContinue={(option) => model.vote(option, place)} />
-      <Notice acting={model.acting} place={place} first={!model.around.hasVoted.value} />
+      <Notice acting={model.acting} place={place} first={!model.around.knowsSignIn.value} />
       <Footer model={model} poll={poll} place={place} />
       <Manage model={model} />
       <Details model={model} poll={poll} />
@@ -68,9 +68,9 @@ function Options({ model, poll, place, first }: OptionsProps) {
 
   const choose = (option: number) => {
     if (ended || chosen === option) return
-    const { hasVoted, account } = model.around
+    const { knowsSignIn, account } = model.around
     // Where no account is known, it is asked for in place, and nothing opens before that.
-    const opensTab = !hasVoted.value && account.value !== undefined
+    const opensTab = !knowsSignIn.value && account.value !== undefined
     if (opensTab && model.acting.phase.value.name === 'idle') first.value = option
     else model.vote(option, place)
   }

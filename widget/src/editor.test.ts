@@ -18,6 +18,7 @@ const create = (edited?: PollView) =>
       connection: signal({ online: true, since: 0 }),
       resultsFirst: signal(false),
       hasVoted: signal(true),
+      knowsSignIn: signal(true),
       linkTo: (it) => it,
       profileOf: (it) => it,
     },

@@ -36,6 +36,7 @@ beforeEach(() => {
     connection,
     resultsFirst: signal(false),
     hasVoted: signal(true),
+    knowsSignIn: signal(true),
     linkTo: (it) => it,
     profileOf: (it) => it,
   })

@@ -11,6 +11,7 @@ export type Surroundings = Actor & {
   connection: ReadonlySignal<{ online: boolean; since: number }>
   resultsFirst: ReadonlySignal<boolean>
   hasVoted: ReadonlySignal<boolean>
+  knowsSignIn: ReadonlySignal<boolean>
   /** The page of a poll. */
   linkTo: (uri: string) => string
   /** The page of a person, by handle or DID. */

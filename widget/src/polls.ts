@@ -55,6 +55,7 @@ export function connectPolls(
   const connection = createSignal({ online: true, since: 0 })
   const resultsFirst = createSignal(false)
   const hasVoted = createSignal(true)
+  const knowsSignIn = createSignal(true)
   let linkTo = (uri: string) => uri
 
   /** Polls that are being written or changed. */
@@ -73,6 +74,7 @@ export function connectPolls(
       batch(() => {
         resultsFirst.value = message.resultsFirst
         hasVoted.value = message.hasVoted
+        knowsSignIn.value = message.knowsSignIn
       })
       onSettings(message)
     } else if (message.type === 'connection') connection.value = message
@@ -104,6 +106,7 @@ export function connectPolls(
     connection,
     resultsFirst,
     hasVoted,
+    knowsSignIn,
     linkTo: (uri: string) => linkTo(uri),
     profileOf: (person: string) => profileUrl(person, site),
   }
