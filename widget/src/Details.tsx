@@ -1,12 +1,17 @@
 /** Who made the poll and when, who voted for what, and the poll's own page. */
 import type { PollView } from '@pollz/shared/wire'
+import { useEffect, useRef } from 'preact/hooks'
 import type { PollModel } from './model.ts'
 import { nameOf } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
+/** While the tally moves the voters are asked for anew at most this often, in ms. */
+const EVERY = 3_000
+
 export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
   const { t, date } = useTexts()
   const voters = model.voters.value
+  useVotersOfTally(model, poll)
   if (!voters) return null
   const { votes, cursor, author, state } = voters
   const own = model.own.value?.voter.did
@@ -44,6 +49,22 @@ export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
       )}
     </div>
   )
+}
+
+/** The list has those whom the tally counts: it moves with it while it is open. */
+function useVotersOfTally(model: PollModel, { version }: PollView): void {
+  const state = model.voters.value?.state
+  const last = useRef({ version, at: 0 })
+  useEffect(() => {
+    if (state === undefined) last.current = { version, at: 0 }
+    if (state !== 'there' || last.current.version === version) return undefined
+    const renew = () => {
+      last.current = { version, at: Date.now() }
+      model.renewVoters()
+    }
+    const timer = setTimeout(renew, Math.max(0, last.current.at + EVERY - Date.now()))
+    return () => clearTimeout(timer)
+  }, [state, version])
 }
 
 type PersonProps = { model: PollModel; did: string; handle: string | undefined }

@@ -252,6 +252,36 @@ describe('who voted', () => {
     model.receive({ type: 'voters', uri, votes: [vote('c')], cursor: undefined, author: undefined })
     expect(model.voters.value).toBeUndefined()
   })
+
+  test('is asked for anew as far as it is shown, and stays there meanwhile', () => {
+    const answer = (votes: string[], cursor?: string) =>
+      model.receive({ type: 'voters', uri, votes: votes.map(vote), cursor, author: 'bob.test' })
+    const shown = () => model.voters.value?.votes.map(({ voter }) => voter).join('')
+    model.renewVoters()
+    expect(sent).toEqual([])
+    model.toggleVoters()
+    answer(['a', 'b'], '2')
+    model.moreVoters()
+    answer(['c'], '3')
+    model.renewVoters()
+    expect(sent.at(-1)).toEqual({ type: 'voters', uri, cursor: undefined })
+    answer(['b', 'x'], '2')
+    expect(sent.at(-1)).toEqual({ type: 'voters', uri, cursor: '2' })
+    expect(shown()).toBe('abc')
+    // Meanwhile somebody asks for more.
+    model.moreVoters()
+    answer(['c', 'd'], '4')
+    expect(shown()).toBe('bxcd')
+    expect(sent.at(-1)).toEqual({ type: 'voters', uri, cursor: '4' })
+    answer(['e'])
+    expect(shown()).toBe('bxcde')
+    expect(model.voters.value?.state).toBe('there')
+    // What can't be had now leaves what is there.
+    model.renewVoters()
+    model.receive({ type: 'voters', uri, votes: undefined, cursor: undefined, author: undefined })
+    expect(model.voters.value).toMatchObject({ state: 'there' })
+    expect(shown()).toBe('bxcde')
+  })
 })
 
 test('an ended poll shows its results', () => {

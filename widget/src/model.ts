@@ -65,6 +65,8 @@ export class PollModel {
   readonly voters = signal<Voters | undefined>(undefined)
   /** Somebody is busy with this poll: its changes are worth being read out. */
   readonly attended = signal(false)
+  /** What has come of those who are asked for anew; undefined: they are not. */
+  #renewed: VoteView[] | undefined
   #tally = signal<Tally>('unknown')
 
   /** Since when the tally has not been heard of, in ms since 1970; `unknown`: it never was; undefined: it is live. */
@@ -154,7 +156,9 @@ export class PollModel {
     if (this.#watched) this.#watch()
     this.acting.reconnected()
     this.editing.value?.acting.reconnected()
+    this.#renewed = undefined
     if (this.voters.value?.state === 'loading') this.moreVoters()
+    else this.renewVoters()
   }
 
   /** The page uses another account now: whatever was of the one before is not shown to this one. */
@@ -199,6 +203,7 @@ export class PollModel {
 
   /** Opens and closes the list of those who voted. */
   toggleVoters(): void {
+    this.#renewed = undefined
     if (this.voters.value) {
       this.voters.value = undefined
       return
@@ -213,7 +218,15 @@ export class PollModel {
     const voters = this.voters.value
     if (!voters) return
     this.voters.value = { ...voters, state: 'loading' }
-    this.around.send({ type: 'voters', uri: this.uri, cursor: voters.cursor })
+    // An answer does not say which question it answers, so there is only one at a time.
+    if (!this.#renewed) this.around.send({ type: 'voters', uri: this.uri, cursor: voters.cursor })
+  }
+
+  /** Asks anew for as many as are shown: votes have come, changed or gone. */
+  renewVoters(): void {
+    if (this.voters.value?.state !== 'there' || this.#renewed) return
+    this.#renewed = []
+    this.around.send({ type: 'voters', uri: this.uri, cursor: undefined })
   }
 
   receive(message: PollMessage | ActMessage): void {
@@ -244,17 +257,32 @@ export class PollModel {
         if (message.act.type === 'vote') this.asked.value = true
         this.acting.receive(message)
         return
-      case 'voters': {
-        const before = this.voters.value
-        if (before?.state !== 'loading') return
-        const { votes, cursor, author } = message
-        this.voters.value = votes
-          ? { votes: [...before.votes, ...votes], cursor, author, state: 'there' }
-          : { ...before, author, state: 'failed' }
+      case 'voters':
+        this.#receiveVoters(message)
         return
-      }
       default:
         message satisfies never
+    }
+  }
+
+  #receiveVoters({ votes, cursor, author }: PollMessage & { type: 'voters' }): void {
+    const before = this.voters.value
+    if (!before) return
+    if (this.#renewed) {
+      const all = [...this.#renewed, ...(votes ?? [])]
+      if (votes && cursor !== undefined && all.length < before.votes.length) {
+        this.#renewed = all
+        this.around.send({ type: 'voters', uri: this.uri, cursor })
+        return
+      }
+      this.#renewed = undefined
+      if (votes) this.voters.value = { ...before, votes: all, cursor, author }
+      // More were asked for meanwhile.
+      if (before.state === 'loading') this.moreVoters()
+    } else if (before.state === 'loading') {
+      this.voters.value = votes
+        ? { votes: [...before.votes, ...votes], cursor, author, state: 'there' }
+        : { ...before, author, state: 'failed' }
     }
   }
 
