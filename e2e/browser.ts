@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import axe from 'axe-core'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import type { Account, Network } from './network.ts'
+import { until } from './processes.ts'
 import { standInForBsky } from './standin/bsky-standin.ts'
 
 const extension = join(import.meta.dirname, '../extension')
@@ -35,15 +36,20 @@ export type BrowserOptions = {
   headless?: boolean
   /** Of the browser itself, as BCP 47. */
   language?: string
+  /** Keeps pages that are left, as people's browsers do; Playwright's don't, and its `goBack` waits for a load. */
+  backForwardCache?: boolean
 }
+
+const cache = (kept: boolean) => (kept ? { ignoreDefaultArgs: ['--disable-back-forward-cache'] } : {})
 
 export async function openBrowser(
   accounts: Account[],
-  { headless = true, language = 'en-US' }: BrowserOptions = {},
+  { headless = true, language = 'en-US', backForwardCache = false }: BrowserOptions = {},
 ): Promise<BrowserContext> {
   const context = await chromium.launchPersistentContext('', {
     executablePath: await commandPath(process.env['CHROMIUM'] ?? 'chromium'),
     headless: false,
+    ...cache(backForwardCache),
     // Playwright's own headless mode has no extensions: Chromium's new one has.
     args: [
       ...(headless ? ['--headless=new'] : []),
@@ -71,9 +77,10 @@ export async function openBrowser(
 }
 
 /** Without the extension. */
-export async function openPlainBrowser(): Promise<Browser> {
+export async function openPlainBrowser({ backForwardCache = false } = {}): Promise<Browser> {
   return chromium.launch({
     executablePath: await commandPath(process.env['CHROMIUM'] ?? 'chromium'),
+    ...cache(backForwardCache),
     args: ['--no-sandbox', '--disable-gpu'],
   })
 }
@@ -107,6 +114,19 @@ export async function openBsky(
   }
   await page.goto(`https://bsky.app${path}`)
   return page
+}
+
+/** Leaves a page, does something meanwhile, and comes back to the page as it was, which the browser has kept. */
+export async function leaveAndComeBack(page: Page, meanwhile: () => Promise<unknown>): Promise<void> {
+  const note = () => addEventListener('pageshow', ({ persisted }) => Object.assign(globalThis, { persisted }))
+  await page.evaluate(note)
+  const { href } = new URL('/nowhere', page.url())
+  await page.goto(href)
+  await meanwhile()
+  await page.evaluate(() => history.back())
+  await until('the page from the cache', () =>
+    page.evaluate(() => (globalThis as typeof globalThis & { persisted?: boolean }).persisted === true),
+  )
 }
 
 /** What axe finds in a page, also in one whose policy allows no script but its own. */

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { buildExtension, openBrowser, openBsky, pictureFailure } from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
-import { counts, option, showsCounts, signIn, voteFirst, widget } from './widget.ts'
+import { counts, option, showsCounts, signIn, stopWorker, voteFirst, widget } from './widget.ts'
 
 const artifacts = join(import.meta.dirname, 'artifacts')
 /** The README's picture: `UPDATE_PICTURE=1 npm test` makes it anew. */
@@ -165,22 +165,7 @@ describe.skipIf(!tap)('a poll in the page, a vote, a tally that moves', () => {
     const hers = alices.pages()[0]!
     await hers.goto('https://bsky.app/')
     await showsCounts(hers, poll, [1, 1, 1])
-    const [worker] = alices.serviceWorkers()
-    const inside = await alices.newPage()
-    await inside.goto(new URL('/manifest.json', worker!.url()).href)
-    const cdp = await alices.newCDPSession(inside)
-    const ended = new Promise<void>((resolve) => {
-      cdp.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
-        for (const { versionId, runningStatus } of versions) {
-          if (runningStatus === 'running') void cdp.send('ServiceWorker.stopWorker', { versionId })
-          if (runningStatus === 'stopped') resolve()
-        }
-      })
-    })
-    await cdp.send('ServiceWorker.enable')
-    await ended
-    await cdp.send('ServiceWorker.disable')
-    await inside.close()
+    await stopWorker(alices)
     await carol.vote(poll, 1)
     await showsCounts(hers, poll, [0, 2, 1])
     await option(hers, poll, 'Tabs').click()

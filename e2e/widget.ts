@@ -46,3 +46,23 @@ export const voteFirst = (context: BrowserContext, page: Page, uri: string, name
     await notice.getByText('To vote, allow pollz at your account’s server.').waitFor()
     await notice.getByRole('button', { name: 'Continue' }).click()
   })
+
+/** Ends the extension's background, as the browser does where it has nothing to do. */
+export async function stopWorker(context: BrowserContext): Promise<void> {
+  const [worker] = context.serviceWorkers()
+  const inside = await context.newPage()
+  await inside.goto(new URL('/manifest.json', worker!.url()).href)
+  const cdp = await context.newCDPSession(inside)
+  const ended = new Promise<void>((resolve) => {
+    cdp.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
+      for (const { versionId, runningStatus } of versions) {
+        if (runningStatus === 'running') void cdp.send('ServiceWorker.stopWorker', { versionId })
+        if (runningStatus === 'stopped') resolve()
+      }
+    })
+  })
+  await cdp.send('ServiceWorker.enable')
+  await ended
+  await cdp.send('ServiceWorker.disable')
+  await inside.close()
+}

@@ -24,19 +24,21 @@ const poll = (counts: number[], version = 1): PollView => ({
 let sent: ToEngine[]
 const account = signal<PageAccount | undefined>(alice)
 const connection = signal({ online: true, since: 0 })
+const knowsSignIn = signal(true)
 let model: PollModel
 
 beforeEach(() => {
   sent = []
   account.value = alice
   connection.value = { online: true, since: 0 }
+  knowsSignIn.value = true
   model = new PollModel(uri, {
     send: (message) => sent.push(message),
     account,
     connection,
     resultsFirst: signal(false),
     hasVoted: signal(true),
-    knowsSignIn: signal(true),
+    knowsSignIn,
     linkTo: (it) => it,
     profileOf: (it) => it,
   })
@@ -155,6 +157,30 @@ describe('results', () => {
     model.asked.value = true
     expect(model.stale.value).toBe('unknown')
     expect(model.showsResults.value).toBe(false)
+  })
+})
+
+describe('results do not come before the vote', () => {
+  test('of somebody who is still to be asked for their account', () => {
+    account.value = undefined
+    live([1, 2])
+    model.vote(1)
+    const act = { type: 'vote', uri, option: 1 } as const
+    expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([null, false, [1, 2]])
+    model.receive({ type: 'whoAreYou', id: lastId(), act, last: alice })
+    expect(model.showsResults.value).toBe(false)
+    model.acting.start(act, { account: alice })
+    model.receive({ type: 'accepted', id: lastId(), act })
+    expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([1, true, [1, 3]])
+  })
+
+  test('of somebody who has never signed in here', () => {
+    knowsSignIn.value = false
+    live([1, 2])
+    model.vote(1)
+    expect([model.chosen.value, model.showsResults.value]).toEqual([1, false])
+    done(1)
+    expect(model.showsResults.value).toBe(true)
   })
 })
 

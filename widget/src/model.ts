@@ -81,10 +81,11 @@ export class PollModel {
     const endsAt = this.poll.value?.endsAt
     return endsAt !== undefined && Date.parse(endsAt) <= Date.now()
   })
-  /** What was just clicked; undefined: nothing is under way. */
+  /** What was just clicked; undefined: nothing is under way, or it is not yet known whose vote it is. */
   readonly voting = computed((): number | null | undefined => {
     const phase = this.acting.phase.value
-    return phase.name === 'acting' && phase.act.type === 'vote' ? phase.act.option : undefined
+    if (phase.name !== 'acting' || phase.act.type !== 'vote') return undefined
+    return phase.accepted || this.around.account.value ? phase.act.option : undefined
   })
   /** The option to mark: what was just clicked, or the vote that counts. */
   readonly chosen = computed((): number | null => {
@@ -94,7 +95,12 @@ export class PollModel {
   readonly showsResults = computed(
     () =>
       this.stale.value !== 'unknown' &&
-      (this.around.resultsFirst.value || this.asked.value || this.chosen.value !== null || this.ended.value),
+      (this.around.resultsFirst.value ||
+        this.asked.value ||
+        this.ownOption.value !== null ||
+        // Who has still to sign in has not voted yet.
+        (typeof this.voting.value === 'number' && this.around.knowsSignIn.value) ||
+        this.ended.value),
   )
   /**
    * The poll with one's own click in it before the server says so. Meanwhile it is the poll as it was before the click:
