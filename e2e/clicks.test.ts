@@ -181,10 +181,10 @@ describe.skipIf(!tap)('a click', () => {
     const opened: Page[] = []
     context.on('page', (it) => opened.push(it))
     await signIn(context, page, () => page.getByRole('button', { name: 'Publish poll' }).click())
+    expect(opened).toHaveLength(1)
     await until('the link', async () =>
       ((await page.locator('.ProseMirror').textContent()) ?? '').includes(`/poll/${bob.did}/`),
     )
-    expect(opened).toHaveLength(1)
     const { data } = await bob.agent.com.atproto.repo.listRecords({
       repo: bob.did,
       collection: 'tech.waow.poll',

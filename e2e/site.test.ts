@@ -1,12 +1,12 @@
 /** The server's own pages in a Chromium without the extension: polls, votes, frames, cards, and why there is none. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import ogs from 'open-graph-scraper'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { axeFinds, openPlainBrowser, pictureFailure } from './browser.ts'
+import { axeFinds, leaveAndComeBack, openPlainBrowser, pictureFailure } from './browser.ts'
 import { PASSWORD, startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, widget } from './widget.ts'
@@ -119,6 +119,39 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await other.close()
   })
 
+  test('a connection that is open and silent is noticed; when it speaks again the page goes on', async () => {
+    const { port, hostname } = new URL(network.serverUrl)
+    const both: Socket[] = []
+    let silent = false
+    /** A network between that keeps connections open and forwards nothing, while it is silent. */
+    const between = createTcpServer((near) => {
+      const far = connect(Number(port), hostname)
+      near.on('error', () => far.destroy())
+      far.on('error', () => near.destroy())
+      near.pipe(far)
+      far.pipe(near)
+      both.push(near, far)
+      if (silent) for (const it of [near, far]) it.pause()
+    })
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
+    const other = await context.newPage()
+    await other.goto(`http://127.0.0.1:${(between.address() as AddressInfo).port}${pathOf(poll)}`)
+    await showsCounts(other, poll, [1, 0, 0])
+    silent = true
+    for (const it of both) it.pause()
+    await carol.vote(poll, 2)
+    await widget(other, poll).getByText('reconnecting').waitFor({ timeout: 60_000 })
+    silent = false
+    for (const it of both) it.resume()
+    await showsCounts(other, poll, [0, 0, 1])
+    await widget(other, poll).getByText('reconnecting').waitFor({ state: 'detached' })
+    await carol.vote(poll, 0)
+    await showsCounts(other, poll, [1, 0, 0])
+    await other.close()
+    for (const it of both) it.destroy()
+    between.close()
+  })
+
   test('nothing in the page is against its policy', async () => {
     const other = await context.newPage()
     const complaints: string[] = []
@@ -154,6 +187,37 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await page.locator('#account').getByRole('button', { name: 'Sign in' }).click()
     await page.locator('#account').getByRole('alert').waitFor()
     expect(await page.locator('#account').getByText('Couldn’t sign in').count()).toBe(1)
+  })
+
+  test('from the back-forward cache it comes back alive: live, a sign-in that was given up is said, a click votes', async () => {
+    const keeping = await openPlainBrowser({ backForwardCache: true })
+    const hers = await (await keeping.newContext()).newPage()
+    const fresh = await bob.makePoll('Back again?', ['Yes', 'No'])
+    await carol.vote(fresh, 0)
+    await hers.goto(at(pathOf(fresh)))
+    await showsCounts(hers, fresh, [1, 0])
+    await leaveAndComeBack(hers, () => carol.vote(fresh, 1))
+    await showsCounts(hers, fresh, [0, 1])
+
+    const goToSignIn = async () => {
+      await option(hers, fresh, 'Yes').click()
+      await widget(hers, fresh).getByLabel('Vote as').fill('alice.test')
+      await widget(hers, fresh).getByRole('button', { name: 'Sign in' }).click()
+      await hers.getByLabel('Password', { exact: true }).waitFor()
+    }
+    await goToSignIn()
+    await hers.evaluate(() => history.back())
+    await widget(hers, fresh).getByText('Couldn’t vote: the sign-in wasn’t finished').waitFor()
+    await widget(hers, fresh).getByRole('button', { name: 'Dismiss' }).click()
+    await goToSignIn()
+    await authorize(alice, hers)
+    await showsCounts(hers, fresh, [1, 1])
+    await leaveAndComeBack(hers, () => carol.vote(fresh, 0))
+    await showsCounts(hers, fresh, [2, 0])
+    await option(hers, fresh, 'No').click()
+    await until('the vote', async () => ((await alice.voteRecord(fresh)) as { option: number }).option === 1)
+    await showsCounts(hers, fresh, [1, 1])
+    await keeping.close()
   })
 
   test('its author edits and deletes it on the page', async () => {

@@ -38,13 +38,17 @@ export async function startEngine(
     signal,
   })
   await refresh()
-  const signIn = signInOfTab()
-  if (signIn) {
+  const comeBack = async () => {
+    const signIn = signInOfTab()
+    if (!signIn) return
     forgetSignIn()
     // Without a result somebody has come back on their own.
     const result = (await accounts.takeResult(signIn.key)) ?? { failed: { name: 'notFinished' } as const }
     void acts.signedIn(signIn.key, result)
   }
+  await comeBack()
+  // From the back-forward cache a page comes back as it was left: still waiting.
+  addEventListener('pageshow', ({ persisted }) => persisted && void comeBack(), { signal })
   return {
     receive: (message) => receive(port, message),
     signOut: async (did) => {
