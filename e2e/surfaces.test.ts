@@ -217,6 +217,16 @@ describe.skipIf(!tap)('surfaces of bsky.app', () => {
     expect(await voters.getByRole('link', { name: '@bob.test' }).getAttribute('href')).toBe(
       'https://bsky.app/profile/bob.test',
     )
+    // While it is open it moves with the tally.
+    await bob.vote(poll, 0)
+    await voters.getByText('Tea').waitFor()
+    await option(page, poll, 'Tea 50%').waitFor()
+    expect(await voters.getByRole('listitem').allInnerTexts()).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/@alice\.test \(you\)\s+Coffee/),
+        expect.stringMatching(/@bob\.test\s+Tea/),
+      ]),
+    )
     // The poll's author, before the list.
     expect(await shown.getByRole('link', { name: '@bob.test' }).count()).toBe(2)
     expect(await shown.getByRole('link', { name: 'Poll page' }).getAttribute('href')).toBe(alice.linkTo(poll))
