@@ -1,7 +1,14 @@
 /** A click is a promise: in a browser with the extension, what is clicked is asked for once, in place, and not lost. */
 import type { BrowserContext, Page, Request } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { buildExtension, leaveAndComeBack, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
+import {
+  buildExtension,
+  leaveAndComeBack,
+  openBrowser,
+  openBsky,
+  ownPage,
+  pictureFailure,
+} from './browser.ts'
 import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
 import { option, showsCounts, signIn, stopWorker, widget } from './widget.ts'
@@ -160,11 +167,13 @@ describe.skipIf(!tap)('a click', () => {
     await leaveAndComeBack(page, () => bob.vote(other, 1))
     await showsCounts(page, other, [1, 1])
     await option(page, other, 'Dogs').click()
-    await until('the vote', async () => {
-      const record = (await alice.voteRecord(other)) as { option: number }
-      return record.option === 1
-    })
     await showsCounts(page, other, [0, 2])
+    await page.getByRole('radio', { name: 'Dogs', checked: true }).waitFor()
+    await until(
+      'an answer',
+      async () => (await widget(page, other).locator('[aria-busy=true]').count()) === 0,
+    )
+    expect(await alice.voteRecord(other)).toMatchObject({ option: 1 })
   })
 
   test('to publish is heard once by a background that has ended meanwhile: one page to sign in opens', async () => {

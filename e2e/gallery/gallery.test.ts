@@ -170,36 +170,39 @@ test('the skeleton is as high as the poll, and showing the results does not move
   expect(await height('voted')).toBe(loading)
 })
 
-test.each(Object.keys(THEMES) as Theme[])('circles can be seen on whatever is below them: %s', async (theme) => {
-  const faint: string[] = []
-  for (const name of ['open', 'results asked for', 'a tie', 'leading', 'right to left']) {
-    await draw(name, theme)
-    await still()
-    const contrasts = await page.evaluate(() => {
-      const luminance = (color: string) => {
-        const [r, g, b] = [...color.matchAll(/[\d.]+/g)].map(([part]) => {
-          const value = Number(part) / 255
-          return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+test.each(Object.keys(THEMES) as Theme[])(
+  'circles can be seen on whatever is below them: %s',
+  async (theme) => {
+    const faint: string[] = []
+    for (const name of ['open', 'results asked for', 'a tie', 'leading', 'right to left']) {
+      await draw(name, theme)
+      await still()
+      const contrasts = await page.evaluate(() => {
+        const luminance = (color: string) => {
+          const [r, g, b] = [...color.matchAll(/[\d.]+/g)].map(([part]) => {
+            const value = Number(part) / 255
+            return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+          })
+          return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!
+        }
+        const ratio = (a: string, b: string) => {
+          const [dark, light] = [luminance(a), luminance(b)].toSorted((x, y) => x - y)
+          return (light! + 0.05) / (dark! + 0.05)
+        }
+        const page = getComputedStyle(document.documentElement).backgroundColor
+        const root = document.querySelector('main > div')!.shadowRoot!
+        return [...root.querySelectorAll('[aria-checked=false]')].flatMap((option) => {
+          const { borderColor } = getComputedStyle(option.querySelector('.mark')!)
+          // Where a bar ends below the circle it has both around it.
+          const { backgroundColor } = getComputedStyle(option.querySelector('.bar')!)
+          return [page, backgroundColor].map((it) => ratio(borderColor, it))
         })
-        return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!
-      }
-      const ratio = (a: string, b: string) => {
-        const [dark, light] = [luminance(a), luminance(b)].toSorted((x, y) => x - y)
-        return (light! + 0.05) / (dark! + 0.05)
-      }
-      const page = getComputedStyle(document.documentElement).backgroundColor
-      const root = document.querySelector('main > div')!.shadowRoot!
-      return [...root.querySelectorAll('[aria-checked=false]')].flatMap((option) => {
-        const { borderColor } = getComputedStyle(option.querySelector('.mark')!)
-        // Where a bar ends below the circle it has both around it.
-        const { backgroundColor } = getComputedStyle(option.querySelector('.bar')!)
-        return [page, backgroundColor].map((it) => ratio(borderColor, it))
       })
-    })
-    if (contrasts.some((it) => it < 3)) faint.push(`${name}: ${contrasts.map((it) => it.toFixed(1))}`)
-  }
-  expect(faint).toEqual([])
-})
+      if (contrasts.some((it) => it < 3)) faint.push(`${name}: ${contrasts.map((it) => it.toFixed(1))}`)
+    }
+    expect(faint).toEqual([])
+  },
+)
 
 test('bars of options that are written from right to left grow from the right', async () => {
   await draw('right to left', 'light')

@@ -26,7 +26,7 @@ export async function navigated({ accounts, acts }: Engine, tab: number, url: st
   await browser.tabs.remove(tab).catch(() => {})
   const result = await accounts.finish(url, voter?.did)
   await acts.signedIn(tab, result)
-  return 'did' in result
+  return 'did' in result || result.failed.name === 'otherAccount'
 }
 
 /** A tab was closed: perhaps one in which somebody was to sign in. */

@@ -25,7 +25,15 @@ const polls = connectPolls(
   ({ onMessage }) => {
     const port = { postMessage: onMessage }
     pages.add(port, undefined)
-    onMessage({ type: 'settings', hosts, server: publicUrl, on: true, resultsFirst: true, hasVoted: true, knowsSignIn: true })
+    onMessage({
+      type: 'settings',
+      hosts,
+      server: publicUrl,
+      on: true,
+      resultsFirst: true,
+      hasVoted: true,
+      knowsSignIn: true,
+    })
     return (message: ToEngine) => {
       switch (message.type) {
         case 'watch':

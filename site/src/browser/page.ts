@@ -47,7 +47,15 @@ const polls = connectPolls(
   ({ onMessage }) => {
     hear = onMessage
     // As it was drawn: with its results, which are in the page's picture and description too.
-    hear({ type: 'settings', hosts, server: publicUrl, on: true, resultsFirst: true, hasVoted: true, knowsSignIn: true })
+    hear({
+      type: 'settings',
+      hosts,
+      server: publicUrl,
+      on: true,
+      resultsFirst: true,
+      hasVoted: true,
+      knowsSignIn: true,
+    })
     return send
   },
   account,
