@@ -1,8 +1,9 @@
 /** Polls of one's own: written to the author's PDS, changed, deleted, and found again. */
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { home } from '@pollz/shared/families'
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
 import type { Act } from '@pollz/shared/engine'
-import { AtUri } from '@atproto/syntax'
+import { isValidDid } from '@atproto/syntax'
 import type { Accounts } from './accounts.ts'
 import type { Doing } from './acts.ts'
 import type { Outbox } from './outbox.ts'
@@ -63,7 +64,7 @@ export class Authored {
   async delete({ uri }: Act & { type: 'delete' }, { did, signal }: Doing): Promise<string> {
     const { accounts, outbox, pages, repos } = this.#options
     const poll = await repos.canonical(uri)
-    const { hostname: repo, collection, rkey } = new AtUri(poll)
+    const { repo, collection, rkey } = parseAtUri(poll)!
     if (repo !== did) throw new Error(`${poll} is not a poll of ${did}`)
     const agent = await accounts.agent(did)
     await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey }, { signal })
@@ -110,15 +111,17 @@ export class Authored {
         ...(cursor === undefined ? {} : { cursor }),
       })
       for (const uri of page.records.flatMap(({ value }) => linksIn(value, hosts))) {
-        const poll = uri.startsWith('at://did:') ? uri : uri.replace(/^at:\/\/[^/]+/, `at://${did}`)
-        if (!missing.delete(poll)) continue
-        posted.set(poll, true)
+        const named = parseAtUri(uri)!
+        // A handle in it is theirs: nobody else's poll has this key.
+        const poll = isValidDid(named.repo) ? uri : formatAtUri({ ...named, repo: did })
+        if (missing.delete(poll)) posted.set(poll, true)
       }
       // Keys of posts and of polls tell the time: a post is not older than the poll that it links to.
-      const oldest = page.records.at(-1)?.uri.split('/')[4] ?? ''
+      const last = page.records.at(-1)
+      const oldest = last ? parseAtUri(last.uri)!.rkey : ''
       cursor = page.cursor
       for (const poll of missing) {
-        if (cursor !== undefined && poll.split('/')[4]! < oldest) continue
+        if (cursor !== undefined && parseAtUri(poll)!.rkey < oldest) continue
         missing.delete(poll)
         posted.set(poll, false)
       }

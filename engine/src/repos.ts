@@ -1,6 +1,8 @@
 /** Public records, read from the PDS that they are on: for what the server can't be asked. */
 import { createIdentityResolver } from '@atproto-labs/identity-resolver'
 import { Agent, ComAtprotoRepoGetRecord } from '@atproto/api'
+import { isValidDid } from '@atproto/syntax'
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll } from '@pollz/shared/families'
 import type { PollView } from '@pollz/shared/wire'
 
@@ -38,14 +40,14 @@ export class Repos {
 
   /** at-uri with a DID, of one that may have a handle. @throws where the handle does not resolve */
   async canonical(uri: string): Promise<string> {
-    const [, , repo, collection, rkey] = uri.split('/') as [string, string, string, string, string]
-    if (repo.startsWith('did:')) return uri
-    return `at://${(await this.resolve(repo)).did}/${collection}/${rkey}`
+    const { repo, collection, rkey } = parseAtUri(uri)!
+    if (isValidDid(repo)) return uri
+    return formatAtUri({ repo: (await this.resolve(repo)).did, collection, rkey })
   }
 
   /** The poll without a tally: its counts are 0. @param uri at-uri, by DID or handle */
   async readPoll(uri: string): Promise<ReadPoll> {
-    const [, , repo, collection, rkey] = uri.split('/') as [string, string, string, string, string]
+    const { repo, collection, rkey } = parseAtUri(uri)!
     try {
       const { did, handle } = await this.resolve(repo)
       const read = familyOfPoll.get(collection)?.readPoll(await this.read(did, collection, rkey))
@@ -54,7 +56,7 @@ export class Repos {
       return {
         ok: true,
         poll: {
-          uri: `at://${did}/${collection}/${rkey}`,
+          uri: formatAtUri({ repo: did, collection, rkey }),
           repo: did,
           rkey,
           text,

@@ -2,6 +2,7 @@
  * One's own votes, as they are in one's own repo, of every client and under any key. So nobody else has to be asked, and
  * nobody learns what somebody looks at.
  */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { families } from '@pollz/shared/families'
 import type { Repos } from './repos.ts'
 import type { IndexedVote, ServerDb } from './storage.ts'
@@ -54,7 +55,7 @@ export class VoteIndex {
     const votes: OwnVote[] = []
     for (let it = await store.index('did').openCursor(did); it; it = await it.continue())
       votes.push({ ...it.value, uri: it.primaryKey })
-    const keyOf = ({ uri }: OwnVote) => uri.split('/')[4]!
+    const keyOf = ({ uri }: OwnVote) => parseAtUri(uri)!.rkey
     return votes.toSorted(
       (a, b) =>
         Date.parse(b.createdAt) - Date.parse(a.createdAt) ||

@@ -1,8 +1,8 @@
 /** Votes: written to the voter's own PDS, then announced to the server (design section 4). */
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll } from '@pollz/shared/families'
 import type { Act, PageAccount } from '@pollz/shared/engine'
 import { voteRkey } from '@pollz/shared/votes'
-import { AtUri } from '@atproto/syntax'
 import type { Accounts } from './accounts.ts'
 import type { Doing } from './acts.ts'
 import type { Live } from './live.ts'
@@ -77,7 +77,7 @@ export class Votes {
     // A vote that another client made is changed, not doubled. Where the repo can't be listed, C2 sorts it out.
     await index.refresh(did).catch(() => {})
     const [own] = await index.votesFor(did, poll)
-    const rkey = own ? new AtUri(own.uri).rkey : voteRkey(poll)
+    const rkey = own ? parseAtUri(own.uri)!.rkey : voteRkey(poll)
     const createdAt = new Date(at).toISOString()
     const { data } = await agent.com.atproto.repo.putRecord(
       {
@@ -99,9 +99,9 @@ export class Votes {
     const agent = await accounts.agent(did)
     await index.refresh(did).catch(() => {})
     const known = (await index.votesFor(did, poll)).map(({ uri }) => uri)
-    const usual = AtUri.make(did, collection, voteRkey(poll)).toString()
+    const usual = formatAtUri({ repo: did, collection, rkey: voteRkey(poll) })
     for (const uri of new Set([...known, usual])) {
-      const { rkey } = new AtUri(uri)
+      const { rkey } = parseAtUri(uri)!
       await agent.com.atproto.repo.deleteRecord({ repo: did, collection, rkey }, { signal })
       await index.delete(uri)
       await outbox.add('votes', uri)
@@ -130,7 +130,7 @@ export class Votes {
 }
 
 function familyOf(poll: string) {
-  const { collection } = new AtUri(poll)
+  const { collection } = parseAtUri(poll)!
   const family = familyOfPoll.get(collection)
   if (!family) throw new Error(`no family has the poll ${poll}`)
   return family

@@ -1,10 +1,8 @@
-/** Poll links to at-uri and back. It has no imports: the content script loads it in every bsky.app tab. */
+/** Poll links to at-uri and back. The content script loads it in every bsky.app tab: imports have to be light. */
+import { formatAtUri, parseAtUri } from './at-uri.ts'
 
 /** Host (with its port, if any) to the collection (NSID) of the polls it links to. */
 export type PollHosts = Readonly<Record<string, string>>
-
-const REPO = /^(did:[a-z]+:[a-zA-Z0-9._:%-]{1,240}|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+)$/
-const RKEY = /^[a-zA-Z0-9._~:-]{1,512}$/
 
 /**
  * The at-uri of the poll that a link means, or undefined if it means none.
@@ -35,8 +33,8 @@ export function parsePollLink(href: string, hosts: PollHosts): string | undefine
   } catch {
     return undefined
   }
-  if (!REPO.test(repo) || !RKEY.test(rkey) || rkey === '.' || rkey === '..') return undefined
-  return `at://${repo.startsWith('did:') ? repo : repo.toLowerCase()}/${collection}/${rkey}`
+  const uri = formatAtUri({ repo: repo.startsWith('did:') ? repo : repo.toLowerCase(), collection, rkey })
+  return parseAtUri(uri) && uri
 }
 
 /**
@@ -46,7 +44,7 @@ export function parsePollLink(href: string, hosts: PollHosts): string | undefine
  * @param server base URL of the companion server, for polls whose collection has no host of its own
  */
 export function pollLink(uri: string, hosts: PollHosts, server: string): string {
-  const [, , repo, collection, rkey] = uri.split('/')
+  const { repo, collection, rkey } = parseAtUri(uri)!
   const ofServer = hosts[new URL(server).host] === collection
   const own = ofServer ? undefined : Object.entries(hosts).find(([, nsid]) => nsid === collection)
   return `${own ? `https://${own[0]}` : server.replace(/\/$/, '')}/poll/${repo}/${rkey}`

@@ -1,5 +1,6 @@
 /** One poll on this page, however many widgets show it: state here, rendering in the components. */
 import { computed, signal, type ReadonlySignal } from '@preact/signals'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { Acting, type Actor } from './acting.ts'
@@ -51,9 +52,9 @@ export class PollModel {
   readonly ownOption = computed(() => this.own.value?.option ?? null)
   /** Whether the reader made it, and may change it. */
   readonly manageable = computed(() => {
-    const [, , repo, collection] = this.poll.value?.uri.split('/') ?? []
+    const uri = this.poll.value && parseAtUri(this.poll.value.uri)
     const reader = this.around.account.value?.did ?? this.own.value?.voter.did
-    return repo !== undefined && repo === reader && collection === lexicon.id
+    return uri !== undefined && uri.repo === reader && uri.collection === lexicon.id
   })
   /** Whoever made it is about to change it. */
   readonly editing = signal<EditorModel | undefined>(undefined)

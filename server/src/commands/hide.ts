@@ -3,9 +3,10 @@
  * it. Without a subject: what is hidden. A server that runs takes it up within a second or two.
  */
 import type { Client } from '@libsql/client'
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll, pollHosts } from '@pollz/shared/families'
 import { parsePollLink } from '@pollz/shared/links'
-import { isDid, isHandle, parseAtUri } from '../ingest/events.ts'
+import { isDid, isHandle } from '../ingest/events.ts'
 import { hiddenAfter, setHidden } from '../store/hidden.ts'
 import { runCommand } from './open.ts'
 
@@ -41,7 +42,7 @@ async function subjectOf(client: Client, named: string, publicUrl: string): Prom
   const uri = parsePollLink(named, pollHosts(publicUrl)) ?? named
   const parts = parseAtUri(uri)
   if (parts && familyOfPoll.has(parts.collection))
-    return `at://${await didOf(client, parts.repo)}/${parts.collection}/${parts.rkey}`
+    return formatAtUri({ ...parts, repo: await didOf(client, parts.repo) })
   if (isDid(named) || isHandle(named)) return didOf(client, named)
   throw new Error(`expected the link or at-uri of a poll, or the DID or handle of an account, got "${named}"`)
 }

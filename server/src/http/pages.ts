@@ -1,6 +1,7 @@
 /** What people see of the server: polls, frames with polls for other sites, lists of polls, and why there is none. */
 import { join } from 'node:path'
 import { serveStatic } from '@hono/node-server/serve-static'
+import { formatAtUri } from '@pollz/shared/at-uri'
 import { home } from '@pollz/shared/families'
 import { isLoopback, parsePollLink } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
@@ -121,7 +122,7 @@ export function createPages(
   }
   const find = (c: Context) => {
     const { repo, rkey } = c.req.param() as { repo: string; rkey: string }
-    return findNamed(`at://${repo}/${home.poll}/${rkey}`, limits.budget(c))
+    return findNamed(formatAtUri({ repo, collection: home.poll, rkey }), limits.budget(c))
   }
 
   pages.use('/assets/*', async (c, next) => {

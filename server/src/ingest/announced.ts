@@ -2,9 +2,10 @@
  * Records that somebody outside names: each is read from its own PDS with a proof, and stored. Nothing else of what is
  * said about it is trusted (design 4.2), and nothing is kept of what was not proved.
  */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { LRUCache } from 'lru-cache'
 import { unlimited, type Budget } from './budget.ts'
-import { parseAtUri, readRecord, type Change, type PollChange, type VoteChange } from './events.ts'
+import { readRecord, type Change, type PollChange, type VoteChange } from './events.ts'
 import type { ProvenRecord, RepoRead, Repos } from './repos.ts'
 
 /** Votes that one `?verify=true` reads from their PDSes, and for how long its result is good enough, in ms. */

@@ -2,6 +2,7 @@
  * What the network says, checked: one of tap's messages in, a change or the reason why it is none out.
  * Everything after this file trusts what it gets.
  */
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll, familyOfVote, familyWithId, type PollContent } from '@pollz/shared/families'
 import { isTid, timeOfTid } from '@pollz/shared/tid'
 
@@ -83,15 +84,6 @@ export function isRkey(value: unknown): value is string {
 
 export function isHandle(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 253 && HANDLE.test(value)
-}
-
-/** `at://REPO/COLLECTION/RKEY` in its parts; undefined where it is anything else. */
-export function parseAtUri(uri: string): { repo: string; collection: string; rkey: string } | undefined {
-  const parts = uri.split('/')
-  if (parts.length !== 5 || parts[0] !== 'at:' || parts[1] !== '') return undefined
-  const [, , repo, collection, rkey] = parts as [string, string, string, string, string]
-  if (!(isDid(repo) || isHandle(repo)) || !isRkey(rkey)) return undefined
-  return { repo, collection, rkey }
 }
 
 /**
@@ -214,7 +206,7 @@ function readRecordEvent(
   )
   return reason === undefined
     ? { change }
-    : { change, setAside: aside(`at://${did}/${collection}/${rkey}`, reason) }
+    : { change, setAside: aside(formatAtUri({ repo: did, collection, rkey }), reason) }
 }
 
 /**
@@ -274,5 +266,6 @@ export function readRecord(
 
 /** at-uri of the record that a change is about. */
 export function uriOf(change: VoteChange | PollChange): string {
-  return `at://${change.did}/${familyWithId(change.family)[change.type]}/${change.rkey}`
+  const { did: repo, family, type, rkey } = change
+  return formatAtUri({ repo, collection: familyWithId(family)[type], rkey })
 }

@@ -1,7 +1,8 @@
 /** What a record is called here: by its at-uri with a DID, whatever name somebody used. */
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { LRUCache } from 'lru-cache'
 import type { Budget } from './budget.ts'
-import { isDid, parseAtUri } from './events.ts'
+import { isDid } from './events.ts'
 import { tooMany, type Read } from './announced.ts'
 import type { Repos } from './repos.ts'
 
@@ -46,6 +47,6 @@ export class Names {
       repo = resolved.value
       this.#resolved.set(handle, repo)
     }
-    return { ok: true, uri: `at://${repo}/${parts.collection}/${parts.rkey}`, repo }
+    return { ok: true, uri: formatAtUri({ ...parts, repo }), repo }
   }
 }

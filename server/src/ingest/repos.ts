@@ -2,8 +2,9 @@
  * Reads one record from its own PDS with its proof: the signed commit and the path to the record, or to its absence.
  * Nothing that a caller says about the record is trusted (design 4.2).
  */
-import { getKey, getPds, type DidDocument } from '@atproto/identity'
+import { getHandle, getKey, getPds, type DidDocument } from '@atproto/identity'
 import { l } from '@atproto/lex'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { reasonOf } from '../log.ts'
 import type { Budget } from './budget.ts'
 import { ACCOUNT_STATUSES, isAhead, isDid, isHandle, type AccountStatus } from './events.ts'
@@ -83,9 +84,8 @@ export function createRepos(options: {
 
     async handleOf({ did, budget }) {
       const read = await outbound.read(budget, (signal) =>
-        identities.withDocument(did, signal, async ({ alsoKnownAs }) => {
-          const name = alsoKnownAs?.find((it) => it.startsWith('at://'))
-          const handle = name?.slice('at://'.length).toLowerCase()
+        identities.withDocument(did, signal, async (document) => {
+          const handle = getHandle(document)?.toLowerCase()
           if (isHandle(handle) && (await identities.didOf(handle)) === did) return handle
           throw new ReadFailure('RepoNotFound', `${did} has no handle that leads back to it`)
         }),
@@ -123,7 +123,7 @@ export function createRepos(options: {
             signal,
           })
           const page = await read(recordPage, did, response)
-          const records = page.records.map(({ uri, value }) => ({ rkey: uri.split('/')[4] ?? '', value }))
+          const records = page.records.map(({ uri, value }) => ({ rkey: parseAtUri(uri)?.rkey ?? '', value }))
           return { records, cursor: page.cursor }
         }),
       ),

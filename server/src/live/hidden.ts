@@ -1,5 +1,6 @@
 /** What the operator does not show, known to a running server a moment after the command. */
 import { setTimeout } from 'node:timers/promises'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { reasonOf, type Log } from '../log.ts'
 import type { HiddenRow } from '../store/hidden.ts'
 
@@ -61,4 +62,4 @@ export class Hidden {
 }
 
 const concerns = (subjects: ReadonlySet<string>, uri: string) =>
-  subjects.has(uri) || subjects.has(uri.split('/')[2]!)
+  subjects.has(uri) || subjects.has(parseAtUri(uri)!.repo)

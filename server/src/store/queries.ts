@@ -1,5 +1,6 @@
 /** What is read from the database, named by what it is for. */
 import type { Client, InValue, Row, Value } from '@libsql/client'
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { families, familyWithId } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { microseconds, type AccountStatus } from '../ingest/events.ts'
@@ -25,7 +26,8 @@ const POLL_COLUMNS = `p.id, p.uri, p.rev, p.options_hash, p.text, p.options, p.c
 const rkeyIn = (vote: string) => `CASE ${vote}.rkey WHEN '' THEN p.vote_rkey ELSE ${vote}.rkey END AS rkey`
 
 /** at-uri of the vote in a row that has its `did`, `family` and `rkey`. */
-const voteUri = (row: Row) => `at://${row['did']}/${familyWithId(Number(row['family'])).vote}/${row['rkey']}`
+const voteUri = ({ did, family, rkey }: Row) =>
+  formatAtUri({ repo: String(did), collection: familyWithId(Number(family)).vote, rkey: String(rkey) })
 
 /** Options with their counts, and the total of those: C1, only an option of the poll counts. */
 export function tallied(texts: string[], counts: ReadonlyMap<number, number>) {
@@ -38,7 +40,7 @@ const isoOf = (time: Value | undefined) => new Date(Math.floor(Number(time) / 10
 
 function pollView(row: Row): PollView {
   const uri = String(row['uri'])
-  const [, , repo, , rkey] = uri.split('/') as [string, string, string, string, string]
+  const { repo, rkey } = parseAtUri(uri)!
   const counts = new Map<number, number>(JSON.parse(String(row['counts'])))
   return {
     uri,
@@ -58,7 +60,7 @@ function pollView(row: Row): PollView {
 export async function findPoll(client: Client, uri: string): Promise<PollState> {
   const { rows } = await client.execute({
     sql: `SELECT ${POLL_COLUMNS} FROM accounts a LEFT JOIN polls p ON p.uri = ? WHERE a.did = ?`,
-    args: [uri, uri.split('/')[2]!],
+    args: [uri, parseAtUri(uri)!.repo],
   })
   const row = rows[0]
   if (!row) return { state: 'unknown' }
@@ -188,13 +190,7 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
             }),
     })),
     ...polls.rows.map((row) => {
-      const [, , , collection, rkey] = String(row['uri']).split('/') as string[] as [
-        string,
-        string,
-        string,
-        string,
-        string,
-      ]
+      const { collection, rkey } = parseAtUri(String(row['uri']))!
       const content =
         row['options'] === null
           ? null

@@ -1,4 +1,5 @@
 /** The lists of the home page: polls that come, and that change places. Their tallies come by themselves. */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { profileUrl } from '@pollz/shared/network'
 import type { Texts } from '@pollz/widget/texts'
 import type { mountPolls } from './mount.ts'
@@ -44,7 +45,7 @@ export function followLists(mounted: ReturnType<typeof mountPolls>, texts: Texts
     person.href = profileUrl(handle ?? repo)
     person.textContent = handle === undefined ? repo : `@${handle}`
     const time = document.createElement('a')
-    time.href = `/poll/${repo}/${uri.split('/')[4]}`
+    time.href = `/poll/${repo}/${parseAtUri(uri)!.rkey}`
     time.textContent = texts.date(createdAt)
     author.append(person, ' · ', time)
     item.append(author, mounted.create(uri, options.length))

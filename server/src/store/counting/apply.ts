@@ -1,5 +1,6 @@
 /** Storing changes, in the order in which they were delivered, so that the tallies follow from the rules. */
 import type { Client } from '@libsql/client'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import type { AccountChange, Change, PollChange, SetAside, VoteChange } from '../../ingest/events.ts'
 import { accountSteps } from './accounts.ts'
 import { commit, given, newVersion, type Step } from './batch.ts'
@@ -124,7 +125,7 @@ const setAsideSteps = (setAside: SetAside[]): Step[] => [
     args: [
       aside.argument(
         setAside.map(({ uri, reason, event }) => ({
-          did: uri.split('/')[uri.startsWith('at://') ? 2 : 0]!,
+          did: parseAtUri(uri)?.repo ?? uri,
           uri: storable(uri),
           reason: storable(reason),
           event: storable(event),

@@ -1,9 +1,10 @@
 /** What follows from a poll's at-uri alone. */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { voteRkey } from '@pollz/shared/votes'
 import { LRUCache } from 'lru-cache'
 
 /** DID of a poll's author. */
-export const authorOf = (poll: string) => poll.split('/')[2]!
+export const authorOf = (poll: string) => parseAtUri(poll)!.repo
 
 /** Bytes of at-uris that are kept, with some for each entry. */
 const MAX_BYTES = 16 * 1024 * 1024
