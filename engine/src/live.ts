@@ -12,8 +12,13 @@ import type { ReadPoll } from './repos.ts'
 import type { ServerDb } from './storage.ts'
 
 const MAX_BACKOFF = 60_000
-/** Silence, in ms, after which a socket is dead: the server pings. A machine that slept may have one that never closes. */
+/**
+ * Silence, in ms, after which a socket is dead: the server pings. A machine that slept may have one that never closes.
+ * Before it is open, `MAX_CONNECTING`. That is looked for every `CHECK_SILENCE` ms.
+ */
 const MAX_SILENCE = 1.5 * PING_INTERVAL
+const MAX_CONNECTING = PING_INTERVAL / 2
+const CHECK_SILENCE = PING_INTERVAL / 4
 /** A poll that could not be had is asked for again after so many ms, each time twice as long. */
 const RETRY_MISSING = 5_000
 /** Nothing watched for this long, in ms: the socket is closed and the worker may sleep. */
@@ -30,7 +35,7 @@ export const isGone = (error: string) =>
   ['PollNotFound', 'RepoNotFound', 'RepoInactive', 'Hidden'].includes(error)
 
 export class Live {
-  /** undefined: the first connection is under way */
+  /** undefined: nothing is watched, or the first connection is under way */
   online: boolean | undefined
   /** Since when it is so, in ms since 1970. */
   since = Date.now()
@@ -40,10 +45,13 @@ export class Live {
   #signal: AbortSignal
   #socket: WebSocket | undefined
   #polls = new Map<string, PollView>()
+  /** Polls that were heard of since this connection is there: what has a lower version than those is older. */
+  #current = new Set<string>()
   #unsaved = new Set<string>()
   #saving = false
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
+  /** When something came last, or the connection was begun, in ms since 1970. */
   #heard = 0
   #watchdog: ReturnType<typeof setInterval> | undefined
   /** Polls that nobody could say anything of, and how often they were asked for since. */
@@ -84,6 +92,7 @@ export class Live {
 
   /** Asks again for a poll that could not be had. */
   retry(uri: string): void {
+    if (!this.#pages.shows(uri)) return
     this.#settle(uri)
     this.#say({ type: 'unwatch', uris: [uri] })
     this.#say({ type: 'watch', uris: [uri] })
@@ -116,6 +125,7 @@ export class Live {
 
   #show(uri: string, poll: PollView): void {
     this.#polls.set(uri, poll)
+    this.#current.add(uri)
     this.#pages.send({ type: 'poll', uri, poll, tally: 'live' })
     this.#settle(uri)
     this.#unsaved.add(uri)
@@ -182,13 +192,20 @@ export class Live {
   }
 
   #checkSilence(): void {
-    const { online } = this
-    if (!online || !this.#socket || Date.now() - this.#heard < MAX_SILENCE) return
-    // It may take minutes to close: from now on it is none of ours.
+    const limit = this.#socket?.readyState === WebSocket.CONNECTING ? MAX_CONNECTING : MAX_SILENCE
+    if (!this.#socket || Date.now() - this.#heard < limit) return
+    this.#drop()
+    this.#closed(this.#heard)
+  }
+
+  /** Closes the socket, which may take minutes: from now on it is none of ours. */
+  #drop(): void {
     const socket = this.#socket
-    socket.onmessage = socket.onclose = null
-    socket.close()
-    this.#closed()
+    if (!socket) return
+    socket.onopen = socket.onmessage = socket.onclose = null
+    socket.close(1000)
+    this.#socket = undefined
+    clearInterval(this.#watchdog)
   }
 
   async #forget(uri: string): Promise<void> {
@@ -200,7 +217,10 @@ export class Live {
   }
 
   #rest(): void {
-    if (this.#pages.all().length === 0) this.#socket?.close(1000)
+    if (this.#pages.all().length > 0) return
+    this.#drop()
+    this.online = undefined
+    this.since = Date.now()
   }
 
   #connect(): void {
@@ -209,10 +229,12 @@ export class Live {
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
     const socket = new WebSocket(url)
     this.#socket = socket
-    this.#watchdog ??= setInterval(() => this.#checkSilence(), PING_INTERVAL / 4)
+    this.#heard = Date.now()
+    this.#watchdog = setInterval(() => this.#checkSilence(), CHECK_SILENCE)
     socket.onopen = () => {
       this.#failures = 0
       this.#heard = Date.now()
+      this.#current.clear()
       this.#online(true)
       const uris = this.#pages.all()
       for (let i = 0; i < uris.length; i += MAX_URIS)
@@ -222,15 +244,17 @@ export class Live {
       this.#heard = Date.now()
       this.#read(String(data))
     }
-    socket.onclose = () => this.#closed()
+    socket.onclose = () => {
+      this.#drop()
+      this.#closed(Date.now())
+    }
   }
 
-  #closed(): void {
-    this.#socket = undefined
-    clearInterval(this.#watchdog)
-    this.#watchdog = undefined
-    if (this.#signal.aborted || this.#pages.all().length === 0) return
-    this.#online(false)
+  /** @param since when it was still alive, in ms since 1970 */
+  #closed(since: number): void {
+    if (this.#signal.aborted) return
+    if (this.#pages.all().length === 0) return this.#rest()
+    this.#online(false, since)
     const wait = Math.min(500 * 2 ** this.#failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
     this.#retry = setTimeout(() => {
       this.#retry = undefined
@@ -238,10 +262,11 @@ export class Live {
     }, wait)
   }
 
-  #online(online: boolean): void {
+  #online(online: boolean, since = Date.now()): void {
     if (this.online === online) return
+    // A first connection that fails is as little live as before it was tried.
+    if (online || this.online) this.since = since
     this.online = online
-    this.since = Date.now()
     this.#pages.broadcast(() => ({ type: 'connection', online, since: this.since }))
     if (online) return this.onOnline()
     for (const uri of this.#pages.all()) if (!this.#polls.has(uri)) void this.#remember(uri)
@@ -255,9 +280,12 @@ export class Live {
     }
     const message = parsed.message
     switch (message.type) {
-      case 'snapshot':
-        this.#show(message.uri, message.poll)
+      case 'snapshot': {
+        const { uri, poll } = message
+        const known = this.#current.has(uri) ? this.#polls.get(uri) : undefined
+        if (!known || known.version <= poll.version) this.#show(uri, poll)
         return
+      }
       case 'tally': {
         const { counts, total, version } = message
         for (const known of this.#polls.values()) {

@@ -62,3 +62,13 @@ test('a reader whose language is not there gets words and numbers in English', (
 test('a date that is none is shown as it was written', () => {
   expect(textsIn('en', 'en').date('yesterday')).toBe('yesterday')
 })
+
+test('a time of today is said without its day, any other with it', () => {
+  const { time } = textsIn('en', 'en-US')
+  const now = Date.now()
+  expect(time(now)).toMatch(/^\d+:\d\d\s[AP]M$/)
+  const yesterday = now - 86_400_000
+  expect(time(yesterday)).toContain(
+    new Intl.DateTimeFormat('en-US', { dateStyle: 'medium' }).format(yesterday),
+  )
+})

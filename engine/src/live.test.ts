@@ -1,0 +1,377 @@
+/** The one socket, with a real server on loopback; time is played, and nobody waits for it. */
+import 'fake-indexeddb/auto'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { ToPage } from '@pollz/shared/engine'
+import {
+  MAX_URIS,
+  PING_INTERVAL,
+  type ClientMessage,
+  type PollView,
+  type ServerMessage,
+} from '@pollz/shared/wire'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
+import { Live } from './live.ts'
+import { Pages, type Port } from './pages.ts'
+import type { ReadPoll } from './repos.ts'
+import { openServerDb, type ServerDb } from './storage.ts'
+
+const author = 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'
+const uriOf = (rkey: string | number) => `at://${author}/tech.waow.poll/${rkey}`
+const uri = uriOf('a')
+/** When a server that has fallen silent is noticed at the latest, in ms. */
+const NOTICED = 1.75 * PING_INTERVAL
+/** Longer than any wait between two tries, in ms. */
+const LONGEST = 60_000
+
+const view = (poll: string, version: number, ...counts: number[]): PollView => ({
+  uri: poll,
+  repo: author,
+  rkey: poll.slice(poll.lastIndexOf('/') + 1),
+  text: '?',
+  options: counts.map((count, i) => ({ text: `${i}`, count })),
+  createdAt: '2026-01-01T00:00:00Z',
+  total: counts.reduce((sum, count) => sum + count, 0),
+  edited: false,
+  version,
+})
+
+/** Played time stands still, so a condition is looked at again whenever the machine has done something else. */
+async function until(condition: () => unknown): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
+}
+
+class Server {
+  sockets: { socket: ServerSocket; said: ClientMessage[] }[] = []
+  /** What it answers to a watch; undefined: nothing. */
+  answer: (uri: string) => ServerMessage | undefined = () => undefined
+  port = 0
+  #server!: WebSocketServer
+
+  async start(): Promise<void> {
+    this.#server = new WebSocketServer({ host: '127.0.0.1', port: this.port })
+    await once(this.#server, 'listening')
+    this.port = (this.#server.address() as AddressInfo).port
+    this.#server.on('connection', (socket) => {
+      const said: ClientMessage[] = []
+      this.sockets.push({ socket, said })
+      socket.on('message', (data) => {
+        const message = JSON.parse(String(data)) as ClientMessage
+        said.push(message)
+        if (message.type === 'watch') for (const it of message.uris) this.say(this.answer(it), socket)
+      })
+    })
+  }
+
+  say(message: ServerMessage | undefined, socket = this.sockets.at(-1)!.socket): void {
+    if (message) socket.send(JSON.stringify(message))
+  }
+
+  async stop(): Promise<void> {
+    for (const { socket } of this.sockets) socket.terminate()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+let server: Server
+let db: ServerDb
+let stop: AbortController
+let pages: Pages
+let readPoll: (uri: string) => Promise<ReadPoll>
+
+beforeEach(async () => {
+  vi.useFakeTimers({
+    toFake: ['Date', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'],
+    now: Date.parse('2026-03-01T12:00:00Z'),
+  })
+  server = new Server()
+  server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 1, 1, 0) })
+  await server.start()
+  db = await openServerDb(randomUUID())
+  stop = new AbortController()
+  pages = new Pages()
+  readPoll = async () => ({ ok: false, error: 'Unreachable' })
+})
+
+afterEach(async () => {
+  stop.abort()
+  await server.stop()
+  db.close()
+  vi.useRealTimers()
+})
+
+const engine = () =>
+  new Live(`http://127.0.0.1:${server.port}`, pages, stop.signal, {
+    db: Promise.resolve(db),
+    readPoll: (it) => readPoll(it),
+  })
+
+function openPage() {
+  const heard: ToPage[] = []
+  const port: Port = { postMessage: (message) => void heard.push(message) }
+  pages.add(port, 1)
+  const tallies = () => heard.flatMap((it) => (it.type === 'poll' ? [it] : []))
+  return {
+    port,
+    heard,
+    tallies,
+    counts: () =>
+      tallies()
+        .at(-1)
+        ?.poll.options.map(({ count }) => count),
+    /** Since when it was not live, each time that it was said. */
+    breaks: () => heard.flatMap((it) => (it.type === 'connection' && !it.online ? [it.since] : [])),
+    connection: () => heard.findLast((it) => it.type === 'connection'),
+    missing: () => heard.filter((it) => it.type === 'missing').length,
+  }
+}
+
+test('a socket from which nothing comes any more, not even a ping, is given up, and the page told since when', async () => {
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  const [half] = server.sockets
+  await vi.advanceTimersByTimeAsync(PING_INTERVAL)
+  let heard = Date.now()
+  server.say({ type: 'ping' })
+  // It has been read when what was sent after it has.
+  server.say({ type: 'tally', uri, counts: [2, 0], total: 2, version: 2 })
+  await until(() => page.counts()?.[0] === 2)
+  await vi.advanceTimersByTimeAsync(PING_INTERVAL)
+  expect(page.connection()).toMatchObject({ online: true })
+
+  server.answer = () => undefined
+  await vi.advanceTimersByTimeAsync(NOTICED - PING_INTERVAL)
+  expect(page.breaks()).toEqual([heard])
+  await vi.advanceTimersByTimeAsync(1_000)
+  await until(() => server.sockets.length === 2)
+  await until(() => page.connection()?.online)
+  heard = page.heard.length
+  // What it says after all comes too late: the new one has been asked.
+  half!.socket.send(JSON.stringify({ type: 'tally', uri, counts: [9, 9], total: 18, version: 9 }))
+  server.say({ type: 'tally', uri, counts: [3, 0], total: 3, version: 3 })
+  await until(() => page.heard.length > heard)
+  expect(page.counts()).toEqual([3, 0])
+})
+
+test('a connection that is never there is given up too', async () => {
+  const real = globalThis.WebSocket
+  const begun: { closed: boolean }[] = []
+  const since = Date.now()
+  vi.stubGlobal(
+    'WebSocket',
+    class {
+      static OPEN = real.OPEN
+      static CONNECTING = real.CONNECTING
+      readyState = real.CONNECTING
+      closed = false
+      constructor() {
+        begun.push(this)
+      }
+      close() {
+        this.closed = true
+      }
+    },
+  )
+  const page = openPage()
+  engine().watch(page.port, uri)
+  await vi.advanceTimersByTimeAsync(0.75 * PING_INTERVAL)
+  vi.unstubAllGlobals()
+  expect(begun[0]).toMatchObject({ closed: true })
+  expect(page.breaks()).toEqual([since])
+  await vi.advanceTimersByTimeAsync(PING_INTERVAL)
+  await until(() => page.connection()?.online)
+})
+
+test('a machine that slept asks anew as soon as somebody looks', async () => {
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  const heard = Date.now()
+  vi.setSystemTime(heard + 8 * 3_600_000)
+  server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 2, 5, 5) })
+  live.wake()
+  expect(page.breaks()).toEqual([heard])
+  await until(() => page.counts()?.[0] === 5)
+  expect(page.connection()).toMatchObject({ online: true })
+})
+
+test('a poll that comes into view ends the back-off', async () => {
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  await server.stop()
+  await until(() => page.connection()?.online === false)
+  const begun: WebSocket[] = []
+  vi.stubGlobal(
+    'WebSocket',
+    class extends WebSocket {
+      constructor(url: string) {
+        super(url)
+        begun.push(this)
+      }
+    },
+  )
+  for (let tries = 1; tries < 7; tries++) {
+    await vi.advanceTimersByTimeAsync(LONGEST)
+    await until(() => begun.length >= tries && begun.at(-1)!.readyState === WebSocket.CLOSED)
+  }
+  vi.unstubAllGlobals()
+  await server.start()
+  // Time stands still: what waits goes on waiting.
+  live.watch(page.port, uriOf('b'))
+  await until(() => page.tallies().some((it) => it.uri === uriOf('b')))
+  expect(page.connection()).toMatchObject({ online: true })
+})
+
+test('after a break every poll is watched again, in messages that the server takes', async () => {
+  const live = engine()
+  const page = openPage()
+  const uris = Array.from({ length: MAX_URIS + 1 }, (_, i) => uriOf(i))
+  for (const it of uris) live.watch(page.port, it)
+  await until(() => page.tallies().length >= uris.length)
+  server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 2, 7, 0) })
+  server.sockets[0]!.socket.terminate()
+  await until(() => page.connection()?.online === false)
+  await vi.advanceTimersByTimeAsync(500)
+  await until(
+    () =>
+      new Set(
+        page
+          .tallies()
+          .filter(({ poll }) => poll.version === 2)
+          .map((it) => it.uri),
+      ).size === uris.length,
+  )
+  const said = server.sockets[1]!.said
+  expect(said.map((it) => it.uris.length)).toEqual([MAX_URIS, 1])
+})
+
+test('a poll that could not be had is asked for again by itself, ever less often, and by the button at once', async () => {
+  const live = engine()
+  const page = openPage()
+  server.answer = (it) => ({
+    type: 'error',
+    uri: it,
+    error: 'Unreachable',
+    message: 'its PDS does not answer',
+  })
+  live.watch(page.port, uri)
+  await until(() => page.missing() === 1)
+  for (const [i, wait] of [5_000, 10_000].entries()) {
+    await vi.advanceTimersByTimeAsync(wait - 1)
+    server.say({ type: 'ping' })
+    expect(page.missing()).toBe(i + 1)
+    await vi.advanceTimersByTimeAsync(1)
+    await until(() => page.missing() === i + 2)
+  }
+  live.retry(uri)
+  await until(() => page.missing() === 4)
+  server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 1, 1, 0) })
+  await vi.advanceTimersByTimeAsync(5_000)
+  await until(() => page.counts())
+  const asked = server.sockets[0]!.said.length
+  await vi.advanceTimersByTimeAsync(PING_INTERVAL)
+  expect(server.sockets[0]!.said.length).toBe(asked)
+})
+
+test('what does not exist is not asked for again by itself, nor what nobody looks at', async () => {
+  const live = engine()
+  const page = openPage()
+  const [gone, left, wanted] = ['gone', 'left', 'wanted'].map(uriOf) as [string, string, string]
+  const error = (it: string) => (it === gone ? 'PollNotFound' : 'Unreachable')
+  server.answer = (it) => ({ type: 'error', uri: it, error: error(it), message: '' })
+  for (const it of [gone, left, wanted]) live.watch(page.port, it)
+  await until(() => page.missing() === 3)
+  const { said } = server.sockets[0]!
+  const begun = said.length
+  live.unwatch(page.port, left)
+  await vi.advanceTimersByTimeAsync(5_000)
+  await until(() => page.missing() === 4)
+  live.retry(left)
+  live.retry(gone)
+  await until(() => page.missing() === 5)
+  const again = said.slice(begun).filter(({ type }) => type === 'watch')
+  expect(again.flatMap(({ uris }) => uris)).toEqual([wanted, gone])
+})
+
+test('without the server a poll is read from its author’s PDS, tried again until that answers', async () => {
+  await server.stop()
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.missing() === 1)
+  readPoll = async (it) => ({ ok: true, poll: view(it, 0, 0, 0) })
+  await vi.advanceTimersByTimeAsync(5_000)
+  await until(() => page.tallies().length > 0)
+  expect(page.tallies().at(-1)).toMatchObject({ uri, tally: 'unknown' })
+  await server.start()
+  live.retry(uri)
+  await until(() => page.tallies().at(-1)?.tally === 'live')
+})
+
+test('of one connection an older tally never replaces a newer one, wherever it comes from', async () => {
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  live.update(view(uri, 5, 5, 0))
+  live.update(view(uri, 4, 4, 0))
+  server.say({ type: 'tally', uri, counts: [3, 0], total: 3, version: 3 })
+  server.say({ type: 'snapshot', uri, poll: view(uri, 2, 2, 0) })
+  server.say({ type: 'tally', uri, counts: [6, 0], total: 6, version: 6 })
+  await until(() => page.counts()?.[0] === 6)
+  expect(page.tallies().map(({ poll }) => poll.version)).toEqual([1, 5, 6])
+  // A server that was set back to a backup counts anew.
+  server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 1, 1, 0) })
+  server.sockets[0]!.socket.terminate()
+  await until(() => page.connection()?.online === false)
+  await vi.advanceTimersByTimeAsync(500)
+  await until(() => page.counts()?.[0] === 1)
+})
+
+test('a tally that was kept says of when it is', async () => {
+  const before = engine()
+  const page = openPage()
+  before.watch(page.port, uri)
+  await until(() => page.counts())
+  await vi.advanceTimersByTimeAsync(1_000)
+  const kept = Date.now()
+  while (!(await db.get('polls', uri))) await new Promise((resolve) => setImmediate(resolve))
+  stop.abort()
+  await server.stop()
+
+  stop = new AbortController()
+  pages = new Pages()
+  vi.setSystemTime(kept + 86_400_000)
+  const next = openPage()
+  engine().watch(next.port, uri)
+  await until(() => next.tallies().length > 0 && next.connection())
+  expect(next.tallies()[0]).toMatchObject({ tally: { at: kept }, poll: { version: 1 } })
+  await server.start()
+})
+
+test('while nothing is watched nothing is said of the connection; the next poll is not taken for live', async () => {
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  live.unwatch(page.port, uri)
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(live.online).toBeUndefined()
+  await until(() => server.sockets[0]!.socket.readyState === WebSocket.CLOSED)
+  await server.stop()
+  live.watch(page.port, uri)
+  await until(() => page.connection()?.online === false)
+  await until(() => page.tallies().length >= 2)
+  expect(page.tallies()[1]!.tally).not.toBe('live')
+  await vi.advanceTimersByTimeAsync(LONGEST)
+  await server.start()
+  live.wake()
+  await until(() => page.connection()?.online)
+})
