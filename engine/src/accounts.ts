@@ -1,9 +1,14 @@
 /** The signed-in accounts: OAuth with the companion server's client metadata. */
 import { Agent } from '@atproto/api'
 import { WebcryptoKey } from '@atproto/jwk-webcrypto'
-import { OAuthClient, type Key, type OAuthClientMetadataInput } from '@atproto/oauth-client'
+import {
+  OAuthCallbackError,
+  OAuthClient,
+  type Key,
+  type OAuthClientMetadataInput,
+} from '@atproto/oauth-client'
 import { families } from '@pollz/shared/families'
-import { OAUTH_SCOPE } from '@pollz/shared/oauth'
+import { OAUTH_SCOPE, mayWrite } from '@pollz/shared/oauth'
 import type { PageAccount } from '@pollz/shared/engine'
 import { ServerAway, reasonOf } from './reasons.ts'
 import type { Repos } from './repos.ts'
@@ -35,8 +40,10 @@ export class Accounts {
     this.#open = open
   }
 
-  async isSignedIn(did: string): Promise<boolean> {
-    return (await (await this.#db).count('sessions', did)) > 0
+  /** @param collection that the account has to let us write: a newer version of ours may write more than an older */
+  async isSignedIn(did: string, collection?: string): Promise<boolean> {
+    const session = await (await this.#db).get('sessions', did)
+    return session !== undefined && (collection === undefined || mayWrite(session.tokenSet.scope, collection))
   }
 
   /** Those who are signed in, the last used first. */
@@ -91,8 +98,12 @@ export class Accounts {
    */
   async signIn(identifier: string, keep: (tab: number) => Promise<void>): Promise<void> {
     const { client, redirectUri } = await this.#getClient()
+    // A server that is older than this client knows fewer scopes, and asking for another would get none at all.
+    const known = client.clientMetadata.scope?.split(' ')
     const url = await client.authorize(identifier, {
-      scope: OAUTH_SCOPE,
+      scope: OAUTH_SCOPE.split(' ')
+        .filter((it) => !known || known.includes(it))
+        .join(' '),
       redirect_uri: redirectUri as `https://${string}`,
     })
     await this.#open(url.href, keep)
@@ -128,7 +139,7 @@ export class Accounts {
       })
       const { scope } = await session.getTokenInfo(false)
       // A PDS drops what it does not know in silence.
-      if (!families.some(({ vote }) => scope.includes(`repo:${vote}`))) {
+      if (!families.some(({ vote }) => mayWrite(scope, vote))) {
         await session.signOut()
         return { failed: { name: 'noScope' } }
       }
@@ -137,6 +148,11 @@ export class Accounts {
         ? { failed: { name: 'otherAccount', as: handle ?? did } }
         : { did }
     } catch (error) {
+      // What the PDS has sent back: the client's own error says no more than that it was one.
+      const answer = error instanceof OAuthCallbackError ? error.params : new URLSearchParams()
+      const detail = answer.get('error_description') ?? answer.get('error')
+      if (answer.get('error') === 'access_denied') return { failed: { name: 'notFinished' } }
+      if (detail !== null) return { failed: { name: 'signInFailed', detail } }
       const reason = reasonOf(error)
       return { failed: 'detail' in reason ? { name: 'signInFailed', detail: reason.detail } : reason }
     }

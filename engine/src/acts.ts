@@ -2,7 +2,9 @@
  * What somebody does with an account of theirs. A click is a promise: it is written down before it is answered, done in
  * the order of the clicks, and goes on where it was when the page, this worker or the browser ended.
  */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import type { Act, ActMessage, Reason, ToEngine } from '@pollz/shared/engine'
+import { familyOfPoll, home } from '@pollz/shared/families'
 import type { Accounts } from './accounts.ts'
 import type { Pages } from './pages.ts'
 import { reasonOf } from './reasons.ts'
@@ -181,24 +183,28 @@ export class Acts {
 
   async #do(entry: JournalledAct): Promise<void> {
     const { accounts } = this.#options
-    const { act, voter, identifier, at } = entry
+    const { act, voter, identifier, at, state } = entry
+    const justSignedIn = state.name === 'ready' && state.signedIn
     try {
-      if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did))) {
+      if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionOf(act)))) {
         const { did } = voter
         try {
           const uri = await inTime((signal) => this.#perform(act, { did, at, signal }))
           await accounts.used(did)
           return await this.#end(entry, { type: 'done', uri })
         } catch (error) {
-          // The client forgets a session that is revoked or expired.
-          if (await accounts.isSignedIn(did)) throw error
+          // The client forgets a session that is revoked or expired; one that may do less is asked to do more, once.
+          const maySignIn = !justSignedIn && reasonOf(error).name === 'noScope'
+          if (!maySignIn && (await accounts.isSignedIn(did))) throw error
         }
       }
-      if (entry.state.name === 'ready' && entry.state.signedIn)
-        return await this.#end(entry, {
-          type: 'refused',
-          reason: { name: 'signInFailed', detail: 'the session ended at once' },
-        })
+      if (justSignedIn) {
+        const reason: Reason =
+          voter && (await accounts.isSignedIn(voter.did))
+            ? { name: 'noScope' }
+            : { name: 'signInFailed', detail: 'the session ended at once' }
+        return await this.#end(entry, { type: 'refused', reason })
+      }
       await inTime(() => this.#signIn(entry, voter?.did ?? identifier!))
     } catch (error) {
       await this.#end(entry, { type: 'refused', reason: reasonOf(error) })
@@ -244,6 +250,11 @@ export class Acts {
           : { type: 'accepted', id, act }
     this.#options.pages.sendPage(page, message)
   }
+}
+
+/** NSID of the records that are written; undefined where no family has the poll. */
+function collectionOf(act: Act & { type: keyof Doers }): string | undefined {
+  return act.type === 'vote' ? familyOfPoll.get(parseAtUri(act.uri)!.collection)?.vote : home.poll
 }
 
 /** A task that is given up in time, whether it heeds the signal or not. */

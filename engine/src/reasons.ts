@@ -11,6 +11,7 @@ export function reasonOf(error: unknown): Reason {
   // What fetch throws where there is no answer says nothing of use to a person; the clients wrap it.
   for (let it: unknown = error; it instanceof Error; it = it.cause)
     if (isNoAnswer(it)) return navigator.onLine !== false ? { name: 'unreachable' } : { name: 'offline' }
+  if (error instanceof XRPCError && error.error === 'ScopeMissingError') return { name: 'noScope' }
   if (error instanceof XRPCError)
     return error.status >= 500
       ? { name: 'unreachable' }

@@ -1,5 +1,5 @@
 /** What outlives the page or the background, and belongs to one server. In IndexedDB, which needs no permission. */
-import type { Key, OAuthClientMetadataInput } from '@atproto/oauth-client'
+import type { Key, OAuthClientMetadataInput, Session } from '@atproto/oauth-client'
 import type { Act, ActMessage, PageAccount, Reason } from '@pollz/shared/engine'
 import type { PollView } from '@pollz/shared/wire'
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
@@ -34,7 +34,7 @@ export type IndexedVote = { did: string; poll: string; option: number; createdAt
 
 interface ServerStores extends DBSchema {
   states: { key: string; value: Encoded<{ dpopKey: Key }> & { savedAt: number } }
-  sessions: { key: string; value: Encoded<{ dpopKey: Key }> }
+  sessions: { key: string; value: Encoded<Session> }
   /** signed-in account by DID; `usedAt` in ms since 1970 */
   people: { key: string; value: PageAccount & { usedAt: number } }
   acts: { key: string; value: JournalledAct }

@@ -1,9 +1,13 @@
 /** What a person lets pollz do, and nothing else: read facts of the account, write polls and votes. */
-import { families } from './families.ts'
+import { families, home } from './families.ts'
 
-/** `repo:tech.waow.*` would be dropped in silence: each collection is named. */
-export const OAUTH_SCOPE = [
-  'atproto',
-  ...families.map((family) => `repo:${family.vote}`),
-  ...families.slice(0, 1).map((family) => `repo:${family.poll}`),
-].join(' ')
+/** @param collection NSID: `repo:tech.waow.*` would be dropped in silence */
+const writing = (collection: string) => `repo:${collection}`
+
+/** Scopes, separated by spaces. */
+export const OAUTH_SCOPE = ['atproto', ...families.map(({ vote }) => writing(vote)), writing(home.poll)].join(
+  ' ',
+)
+
+/** @param scope that was granted @param collection NSID */
+export const mayWrite = (scope: string, collection: string) => scope.split(' ').includes(writing(collection))

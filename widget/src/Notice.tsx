@@ -51,9 +51,12 @@ export function Notice({ acting, current, place, first = false }: NoticeProps) {
       return (
         <div class="notice" role="alert">
           <span class="bad">{t(NOT_DONE[phase.act.type], reasonText(t, phase.reason))}</span>
-          <button type="button" class="link" onClick={() => start(phase.act)}>
-            {t('tryAgain')}
-          </button>
+          {/* It would end the same way. */}
+          {phase.reason.name !== 'noScope' && (
+            <button type="button" class="link" onClick={() => start(phase.act)}>
+              {t('tryAgain')}
+            </button>
+          )}
           <button type="button" class="link" onClick={() => acting.dismiss()}>
             {t('dismiss')}
           </button>
