@@ -106,7 +106,7 @@ test('a session that its owner has revoked is forgotten with the first refusal',
   await signIn(bob)
   pds.revokeAll(alice)
   expect(await accounts.isSignedIn(alice.did)).toBe(true)
-  await expect(write(alice)).rejects.toThrow()
+  await expect(write(alice)).rejects.toThrow('Token was revoked')
   expect(await accounts.isSignedIn(alice.did)).toBe(false)
   expect(await accounts.lastUsed()).toEqual(bob)
   await write(bob)
@@ -274,7 +274,7 @@ test('so it is where only the PDS knows that a session may do less', async () =>
   pds.grant = () => NARROW
   await signIn(alice)
   const session = (await db.get('sessions', alice.did))!
-  const tokenSet = { ...session.tokenSet, scope: OAUTH_SCOPE }
+  const tokenSet = { ...session.tokenSet, scope: OAUTH_SCOPE as typeof session.tokenSet.scope }
   await db.put('sessions', { ...session, tokenSet }, alice.did)
   const { vote, next, comeBack } = createActs()
   await vote(other.poll)

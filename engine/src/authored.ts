@@ -1,6 +1,6 @@
 /** Polls of one's own: written to the author's PDS, changed, deleted, and found again. */
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
-import { home } from '@pollz/shared/families'
+import { familyOfPoll, home } from '@pollz/shared/families'
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
 import type { Act } from '@pollz/shared/engine'
 import { isValidDid } from '@atproto/syntax'
@@ -95,7 +95,8 @@ export class Authored {
       hosts,
     ).catch(() => new Map<string, boolean>())
     return {
-      votedOn: [...new Set(votes.map(({ poll }) => poll))].slice(0, LISTED),
+      // A vote may name whatever its client wrote.
+      votedOn: [...new Set(votes.map(({ poll }) => poll))].filter(isPoll).slice(0, LISTED),
       made: polls.map((poll) => ({ ...poll, posted: posted.get(poll.uri) })),
     }
   }
@@ -130,16 +131,22 @@ export class Authored {
   }
 }
 
+const isPoll = (uri: string) => familyOfPoll.has(parseAtUri(uri)?.collection ?? '')
+
+/** A post's author may have written anything: what is a list is one of whatever. */
+const list = (value: unknown): ({ features?: unknown; uri?: unknown } | null | undefined)[] =>
+  Array.isArray(value) ? value : []
+
 /** at-uris of polls that a post links to, in its text or by its card. */
 function linksIn(post: unknown, hosts: PollHosts): string[] {
   const { facets, embed } = post as {
-    facets?: { features?: { uri?: unknown }[] }[]
+    facets?: unknown
     embed?: { external?: { uri?: unknown }; media?: { external?: { uri?: unknown } } }
   }
   const uris = [
     embed?.external?.uri,
     embed?.media?.external?.uri,
-    ...(Array.isArray(facets) ? facets.flatMap((it) => it?.features?.map(({ uri }) => uri) ?? []) : []),
+    ...list(facets).flatMap((facet) => list(facet?.features).map((feature) => feature?.uri)),
   ]
   return uris.flatMap((uri) => (typeof uri === 'string' ? (parsePollLink(uri, hosts) ?? []) : []))
 }

@@ -179,7 +179,7 @@ export class PdsStandIn {
       if (!token?.valid)
         return {
           status: 401,
-          body: { error: 'InvalidToken', message: 'no' },
+          body: { error: 'InvalidToken', message: 'Token was revoked' },
           headers: { 'www-authenticate': 'DPoP error="invalid_token"' },
         }
       this.served.push(token.did)

@@ -1,0 +1,221 @@
+import 'fake-indexeddb/auto'
+import { randomUUID } from 'node:crypto'
+import { Agent } from '@atproto/api'
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
+import type { ToPage } from '@pollz/shared/engine'
+import { families, home, pollHosts } from '@pollz/shared/families'
+import { pollLink } from '@pollz/shared/links'
+import { tid } from '@pollz/shared/tid'
+import { beforeEach, expect, test } from 'vitest'
+import type { Accounts } from './accounts.ts'
+import { Authored } from './authored.ts'
+import type { Outbox } from './outbox.ts'
+import { Pages } from './pages.ts'
+import { reasonOf } from './reasons.ts'
+import type { Repos } from './repos.ts'
+import { openServerDb } from './storage.ts'
+import { VoteIndex } from './vote-index.ts'
+
+const alice = { did: 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa', handle: 'alice.test' }
+const bob = { did: 'did:plc:bbbbbbbbbbbbbbbbbbbbbbbb', handle: 'bob.test' }
+const server = 'https://pollz.test'
+const hosts = pollHosts(server)
+const POST = 'app.bsky.feed.post'
+const HOUR = 3_600_000
+
+/** Alice's repo: records by at-uri. */
+let repo: Map<string, Record<string, unknown>>
+let writes: string[]
+/** What the companion server is to be told. */
+let told: string[]
+let heard: ToPage[]
+let answer: (write: string) => Response | undefined
+let authored: Authored
+
+const uriOf = (collection: string, rkey: string, did = alice.did) =>
+  formatAtUri({ repo: did, collection, rkey })
+
+beforeEach(async () => {
+  repo = new Map()
+  writes = []
+  told = []
+  heard = []
+  answer = () => undefined
+  const agent = new Agent(async (path, init) => {
+    const { collection, rkey, record } = JSON.parse(await new Response(init.body).text()) as {
+      collection: string
+      rkey: string
+      record: Record<string, unknown> | undefined
+    }
+    const uri = uriOf(collection, rkey)
+    const write = `${path.replace('/xrpc/com.atproto.repo.', '')} ${rkey} ${JSON.stringify(record)}`
+    const refused = answer(write)
+    if (refused) return refused
+    writes.push(write)
+    if (record) repo.set(uri, record)
+    else repo.delete(uri)
+    return Response.json(
+      record ? { uri, cid: 'bafyreib5akotkmkmtqrqhqqqwvwbqnyeqcvrqxzmdcmvgqzqb5phgyjyjm' } : {},
+    )
+  })
+  const repos = {
+    canonical: async (uri: string) => uri.replace(alice.handle, alice.did).replace(bob.handle, bob.did),
+    list: async (
+      did: string,
+      collection: string,
+      { limit, cursor = '~' }: { limit: number; cursor?: string },
+    ) => {
+      const records = [...repo]
+        .map(([uri, value]) => ({ uri, value, ...parseAtUri(uri)! }))
+        .filter((it) => it.repo === did && it.collection === collection && it.rkey < cursor)
+        .toSorted((a, b) => (a.rkey < b.rkey ? 1 : -1))
+      return { records: records.slice(0, limit), cursor: records[limit - 1]?.rkey }
+    },
+  } as unknown as Repos
+  const pages = new Pages()
+  const port = { postMessage: (message: ToPage) => void heard.push(message) }
+  pages.add(port, 1)
+  pages.shown(port).add(uriOf(home.poll, 'a'))
+  authored = new Authored({
+    accounts: { agent: async () => agent } as unknown as Accounts,
+    repos,
+    pages,
+    index: new VoteIndex(openServerDb(randomUUID()), repos),
+    outbox: {
+      add: async (what: string, uri: string) => void told.push(`${what} ${uri}`),
+    } as unknown as Outbox,
+  })
+})
+
+/** As something is done that was clicked at a time. */
+const clicked = (at: number) => ({ did: alice.did, at, signal: new AbortController().signal })
+const now = Date.parse('2026-03-01T12:00:00Z')
+const draft = { text: 'Tabs or spaces?', options: ['Tabs', 'Spaces'] }
+
+test('a draft that is published hours later has the time of its publishing', async () => {
+  // Its key was made when the editor was opened.
+  const rkey = tid(now * 1_000)
+  const act = { type: 'publish', rkey, draft } as const
+  const uri = await authored.publish(act, clicked(now + 5 * HOUR))
+  expect(uri).toBe(uriOf(home.poll, rkey))
+  expect(repo.get(uri)).toEqual({ $type: home.poll, ...draft, createdAt: '2026-03-01T17:00:00.000Z' })
+  expect(home.readPoll(repo.get(uri)).ok).toBe(true)
+  // Whenever it is tried again, it writes the same bytes.
+  await authored.publish(act, clicked(now + 5 * HOUR))
+  expect(new Set(writes).size).toBe(1)
+  expect(told).toEqual([`polls ${uri}`, `polls ${uri}`])
+})
+
+test('a poll that is changed keeps its key and its date', async () => {
+  const uri = await authored.publish({ type: 'publish', rkey: 'a', draft }, clicked(now))
+  const { createdAt } = repo.get(uri) as { createdAt: string }
+  const changed = { text: 'Tabs, or spaces?', options: ['Tabs', 'Spaces', 'Both'], createdAt }
+  expect(await authored.publish({ type: 'publish', rkey: 'a', draft: changed }, clicked(now + HOUR))).toBe(
+    uri,
+  )
+  expect([...repo]).toEqual([[uri, { $type: home.poll, ...changed }]])
+})
+
+test('a poll that is deleted is gone from the repo, and from the pages that show it', async () => {
+  const uri = await authored.publish({ type: 'publish', rkey: 'a', draft }, clicked(now))
+  await authored.delete({ type: 'delete', uri }, clicked(now))
+  expect([...repo]).toEqual([])
+  expect(told).toEqual([`polls ${uri}`, `polls ${uri}`])
+  expect(heard).toEqual([{ type: 'missing', uri, error: 'PollNotFound' }])
+})
+
+test('one that a page knows by the handle is the same poll; that of somebody else is not touched', async () => {
+  const uri = await authored.publish({ type: 'publish', rkey: 'a', draft }, clicked(now))
+  const byHandle = uri.replace(alice.did, alice.handle)
+  expect(await authored.delete({ type: 'delete', uri: byHandle }, clicked(now))).toBe(uri)
+  const bobs = uriOf(home.poll, 'a', bob.did)
+  await expect(authored.delete({ type: 'delete', uri: bobs }, clicked(now))).rejects.toThrow('not a poll of')
+  expect(writes.length).toBe(2)
+})
+
+test('what the PDS refuses is said, and nobody is told of anything', async () => {
+  answer = () => Response.json({ error: 'InvalidRequest', message: 'not today' }, { status: 400 })
+  const publish = authored.publish({ type: 'publish', rkey: 'a', draft }, clicked(now))
+  expect(await publish.catch(reasonOf)).toEqual({ name: 'refused', detail: 'not today' })
+  const removal = authored.delete({ type: 'delete', uri: uriOf(home.poll, 'a') }, clicked(now))
+  expect(await removal.catch(reasonOf)).toEqual({ name: 'refused', detail: 'not today' })
+  expect([told, heard]).toEqual([[], []])
+})
+
+test('what was voted on lately comes by the date of the votes: their keys are hashes', async () => {
+  const [ours, theirs] = families as [(typeof families)[number], (typeof families)[number]]
+  const polls = Array.from({ length: 15 }, (_, i) => uriOf((i % 3 ? ours : theirs).poll, `p${i}`, bob.did))
+  for (const [i, subject] of polls.entries()) {
+    const family = i % 3 ? ours : theirs
+    const createdAt = new Date(now + i * HOUR).toISOString()
+    // The greatest key is that of the oldest vote.
+    const rkey = String.fromCodePoint(122 - i)
+    repo.set(uriOf(family.vote, rkey), family.writeVote({ subject, option: 0, createdAt }))
+  }
+  // Another vote for the same poll, and what is none.
+  const vote = home.writeVote({ subject: polls[13]!, option: 1, createdAt: new Date(now).toISOString() })
+  repo.set(uriOf(home.vote, 'again'), vote)
+  const late = new Date(now + 99 * HOUR).toISOString()
+  repo.set(
+    uriOf(home.vote, 'none'),
+    home.writeVote({ subject: `at://${bob.did}`, option: 0, createdAt: late }),
+  )
+  const { votedOn } = await authored.mine(alice.did, hosts)
+  expect(votedOn).toEqual(polls.toReversed().slice(0, 10))
+})
+
+const linkTo = (uri: string) => pollLink(uri, hosts, server)
+/** @param more of the post, as bsky.app writes it */
+const post = (at: number, more: object) =>
+  repo.set(uriOf(POST, tid(at * 1_000)), { $type: POST, text: '', ...more })
+const makePoll = (at: number) => {
+  const uri = uriOf(home.poll, tid(at * 1_000))
+  repo.set(uri, { $type: home.poll, ...draft, createdAt: new Date(at).toISOString() })
+  return uri
+}
+
+test('of a poll it is known whether a post links to it, as a card or in the text, by DID or handle', async () => {
+  const [first, second, third, fourth, fifth] = [1, 2, 3, 4, 5].map((n) => makePoll(now + n * HOUR)) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
+  const later = now + 10 * HOUR
+  post(later, { embed: { external: { uri: linkTo(first) } } })
+  post(later + 1, { facets: [{ features: [{ uri: linkTo(second) }] }] })
+  post(later + 2, { embed: { media: { external: { uri: linkTo(third) } } } })
+  post(later + 3, { embed: { external: { uri: linkTo(fourth).replace(alice.did, alice.handle) } } })
+  post(later + 4, { embed: { external: { uri: linkTo(fifth).replace(alice.did, bob.did) } } })
+  post(later + 5, { embed: { external: { uri: 'https://elsewhere.test' } }, facets: [{}, null] })
+  const { made } = await authored.mine(alice.did, hosts)
+  expect(made).toEqual(
+    [fifth, fourth, third, second, first].map((uri) => ({ uri, options: 2, posted: uri !== fifth })),
+  )
+})
+
+test('a poll that is older than all that can be searched is not said to be not posted', async () => {
+  const [old, recent] = [makePoll(now), makePoll(now + 1_000 * HOUR)]
+  for (let i = 1; i <= 400; i++) post(now + i * HOUR, {})
+  const posted = async () => {
+    const { made } = await authored.mine(alice.did, hosts)
+    return made.map(({ uri, posted }) => [uri, posted])
+  }
+  expect(await posted()).toEqual([
+    [recent, false],
+    [old, undefined],
+  ])
+  post(now + 1_001 * HOUR, { embed: { external: { uri: linkTo(old) } } })
+  expect(await posted()).toEqual([
+    [recent, false],
+    [old, true],
+  ])
+})
+
+test('a post that is not as posts are hides no other', async () => {
+  const uri = makePoll(now)
+  repo.set(uriOf(POST, 'a'), { $type: POST, facets: 'what is this' })
+  repo.set(uriOf(POST, 'b'), { $type: POST, facets: [{ features: 'and this' }] })
+  expect((await authored.mine(alice.did, hosts)).made).toEqual([{ uri, options: 2, posted: false }])
+})
