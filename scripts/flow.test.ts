@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..')
 const flows: Record<string, string[]> = {
   'server/src': ['ingest', 'store', 'live', 'http'],
   // The pages stand side by side at its end.
-  extension: ['background', 'page', 'own'],
+  extension: ['background', 'page', 'ui'],
 }
 
 /** Each workspace with the others that it may import: what stands before it on the way from the server to the eye. */
@@ -55,9 +55,9 @@ test('the extension’s background knows nothing of pages, and pages nothing of 
   const crossing = (from: string, to: string) =>
     sources(`extension/${from}`).filter((file) => imports(file).some((it) => it.includes(`/${to}/`)))
   expect(
-    ['page', 'own'].flatMap((pages) => [...crossing('background', pages), ...crossing(pages, 'background')]),
+    ['page', 'ui'].flatMap((pages) => [...crossing('background', pages), ...crossing(pages, 'background')]),
   ).toEqual([])
-  expect([...crossing('page', 'own'), ...crossing('own', 'page')]).toEqual([])
+  expect([...crossing('page', 'ui'), ...crossing('ui', 'page')]).toEqual([])
 })
 
 test.each(Object.keys(workspaces))('%s imports only what stands before it', (workspace) => {

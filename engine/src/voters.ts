@@ -8,7 +8,7 @@ import type { Pages, Port } from './pages.ts'
 const VOTERS = 20
 
 /** `handleOf`: asks the network for handles that the server does not know; it knows them as far as tap has told it. */
-type Parts = {
+type VotersOptions = {
   api: Api
   live: Live
   pages: Pages
@@ -17,7 +17,7 @@ type Parts = {
 
 /** Answers a page that asks for a poll's voters from `cursor` on. */
 export async function showVoters(
-  { api, live, pages, handleOf }: Parts,
+  { api, live, pages, handleOf }: VotersOptions,
   port: Port,
   uri: string,
   cursor: string | undefined,

@@ -7,7 +7,7 @@ import { putLink, swapForCard, textOf, wordsOf } from './writing.ts'
 /** Draws into a shadow root. Returns what ends it. */
 type Draw<T extends unknown[]> = (root: ShadowRoot, ...what: T) => () => void
 
-export type ComposerParts = {
+export type ComposerWidgets = {
   /** @param done called with the link of what was published */
   write: (done: (link: string) => void) => EditorModel
   drawButton: Draw<[onClick: () => void]>
@@ -40,7 +40,7 @@ export function holdEscape(signal: AbortSignal): void {
 
 /** @returns what is called with a media button of each composer that is found */
 export function followComposers(
-  parts: ComposerParts,
+  widgets: ComposerWidgets,
   signal: AbortSignal,
 ): (mediaButton: HTMLElement) => void {
   /** Kept when its editor is closed, and even its composer: nothing that was written is lost before it is published. */
@@ -97,10 +97,10 @@ export function followComposers(
   function edit(dialog: Element): void {
     const editor = writing && dialog.contains(writing) ? writing : editorOf(dialog)
     post = editor?.closest(WRITTEN_POST) ?? dialog
-    const current = model ?? parts.write(put)
+    const current = model ?? widgets.write(put)
     model = current
     current.prefill(editor ? wordsOf(textOf(editor)) : '')
-    open(dialog, (root, onClose) => parts.drawEditor(root, current, onClose))
+    open(dialog, (root, onClose) => widgets.drawEditor(root, current, onClose))
   }
 
   function put(link: string): void {
@@ -112,7 +112,7 @@ export function followComposers(
     if (!post?.isConnected || !dialog) return
     const editor = editorOf(post)
     if (!editor || !putLink(editor, link, published !== undefined && takesText(published, editor)))
-      return open(dialog, (root, onClose) => parts.drawLink(root, link, onClose))
+      return open(dialog, (root, onClose) => widgets.drawLink(root, link, onClose))
     linked.get(post)?.()
     linked.set(post, swapForCard(post, link))
   }
@@ -126,7 +126,7 @@ export function followComposers(
     forget()
     buttons.set(
       host,
-      parts.drawButton(host.attachShadow({ mode: 'open' }), () => edit(dialog)),
+      widgets.drawButton(host.attachShadow({ mode: 'open' }), () => edit(dialog)),
     )
   }
 }

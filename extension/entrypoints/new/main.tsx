@@ -5,8 +5,8 @@ import { TextsContext } from '@pollz/widget/texts'
 import { signal as createSignal } from '@preact/signals'
 import { render } from 'preact'
 import { ask, connectBackground } from '../../connect.ts'
-import { NewPoll } from '../../own/NewPoll.tsx'
-import { prepare } from '../../own/prepare.ts'
+import { NewPoll } from '../../ui/NewPoll.tsx'
+import { prepare } from '../../ui/prepare.ts'
 
 const texts = prepare('newPoll')
 const { signal } = new AbortController()

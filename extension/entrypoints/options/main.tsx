@@ -1,8 +1,8 @@
 import { TextsContext } from '@pollz/widget/texts'
 import { render } from 'preact'
 import { ask } from '../../connect.ts'
-import { Options } from '../../own/Options.tsx'
-import { prepare } from '../../own/prepare.ts'
+import { Options } from '../../ui/Options.tsx'
+import { prepare } from '../../ui/prepare.ts'
 
 const texts = prepare('settings')
 const { settings } = await ask('state', { tab: undefined })

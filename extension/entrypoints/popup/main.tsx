@@ -3,9 +3,9 @@ import { TextsContext } from '@pollz/widget/texts'
 import { render } from 'preact'
 import { browser } from 'wxt/browser'
 import { ask, askPage } from '../../connect.ts'
-import { missingAccess } from '../../own/access.ts'
-import { Popup, type Below } from '../../own/Popup.tsx'
-import { prepare } from '../../own/prepare.ts'
+import { missingAccess } from '../../ui/access.ts'
+import { Popup, type Below } from '../../ui/Popup.tsx'
+import { prepare } from '../../ui/prepare.ts'
 
 /** The tab below the popup; the browser says the address only of those that the extension may use. */
 async function findBelow(): Promise<Below | undefined> {

@@ -13,7 +13,7 @@ import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
 
-export type ApiParts = {
+export type ApiSources = {
   lookup: Lookup
   names: Names
   announced: AnnouncedRecords
@@ -100,7 +100,7 @@ export function createApi({
   newestPolls,
   busiestPolls,
   votesOf,
-}: ApiParts): Hono {
+}: ApiSources): Hono {
   const api = new Hono()
 
   // pollz's front end sends credentials, which forbids the answer "*". There are no cookies here to protect.

@@ -19,7 +19,7 @@ import { failure, notFound, statusOf } from './api.ts'
 import type { Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
 
-export type PageParts = {
+export type PageSources = {
   lookup: Lookup
   limits: Limits
   frame: Omit<Frame, 'language'>
@@ -53,7 +53,7 @@ function languageOf(c: Context): string {
 }
 
 /** Answers with a page of the site. */
-export function createAnswer(frame: PageParts['frame']) {
+export function createAnswer(frame: PageSources['frame']) {
   const { protocol, host, hostname } = new URL(frame.publicUrl)
   const live = `${protocol === 'https:' ? 'wss' : 'ws'}://${host}`
   // A page talks to the PDSes of whoever signs in, which can be anywhere.
@@ -109,7 +109,7 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
 }
 
 export function createPages(
-  { lookup, limits, frame, lists, named }: PageParts,
+  { lookup, limits, frame, lists, named }: PageSources,
   answer: ReturnType<typeof createAnswer>,
   cards: Cards,
 ): Hono {

@@ -8,12 +8,12 @@ import type { Registry } from 'prom-client'
 import { WebSocketServer } from 'ws'
 import type { Hub } from '../live/hub.ts'
 import { reasonOf, type Log } from '../log.ts'
-import { createApi, failure, type ApiParts } from './api.ts'
+import { createApi, failure, type ApiSources } from './api.ts'
 import { Cards } from './cards.ts'
 import { createDrawing } from './drawing.ts'
 import { MAX_CONNECTIONS } from './limits.ts'
 import { createOAuth } from './oauth.ts'
-import { createAnswer, createPages, wantsHtml, type PageParts } from './pages.ts'
+import { createAnswer, createPages, wantsHtml, type PageSources } from './pages.ts'
 import { site } from '@pollz/site/built'
 
 /** Ms until the head, and all of a request, has to be there. */
@@ -24,8 +24,8 @@ const CLOSE_TIMEOUT = 1_500
 
 export type Readiness = { ready: boolean; database: string; tap: string }
 
-export type HttpParts = ApiParts &
-  PageParts & {
+export type HttpOptions = ApiSources &
+  PageSources & {
     hub: Hub
     readiness: () => Readiness
     onAnswer: (status: number, seconds: number) => void
@@ -35,9 +35,16 @@ export type HttpParts = ApiParts &
     signal: AbortSignal
   }
 
-function createApp({ readiness, onAnswer, metrics, log, signal, ...parts }: Omit<HttpParts, 'hub'>): Hono {
+function createApp({
+  readiness,
+  onAnswer,
+  metrics,
+  log,
+  signal,
+  ...sources
+}: Omit<HttpOptions, 'hub'>): Hono {
   const app = new Hono()
-  const answer = createAnswer(parts.frame)
+  const answer = createAnswer(sources.frame)
   app.use(async (c, next) => {
     const began = performance.now()
     await next()
@@ -55,9 +62,9 @@ function createApp({ readiness, onAnswer, metrics, log, signal, ...parts }: Omit
       ? answer(c, (frame) => site.problem(frame, 'nothing', ''), { status: 404 })
       : failure(c, 404, 'NotFound', `there is nothing at ${c.req.path}`),
   )
-  app.route('/api', createApi(parts))
-  app.route('/oauth', createOAuth(parts.frame.publicUrl, answer))
-  app.route('/', createPages(parts, answer, new Cards(createDrawing(log, signal))))
+  app.route('/api', createApi(sources))
+  app.route('/oauth', createOAuth(sources.frame.publicUrl, answer))
+  app.route('/', createPages(sources, answer, new Cards(createDrawing(log, signal))))
   app.get('/health', (c) => c.json({ status: 'ok' }))
   app.get('/ready', (c) => {
     const ready = readiness()
@@ -77,11 +84,11 @@ function refuse(socket: Duplex, answer: string): void {
 
 /** Listens. `close` resolves within two seconds, whatever clients do: what is not answered by then is cut off. */
 export async function listen(
-  { hub, ...parts }: HttpParts,
+  { hub, ...sources }: HttpOptions,
   port: number,
   host: string,
 ): Promise<{ port: number; close: () => Promise<void> }> {
-  const app = createApp(parts)
+  const app = createApp(sources)
   const server = createServer(
     { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT },
     getRequestListener(app.fetch),
@@ -106,7 +113,7 @@ export async function listen(
       refuse(socket, 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }
-    const address = parts.limits.addressOf(request)
+    const address = sources.limits.addressOf(request)
     if ((connections.get(address) ?? 0) >= MAX_CONNECTIONS) {
       refuse(socket, 'HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nConnection: close\r\n\r\n')
       return
@@ -118,7 +125,7 @@ export async function listen(
         if (left === 0) connections.delete(address)
         else connections.set(address, left)
       })
-      hub.add(ws, parts.limits.budgetOf(request))
+      hub.add(ws, sources.limits.budgetOf(request))
     })
   })
   await new Promise<void>((resolve, reject) => {
