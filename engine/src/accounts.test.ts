@@ -149,6 +149,23 @@ test('a sign-in that was denied, failed or comes back twice is said, and is none
   expect(await accounts.isSignedIn(alice.did)).toBe(false)
 })
 
+test('why a sign-in can’t begin is said, and is no fault of ours', async () => {
+  const reason = (who: string) => accounts.signIn(who, async () => {}).catch(reasonOf)
+  for (const wrong of ['nobody.test', 'no handle', 'did:plc:cccccccccccccccccccccccc'])
+    expect(await reason(wrong)).toEqual({
+      name: 'signInFailed',
+      detail: `Failed to resolve identity: ${wrong}`,
+    })
+  pds.refusal = { error: 'invalid_client', error_description: 'Polls are not for us' }
+  expect(await reason(alice.handle)).toMatchObject({
+    name: 'signInFailed',
+    detail: expect.stringContaining('Polls are not for us'),
+  })
+  bob.pds = 'http://localhost:9'
+  expect(await reason(bob.handle)).toEqual({ name: 'unreachable' })
+  expect(opened).toEqual([])
+})
+
 test('only the address to which the PDS sends people back is one', () => {
   expect(accounts.isReturn(`${pds.url}/oauth/callback#code=x`)).toBe(true)
   for (const other of [

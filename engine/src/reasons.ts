@@ -1,5 +1,6 @@
 /** Why something was not done, in the words that a person is told. */
 import { XRPCError } from '@atproto/api'
+import { OAuthResolverError, OAuthResponseError } from '@atproto/oauth-client'
 import type { Reason } from '@pollz/shared/engine'
 
 /** The companion server could not be asked for what a sign-in needs of it. */
@@ -11,6 +12,9 @@ export function reasonOf(error: unknown): Reason {
   // What fetch throws where there is no answer says nothing of use to a person; the clients wrap it.
   for (let it: unknown = error; it instanceof Error; it = it.cause)
     if (isNoAnswer(it)) return navigator.onLine !== false ? { name: 'unreachable' } : { name: 'offline' }
+  // A handle that leads nowhere, a PDS that does not want this client: nothing of ours is wrong.
+  if (error instanceof OAuthResolverError || error instanceof OAuthResponseError)
+    return { name: 'signInFailed', detail: error.message }
   if (error instanceof XRPCError && error.error === 'ScopeMissingError') return { name: 'noScope' }
   if (error instanceof XRPCError)
     return error.status >= 500

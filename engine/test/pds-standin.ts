@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { buildAtprotoLoopbackClientMetadata } from '@atproto/oauth-client'
 import { OAUTH_SCOPE } from '@pollz/shared/oauth'
 
-export type Person = { did: string; handle: string }
+/** `pds`: where it is, if not here */
+export type Person = { did: string; handle: string; pds?: string }
 
 type Token = { did: string; scope: string; valid: boolean }
 
@@ -29,6 +30,8 @@ export class PdsStandIn {
   /** What it answers to a request that is allowed: records by `METHOD NSID`. */
   answers: Record<string, (params: URLSearchParams, body: string) => object> = {}
   companionAway = false
+  /** What it answers to every sign-in, where it wants none. */
+  refusal: { error: string; error_description: string } | undefined
   url = ''
   #server = createServer()
   #requests = new Map<string, URLSearchParams>()
@@ -111,7 +114,9 @@ export class PdsStandIn {
         body: {
           id: person.did,
           alsoKnownAs: [`at://${person.handle}`],
-          service: [{ id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: url }],
+          service: [
+            { id: '#atproto_pds', type: 'AtprotoPersonalDataServer', serviceEndpoint: person.pds ?? url },
+          ],
         },
       }
     switch (pathname) {
@@ -147,6 +152,7 @@ export class PdsStandIn {
           },
         }
       case '/par': {
+        if (this.refusal) return { status: 400, body: this.refusal }
         const uri = `urn:${randomUUID()}`
         this.#requests.set(uri, form)
         this.asked.push(form.get('scope')!)
