@@ -25,7 +25,9 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { Account, freePort } from './network.ts'
 
 const ROUNDS = 1_000
-const POLLS = 20
+/** Browsers that play beside each other, each with people of its own: most of a round is waiting. */
+const LANES = 5
+const POLLS = 10
 
 const step = fc.oneof(
   {
@@ -39,7 +41,8 @@ const step = fc.oneof(
       will: fc.constantFrom(
         'answer',
         'answer',
-        'be slow',
+        'be reached late',
+        'answer late',
         'refuse',
         'not be reached',
         'lose its answer' as const,
@@ -47,26 +50,33 @@ const step = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(0, 5, 30) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('die', 'navigate', 'switch' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('die', 'switch' as const) }) },
+  // The next page may link to the poll by its author's handle.
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('navigate' as const), byHandle: fc.boolean() }) },
 )
 const round = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 8, size: 'max' }),
   poll: fc.nat(POLLS - 1),
-  serverDies: fc.nat(19).map((n) => n === 0),
+  serverDies: fc.nat(49).map((n) => n === 0),
 })
-type Mood = 'answer' | 'be slow' | 'refuse' | 'not be reached' | 'lose its answer'
+type Mood = 'answer' | 'be reached late' | 'answer late' | 'refuse' | 'not be reached' | 'lose its answer'
 
 let network: TestNetworkNoAppView
-let people: [Account, Account]
-let polls: string[]
+let lanes: { people: [Account, Account]; polls: string[]; browser: Browser }[]
 let serverUrl: string
 let stopServer: (() => Promise<void>) | undefined
 let folder: string
 
-async function serve(port: number): Promise<void> {
+/** For each lane that wants it away, and until the last of them wants it back. */
+let away = 0
+let changing = Promise.resolve()
+const kill = () => (changing = changing.then(() => (away++ === 0 ? stopServer?.() : undefined)))
+const revive = () => (changing = changing.then(() => (--away === 0 ? serve() : undefined)))
+
+async function serve(): Promise<void> {
   const stop = new AbortController()
   const config = readConfig({
-    PORT: String(port),
+    PORT: new URL(serverUrl).port,
     HOST: '127.0.0.1',
     DATABASE_URL: `file:${join(folder, 'pollz.db')}`,
     TAP_URL: '',
@@ -87,15 +97,16 @@ async function serve(port: number): Promise<void> {
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pollz-interleavings-'))
   network = await TestNetworkNoAppView.create({})
-  const port = await freePort(0)
-  serverUrl = `http://127.0.0.1:${port}`
-  people = await Promise.all([
-    Account.create(network.pds.url, serverUrl, 'alice.test'),
-    Account.create(network.pds.url, serverUrl, 'bob.test'),
-  ])
-  polls = []
-  for (let i = 0; i < POLLS; i++) polls.push(await people[0].makePoll(`${i}?`, ['a', 'b', 'c']))
-  await serve(port)
+  serverUrl = `http://127.0.0.1:${await freePort(0)}`
+  await serve()
+  lanes = []
+  for (let lane = 0; lane < LANES; lane++) {
+    const person = (name: string) => Account.create(network.pds.url, serverUrl, `${name}${lane}.test`)
+    const people: [Account, Account] = [await person('alice'), await person('bob')]
+    const polls: string[] = []
+    for (let i = 0; i < POLLS; i++) polls.push(await people[0].makePoll(`${i}?`, ['a', 'b', 'c']))
+    lanes.push({ people, polls, browser: new Browser(`${serverUrl}/${lane}`, people) })
+  }
 })
 
 afterAll(async () => {
@@ -111,10 +122,15 @@ class Browser {
   /** Ids of writes that reached the wire, by the worker that sent them. */
   readonly writes: string[] = []
   engine!: Engine
+  /** Each has a database of its own. */
+  readonly server: string
+  #people: Account[]
   #stop!: AbortController
   #worker = 0
 
-  constructor() {
+  constructor(server: string, people: Account[]) {
+    this.server = server
+    this.#people = people
     this.#wake()
   }
 
@@ -122,7 +138,7 @@ class Browser {
     this.#stop = new AbortController()
     const worker = ++this.#worker
     this.engine = createEngine({
-      server: serverUrl,
+      server: this.server,
       network: { plc: network.plc.url, handleResolver: network.pds.url },
       pages: this.pages,
       openSignIn: async () => {},
@@ -142,9 +158,12 @@ class Browser {
   #accounts(worker: number): Accounts {
     const { signal: ended } = this.#stop
     const never = new Promise<never>(() => {})
+    const agents = new Map<string, Agent>()
     const agent = (did: string) => {
-      const { agent: theirs } = people.find((it) => it.did === did)!
-      return new Agent(async (url, init) => {
+      const known = agents.get(did)
+      if (known) return known
+      const { agent: theirs } = this.#people.find((it) => it.did === did)!
+      const made = new Agent(async (url, init) => {
         const { mood } = this
         if (ended.aborted) return never
         const write = init.method?.toUpperCase() === 'POST'
@@ -152,12 +171,18 @@ class Browser {
         if (write && mood === 'refuse')
           return Response.json({ error: 'InvalidRequest', message: 'not today' }, { status: 400 })
         if (mood === 'not be reached') throw new TypeError('fetch failed')
-        if (mood === 'be slow') await new Promise((resolve) => setTimeout(resolve, 40))
+        if (mood === 'be reached late') await new Promise((resolve) => setTimeout(resolve, 40))
+        // What has not left yet ends with its worker.
+        if (ended.aborted) return never
+        init.signal?.throwIfAborted()
         const response = await theirs.fetchHandler(url, init)
+        if (mood === 'answer late') await new Promise((resolve) => setTimeout(resolve, 40))
         if (ended.aborted) return never
         if (mood === 'lose its answer') throw new TypeError('fetch failed')
         return response
       })
+      agents.set(did, made)
+      return made
     }
     const alive = async <T>(value: T) => (ended.aborted ? never : value)
     return {
@@ -170,32 +195,49 @@ class Browser {
   }
 }
 
+/** One end of a connection: what is sent arrives later, in order, and before its end. */
+class Wire {
+  open = true
+  #waiting: (() => void)[] = []
+
+  send(deliver: () => void): void {
+    this.#waiting.push(deliver)
+    setTimeout(() => this.#waiting.shift()?.())
+  }
+
+  close(): void {
+    for (const deliver of this.#waiting.splice(0)) deliver()
+    this.open = false
+  }
+
+  cut(): void {
+    this.#waiting = []
+    this.open = false
+  }
+}
+
 /** A page with a widget of one poll. */
 class PageWithPoll {
   readonly account = signal<PageAccount | undefined>(undefined)
   model!: PollModel
   #browser: Browser
-  #uri: string
-  #port: Port | undefined
+  #toEngine!: Wire
+  #port!: Port
 
+  /** @param uri at-uri of the poll, by handle or DID */
   constructor(browser: Browser, uri: string, who: Account) {
     this.#browser = browser
-    this.#uri = uri
     this.account.value = { did: who.did, handle: who.handle }
-    this.#load()
+    this.#load(uri)
   }
 
-  #load(): void {
-    const send = (message: ToEngine) => {
-      const port = this.#port
-      // A port delivers later, and copies.
-      const copy: unknown = structuredClone(message)
-      setTimeout(() => {
-        if (port && this.#port === port) this.#browser.engine.receive(port, copy)
-      })
-    }
-    this.model = new PollModel(this.#uri, {
-      send,
+  #load(uri: string): void {
+    this.model = new PollModel(uri, {
+      send: (message: ToEngine) => {
+        const copy: unknown = structuredClone(message)
+        const port = this.#port
+        this.#toEngine.send(() => this.#browser.engine.receive(port, copy))
+      },
       account: this.account,
       connection: signal({ online: true, since: 0 }),
       resultsFirst: signal(false),
@@ -210,44 +252,46 @@ class PageWithPoll {
 
   #connect(): void {
     const { model } = this
-    const port: Port = {
+    const toEngine = (this.#toEngine = new Wire())
+    this.#port = {
       postMessage: (message: ToPage) => {
         const copy = structuredClone(message)
         setTimeout(() => {
-          if (this.#port === port && 'uri' in copy) model.receive(copy as never)
-          else if (this.#port === port && 'act' in copy) model.receive(copy)
+          if (toEngine.open && ('uri' in copy || 'act' in copy)) model.receive(copy as never)
         })
       },
     }
-    this.#port = port
-    this.#browser.pages.add(port, 1)
+    this.#browser.pages.add(this.#port, 1)
   }
 
-  #disconnect(): void {
-    const port = this.#port!
-    this.#port = undefined
-    this.#browser.engine.live.forget(port)
-    this.#browser.pages.remove(port)
+  close(): void {
+    this.#toEngine.close()
+    this.#browser.engine.live.forget(this.#port)
+    this.#browser.pages.remove(this.#port)
   }
 
+  /** What had not reached the worker is lost. */
   workerDied(): void {
-    this.#browser.pages.remove(this.#port!)
+    this.#toEngine.cut()
+    this.#browser.pages.remove(this.#port)
     this.#connect()
     this.model.reconnected()
   }
 
-  navigate(): void {
-    this.#disconnect()
-    this.#load()
+  /** id of what was clicked last */
+  get lastAct(): string {
+    const phase = this.model.acting.phase.value
+    return 'id' in phase ? phase.id : ''
+  }
+
+  navigate(uri: string): void {
+    this.close()
+    this.#load(uri)
   }
 
   switchTo(who: Account): void {
     this.account.value = { did: who.did, handle: who.handle }
     this.model.accountChanged()
-  }
-
-  close(): void {
-    this.#disconnect()
   }
 }
 
@@ -262,70 +306,98 @@ async function recorded({ agent, did }: Account, poll: string): Promise<number |
   return votes[0]?.option ?? null
 }
 
-test(`${ROUNDS} interleavings`, { timeout: 600_000 }, async () => {
-  const browser = new Browser()
-  const db = await openServerDb(serverUrl)
-  const port = Number(new URL(serverUrl).port)
-  const ends: Record<string, number> = {}
-  const play = fc.asyncProperty(round, async ({ steps, poll: which, serverDies }) => {
+/** How often each version of a vote was committed: its date makes it another for each click. */
+async function commits(): Promise<number[]> {
+  const counts = new Map<string, number>()
+  for (const event of await network.pds.ctx.sequencer.requestSeqRange({})) {
+    if (event.type !== 'commit') continue
+    for (const { path, cid } of event.evt.ops)
+      if (cid && path.startsWith(home.vote)) counts.set(String(cid), (counts.get(String(cid)) ?? 0) + 1)
+  }
+  return [...counts.values()]
+}
+
+const ends: Record<string, number> = {}
+
+async function play({ people, polls, browser }: (typeof lanes)[number]): Promise<void> {
+  const db = await openServerDb(browser.server)
+  const [alice, bob] = people
+  const property = fc.asyncProperty(round, async ({ steps, poll: which, serverDies }) => {
     const poll = polls[which]!
-    const [alice, bob] = people
     let who: Account = alice
     const page = new PageWithPoll(browser, poll, who)
-    const clicks: { who: Account; option: number | null; after: number }[] = []
-    const before = Date.now()
-    if (serverDies) await stopServer?.()
+    let pages = 0
+    const clicks: { id: string; who: Account; option: number | null; page: number; lost?: boolean }[] = []
+    if (serverDies) await kill()
     for (const it of steps) {
       if (it.do === 'click') {
-        clicks.push({ who, option: it.option, after: Date.now() })
         page.model.vote(it.option)
+        clicks.push({ id: page.lastAct, who, option: it.option, page: pages })
       } else if (it.do === 'pds') browser.mood = it.will
       else if (it.do === 'wait') await new Promise((resolve) => setTimeout(resolve, it.ms))
       else if (it.do === 'die') {
+        // Where the page is gone too, nobody has what was not yet accepted.
+        for (const click of clicks) click.lost ||= click.page < pages
         browser.die()
         page.workerDied()
-      } else if (it.do === 'navigate') page.navigate()
-      else page.switchTo((who = who === alice ? bob : alice))
+      } else if (it.do === 'navigate') {
+        pages++
+        page.navigate(it.byHandle ? poll.replace(alice.did, alice.handle) : poll)
+      } else page.switchTo((who = who === alice ? bob : alice))
       await new Promise((resolve) => setImmediate(resolve))
     }
     // What was clicked has reached the engine, which does it whatever comes.
-    await vi.waitUntil(
-      async () => {
-        const acts = (await db.getAll('acts')).filter(({ at }) => at >= before)
-        return acts.length >= clicks.length && acts.every(({ state }) => state.name === 'ended')
-      },
-      { timeout: 30_000, interval: 2 },
-    )
-    browser.mood = 'answer'
-    if (serverDies) await serve(port)
-    const acts = (await db.getAll('acts')).filter(({ at }) => at >= before)
-    for (const person of people) {
-      const theirs = acts.filter(({ voter }) => voter?.did === person.did).toSorted((a, b) => a.at - b.at)
-      for (const { state } of theirs)
-        if (state.name === 'ended') ends[state.message.type] = (ends[state.message.type] ?? 0) + 1
-      const last = theirs.at(-1)
-      if (last?.state.name !== 'ended' || last.act.type !== 'vote') continue
-      expect(last.act.option).toBe(clicks.findLast(({ who: clicker }) => clicker === person)!.option)
-      const committed = last.state.message.type === 'done' ? await recorded(person, poll) : undefined
-      expect([{ done: last.act.option }, 'refused']).toContainEqual(
-        last.state.message.type === 'done' ? { done: committed } : last.state.message.type,
+    await vi
+      .waitUntil(
+        async () => {
+          const acts = new Map((await db.getAll('acts')).map((act) => [act.id, act.state.name]))
+          return clicks.every(({ id, lost }) => acts.get(id) === 'ended' || (lost && !acts.has(id)))
+        },
+        { timeout: 30_000, interval: 2 },
       )
+      .catch(async () => {
+        throw new Error(`${clicks.length} clicks, acts: ${JSON.stringify(await db.getAll('acts'))}`)
+      })
+    browser.mood = 'answer'
+    if (serverDies) await revive()
+    const endings = new Map<string, string>()
+    for (const { id, state } of await db.getAll('acts')) {
+      const ending = state.name === 'ended' ? state.message.type : state.name
+      endings.set(id, ending)
+      ends[ending] = (ends[ending] ?? 0) + 1
+    }
+    for (const person of people) {
+      const last = clicks.findLast(({ id, who: clicker }) => clicker === person && endings.has(id))
+      if (!last) continue
+      const ending = endings.get(last.id)
+      if (ending === 'refused') continue
+      expect([ending, await recorded(person, poll)]).toEqual(['done', last.option])
     }
     // What the widget shows is what is recorded, for whoever the page's account is.
     const record = await recorded(who, poll)
     await vi
-      .waitUntil(() => page.model.chosen.value === record, { timeout: 20_000, interval: 2 })
+      .waitUntil(() => page.model.voting.value === undefined && page.model.chosen.value === record, {
+        timeout: 20_000,
+        interval: 2,
+      })
       .catch(() => {
-        throw new Error(
-          `shown: ${page.model.chosen.value}, recorded: ${record}, phase: ${JSON.stringify(page.model.acting.phase.value)}`,
-        )
+        const phase = JSON.stringify(page.model.acting.phase.value)
+        throw new Error(`shown: ${page.model.chosen.value}, recorded: ${record}, phase: ${phase}`)
       })
     page.close()
+    await db.clear('acts')
   })
-  await fc.assert(play, { numRuns: ROUNDS, endOnFailure: true })
-  // By one worker nothing was sent twice.
-  const creations = browser.writes.filter((it) => it.includes('putRecord'))
+  await fc.assert(property, { numRuns: ROUNDS / LANES, endOnFailure: true })
+}
+
+test(`${ROUNDS} interleavings`, { timeout: 600_000 }, async () => {
+  await Promise.all(lanes.map(play))
+  // Nothing was sent twice by one worker, and what the next one sent again was committed once.
+  const writes = lanes.flatMap(({ browser }) => browser.writes)
+  const creations = lanes.flatMap(({ browser }) => browser.writes.filter((it) => it.includes('putRecord')))
   expect(new Set(creations).size).toBe(creations.length)
-  console.log(`acts: ${JSON.stringify(ends)}; ${browser.writes.length} writes`)
+  const committed = await commits()
+  expect(Math.max(...committed)).toBe(1)
+  console.log(`acts: ${JSON.stringify(ends)}; ${writes.length} writes, ${committed.length} votes`)
   for (const end of ['done', 'refused', 'superseded']) expect(ends[end]).toBeGreaterThan(ROUNDS / 20)
 })

@@ -56,9 +56,11 @@ function start(): void {
   })
 }
 
+const { signal } = new AbortController()
+
 /** @returns where the PDS sends somebody back to */
 async function signInPage(who: Person, as: Person = who): Promise<string> {
-  await accounts.signIn(who.handle, async () => {})
+  await accounts.signIn(who.handle, async () => {}, signal)
   return pds.authorize(opened.at(-1)!.url, as)
 }
 const signIn = async (who: Person) => accounts.finish(await signInPage(who), who.did)
@@ -135,10 +137,10 @@ test('where nobody in particular was asked, whoever comes back is welcome', asyn
 })
 
 test('a sign-in that was denied, failed or comes back twice is said, and is none', async () => {
-  await accounts.signIn(alice.did, async () => {})
+  await accounts.signIn(alice.did, async () => {}, signal)
   const denied = await accounts.finish(pds.sendBack(opened[0]!.url, { error: 'access_denied' }), alice.did)
   expect(denied).toEqual({ failed: { name: 'notFinished' } })
-  await accounts.signIn(alice.did, async () => {})
+  await accounts.signIn(alice.did, async () => {}, signal)
   const answer = { error: 'server_error', error_description: 'The disk is full' }
   const failed = await accounts.finish(pds.sendBack(opened[1]!.url, answer), alice.did)
   expect(failed).toEqual({ failed: { name: 'signInFailed', detail: 'The disk is full' } })
@@ -150,7 +152,7 @@ test('a sign-in that was denied, failed or comes back twice is said, and is none
 })
 
 test('why a sign-in can’t begin is said, and is no fault of ours', async () => {
-  const reason = (who: string) => accounts.signIn(who, async () => {}).catch(reasonOf)
+  const reason = (who: string) => accounts.signIn(who, async () => {}, signal).catch(reasonOf)
   for (const wrong of ['nobody.test', 'no handle', 'did:plc:cccccccccccccccccccccccc'])
     expect(await reason(wrong)).toEqual({
       name: 'signInFailed',
@@ -184,7 +186,7 @@ test('how a sign-in went is told once', async () => {
 
 test('the companion server is needed for the first sign-in, and for no vote after it', async () => {
   pds.companionAway = true
-  const reason = await accounts.signIn(alice.handle, async () => {}).catch(reasonOf)
+  const reason = await accounts.signIn(alice.handle, async () => {}, signal).catch(reasonOf)
   expect(reason).toEqual({ name: 'serverAway' })
   pds.companionAway = false
   await signIn(alice)
@@ -240,6 +242,7 @@ function createActs() {
     pages,
     doers: { vote: cast, publish: async () => '', delete: async () => '' },
     canonical: (uri) => uri,
+    signal,
   })
   let n = 0
   return {

@@ -95,8 +95,9 @@ export class Accounts {
    *
    * @param identifier DID or handle
    * @param keep is called with what the sign-in is known by, before it can come back
+   * @param signal after which nobody waits for the page any more
    */
-  async signIn(identifier: string, keep: (tab: number) => Promise<void>): Promise<void> {
+  async signIn(identifier: string, keep: (tab: number) => Promise<void>, signal: AbortSignal): Promise<void> {
     const { client, redirectUri } = await this.#getClient()
     // A server that is older than this client knows fewer scopes, and asking for another would get none at all.
     const known = client.clientMetadata.scope?.split(' ')
@@ -105,7 +106,9 @@ export class Accounts {
         .filter((it) => !known || known.includes(it))
         .join(' '),
       redirect_uri: redirectUri as `https://${string}`,
+      signal,
     })
+    signal.throwIfAborted()
     await this.#open(url.href, keep)
   }
 

@@ -3,9 +3,11 @@
  * the order of the clicks, and goes on where it was when the page, this worker or the browser ended.
  */
 import { parseAtUri } from '@pollz/shared/at-uri'
-import type { Act, ActMessage, Reason, ToEngine } from '@pollz/shared/engine'
+import { newId } from '@pollz/shared/ids'
+import type { Act, ActMessage, PageAccount, Reason, ToEngine } from '@pollz/shared/engine'
 import { familyOfPoll, home } from '@pollz/shared/families'
 import type { Accounts } from './accounts.ts'
+import { inTime, unlessAborted } from './deadline.ts'
 import type { Pages } from './pages.ts'
 import { reasonOf } from './reasons.ts'
 import type { JournalledAct, ServerDb, SignInResult } from './storage.ts'
@@ -14,8 +16,13 @@ import type { JournalledAct, ServerDb, SignInResult } from './storage.ts'
 const DEADLINE = 20_000
 /** Ended acts are kept for so long, in ms: their pages may ask for them. */
 const KEEP_ENDED = 3_600_000
+/** Where nobody can tell whether a page to sign in is still open: it comes back within this time (ms), or never. */
+const MAX_SIGN_IN = 3_600_000
 
-/** `at`: when it was clicked, in ms since 1970; whatever is written says so, however often it is tried. */
+/**
+ * `at`: when it was clicked, in ms since 1970; whatever is written says so, however often it is tried. `signal`: nobody
+ * waits any more, and a newer act may be under way.
+ */
 export type Doing = { did: string; at: number; signal: AbortSignal }
 
 /** Does one kind of thing. @returns at-uri of the poll it was done to @throws with the PDS's reason */
@@ -30,29 +37,37 @@ export type ActsOptions = {
   doers: Doers
   /** the at-uri by DID of a poll that a page calls otherwise, as far as it is known */
   canonical: (uri: string) => string
+  /** whether the page of a sign-in is still open; undefined: that can't be known here */
+  signInOpen?: (key: number) => Promise<boolean>
+  /** ends this engine: what it is doing is left to the next one */
+  signal: AbortSignal
 }
 
-type Ending = ActMessage extends infer M ? (M extends ActMessage ? Omit<M, 'id' | 'act'> : never) : never
+type Ending = ActMessage extends infer M
+  ? M extends ActMessage
+    ? Omit<M, 'id' | 'act' | 'voter'>
+    : never
+  : never
 
 export class Acts {
   #options: ActsOptions
-  /** Acts are accepted one after the other: which of two is newer is asked of the journal. */
+  /** Acts are accepted one after the other, once it is known what an earlier worker has left. */
   #accepting: Promise<unknown> = Promise.resolve()
-  /** Queues in which something is being done, until that is over. */
+  #resumed: Promise<unknown> = Promise.resolve()
+  /** The last run of each queue in which something is being done. */
   #running = new Map<string, Promise<void>>()
+  /** ids of the acts that are being done */
+  #doing = new Set<string>()
 
   constructor(options: ActsOptions) {
     this.#options = options
   }
 
   /** Goes on with what was accepted before this worker started. */
-  async resume(): Promise<void> {
-    const db = await this.#options.db
-    for (const entry of await db.getAll('acts')) {
-      if (entry.state.name === 'ready') void this.#run(this.#queueOf(entry))
-      else if (entry.state.name === 'ended' && entry.state.at < Date.now() - KEEP_ENDED)
-        await db.delete('acts', entry.id)
-    }
+  resume(): Promise<void> {
+    const resuming = this.#resume()
+    this.#resumed = resuming.catch(() => {})
+    return resuming
   }
 
   /** @param page that it came from */
@@ -64,25 +79,22 @@ export class Acts {
 
   /** Signs somebody in for nothing else. @returns why that could not begin; undefined: a page to sign in was opened */
   async signIn(identifier: string): Promise<Reason | undefined> {
-    const id = crypto.randomUUID()
+    const id = newId()
     const act = { type: 'signIn' } as const
     await this.accept(undefined, { type: 'act', id, at: Date.now(), act, account: undefined, identifier })
-    await this.#running.get(identifier)
-    const state = (await (await this.#options.db).get('acts', id))?.state
+    const journal = await this.#options.db
+    const accepted = await journal.get('acts', id)
+    if (accepted) await this.#running.get(this.#queueOf(accepted))
+    const state = (await journal.get('acts', id))?.state
     return state?.name === 'ended' && state.message.type === 'refused' ? state.message.reason : undefined
   }
 
   /** Tells a page how one of its acts is. */
-  async tell(page: number | undefined, id: string): Promise<void> {
+  async tell(page: number | undefined, { id, act }: ToEngine & { type: 'ask' }): Promise<void> {
+    await this.#resumed
     const entry = await (await this.#options.db).get('acts', id)
     if (entry) await this.#tellPage(entry, page)
-  }
-
-  /** From now on it is this page that is told. */
-  async #tellPage(entry: JournalledAct, page: number | undefined): Promise<void> {
-    const told = { ...entry, page }
-    if (entry.page !== page) await (await this.#options.db).put('acts', told, entry.id)
-    this.#tell(told)
+    else this.#options.pages.sendPage(page, { type: 'superseded', id, act })
   }
 
   /** A sign-in came back. @param tab that it is known by */
@@ -90,22 +102,61 @@ export class Acts {
     const entry = await this.waitingFor(tab)
     if (!entry) return
     if ('failed' in result) return this.#end(entry, { type: 'refused', reason: result.failed })
-    const voter = entry.voter ?? { did: result.did }
     if (entry.act.type === 'signIn') return this.#end(entry, { type: 'done', uri: '' })
-    const ready: JournalledAct = { ...entry, voter, state: { name: 'ready', signedIn: true } }
-    await (await this.#options.db).put('acts', ready, entry.id)
-    await this.#run(this.#queueOf(ready))
+    const voter = entry.voter ?? { did: result.did }
+    if (voter.did !== result.did)
+      return this.#end(entry, { type: 'refused', reason: { name: 'otherAccount', as: result.did } })
+    const ready = await this.#change(entry.id, { voter, state: { name: 'ready', signedIn: true } })
+    if (ready) await this.#run(this.#queueOf(ready))
   }
 
   /** The act that a sign-in is for. */
   async waitingFor(tab: number): Promise<JournalledAct | undefined> {
+    await this.#resumed
     const all = await (await this.#options.db).getAll('acts')
     return all.find(({ state }) => state.name === 'signingIn' && state.tab === tab)
   }
 
+  /** The browser has started: whatever page it has opened again, it is known by another number. */
+  async forgetSignIns(): Promise<void> {
+    await this.#resumed
+    for (const entry of await this.#journalled())
+      if (entry.state.name === 'signingIn')
+        await this.#end(entry, { type: 'refused', reason: { name: 'notFinished' } })
+  }
+
+  async #resume(): Promise<void> {
+    const queues = new Set<string>()
+    for (const entry of await this.#journalled()) {
+      if (entry.state.name === 'ready') queues.add(this.#queueOf(entry))
+      else if (entry.state.name === 'signingIn' && !(await this.#mayComeBack(entry)))
+        await this.#end(entry, { type: 'refused', reason: { name: 'notFinished' } })
+    }
+    for (const queue of queues) void this.#run(queue)
+  }
+
+  async #mayComeBack({ at, state }: JournalledAct): Promise<boolean> {
+    const { signInOpen } = this.#options
+    if (state.name !== 'signingIn') return false
+    return signInOpen ? signInOpen(state.tab) : at > Date.now() - MAX_SIGN_IN
+  }
+
+  /** All that is in the journal, in the order in which it was accepted. What ended long ago is forgotten. */
+  async #journalled(): Promise<JournalledAct[]> {
+    const journal = await this.#options.db
+    const kept: JournalledAct[] = []
+    for (const entry of await journal.getAll('acts')) {
+      const { id, state } = entry
+      if (state.name === 'ended' && state.at < Date.now() - KEEP_ENDED) await journal.delete('acts', id)
+      else kept.push(entry)
+    }
+    return kept.toSorted((a, b) => a.seq - b.seq)
+  }
+
   async #accept(page: number | undefined, message: ToEngine & { type: 'act' }): Promise<void> {
+    await this.#resumed
     const { accounts, db, pages } = this.#options
-    const { id, at, act, account, identifier } = message
+    const { id, at, act, account, identifier, again } = message
     const journal = await db
     const known = await journal.get('acts', id)
     if (known) return this.#tellPage(known, page)
@@ -114,43 +165,85 @@ export class Acts {
       pages.sendPage(page, { type: 'whoAreYou', id, act, ...(last ? { last } : {}) })
       return
     }
-    let entry: JournalledAct = {
+    const all = await this.#journalled()
+    const voter = account ?? (act.type === 'signIn' ? undefined : await this.#accountOf(identifier))
+    const entry: JournalledAct = {
       id,
       at,
+      seq: (all.at(-1)?.seq ?? 0) + 1,
       act,
-      voter: account,
+      voter,
       identifier,
       page,
       state: { name: 'ready', signedIn: false },
     }
-    const queue = this.#queueOf(entry)
-    for (const other of await journal.getAll('acts')) {
-      if (this.#queueOf(other) !== queue || other.state.name === 'ended') continue
-      if (other.at > at) {
-        await journal.put('acts', entry, id)
-        return this.#end(entry, { type: 'superseded' })
-      }
-      if (other.state.name === 'signingIn') entry = { ...entry, state: other.state }
-      if (other.state.name === 'signingIn' || !this.#doing.has(other.id))
-        await this.#end(other, { type: 'superseded' })
+    if (again && all.some((other) => this.#areRivals(other, entry) && other.at > at)) {
+      await journal.put('acts', entry, id)
+      return this.#end(entry, { type: 'superseded' })
     }
-    await journal.put('acts', entry, id)
-    this.#tell(entry)
-    void this.#run(queue)
+    const state = await this.#inherited(entry, all)
+    await journal.put('acts', { ...entry, state }, id)
+    this.#tell({ ...entry, state })
+    await this.#supersede(entry, all)
+    void this.#run(this.#queueOf(entry))
   }
 
-  /** ids of the acts that are being done */
-  #doing = new Set<string>()
+  /** Somebody who is signed in by the handle that was typed. */
+  async #accountOf(identifier: string | undefined): Promise<PageAccount | undefined> {
+    const wanted = identifier && nameIn(identifier)
+    const all = await this.#options.accounts.all()
+    return all.find(({ did, handle }) => did === wanted || handle?.toLowerCase() === wanted)
+  }
 
-  /** Whose acts wait for each other: one person's for one poll. */
-  #queueOf({ act, voter, identifier }: JournalledAct): string {
-    const who = voter?.did ?? identifier
+  /** What an act begins with: where a page to sign in is open for one that it supersedes, no other is opened. */
+  async #inherited(entry: JournalledAct, all: JournalledAct[]): Promise<JournalledAct['state']> {
+    const { signInOpen } = this.#options
+    const signedIn = entry.state.name === 'ready' && entry.state.signedIn
+    // Who asks for a page to sign in wants to see one.
+    if (!signInOpen || signedIn || entry.act.type === 'signIn') return entry.state
+    for (const { state } of this.#olderRivals(entry, all))
+      if (state.name === 'signingIn' && (await signInOpen(state.tab))) return state
+    return entry.state
+  }
+
+  async #supersede(entry: JournalledAct, all: JournalledAct[]): Promise<void> {
+    for (const other of this.#olderRivals(entry, all)) await this.#end(other, { type: 'superseded' })
+  }
+
+  /** Those that nobody has to wait for any more. */
+  #olderRivals(entry: JournalledAct, all: JournalledAct[]): JournalledAct[] {
+    return all.filter(
+      (other) =>
+        other.seq < entry.seq &&
+        other.state.name !== 'ended' &&
+        !this.#doing.has(other.id) &&
+        this.#areRivals(other, entry),
+    )
+  }
+
+  /** Whether the newer of two acts makes the older one pointless. Of polls by another name that is not always known. */
+  #areRivals(a: JournalledAct, b: JournalledAct): boolean {
+    if (a.id === b.id || this.#queueOf(a) !== this.#queueOf(b)) return false
+    if (a.act.type !== 'vote' || b.act.type !== 'vote') return true
+    const { canonical } = this.#options
+    return canonical(a.act.uri) === canonical(b.act.uri)
+  }
+
+  /**
+   * Whose acts wait for each other: one person's for one poll. A poll's author may be named by handle or DID, so its key
+   * alone decides: where two polls have the same one, their acts wait for each other, and all are done.
+   */
+  #queueOf({ act, voter, identifier = '' }: JournalledAct): string {
+    const who = voter?.did ?? nameIn(identifier)
     switch (act.type) {
-      case 'vote':
+      case 'vote': {
+        const { collection, rkey } = parseAtUri(act.uri)!
+        return `${who} vote ${collection} ${rkey}`
+      }
       case 'delete':
-        return `${who} ${this.#options.canonical(act.uri)}`
+        return `${who} poll ${parseAtUri(act.uri)!.rkey}`
       case 'publish':
-        return `${who} ${act.rkey}`
+        return `${who} poll ${act.rkey}`
       case 'signIn':
         return `${who}`
       default:
@@ -158,66 +251,97 @@ export class Acts {
     }
   }
 
+  /** Does what is ready in a queue, after what is being done there now. */
   #run(queue: string): Promise<void> {
-    const running =
-      this.#running.get(queue) ??
-      this.#runAll(queue)
-        .catch((error: unknown) => console.error('pollz:', error))
-        .finally(() => this.#running.delete(queue))
+    const { signal } = this.#options
+    const running = (this.#running.get(queue) ?? Promise.resolve())
+      .then(() => this.#alone(queue, () => this.#runAll(queue)))
+      .catch((error: unknown) => {
+        // The database closes with the engine.
+        if (!signal.aborted) console.error('pollz:', error)
+      })
+      .finally(() => {
+        if (this.#running.get(queue) === running) this.#running.delete(queue)
+      })
     this.#running.set(queue, running)
     return running
   }
 
+  /** The server's own pages each have an engine, and one journal: only one of them works on a queue. */
+  async #alone(queue: string, task: () => Promise<void>): Promise<void> {
+    const { db, signal } = this.#options
+    const { name } = await db
+    // An engine that has ended leaves its queues to the next, whatever it still waits for.
+    const untilEnd = () => unlessAborted(task(), signal)
+    // Pages that are no secure context have no locks.
+    const { locks } = navigator as { locks?: LockManager }
+    await (locks ? locks.request(`${name} ${queue}`, { signal }, untilEnd) : untilEnd())
+  }
+
   async #runAll(queue: string): Promise<void> {
     for (;;) {
-      const all = await (await this.#options.db).getAll('acts')
-      const [next] = all
-        .filter((it) => it.state.name === 'ready' && this.#queueOf(it) === queue)
-        .toSorted((a, b) => a.at - b.at)
+      const all = await this.#journalled()
+      const next = all.find((it) => it.state.name === 'ready' && this.#queueOf(it) === queue)
       if (!next) return
-      this.#doing.add(next.id)
-      await this.#do(next)
-      this.#doing.delete(next.id)
+      // Whoever signed in by a handle has a DID now, and a poll may have got one since: there may be a newer act.
+      if (all.some((other) => other.seq > next.seq && this.#areRivals(other, next))) {
+        await this.#end(next, { type: 'superseded' })
+        continue
+      }
+      const state = await this.#inherited(next, all)
+      await this.#supersede(next, all)
+      if (state !== next.state) await this.#wait(next, state)
+      else await this.#do(next)
     }
   }
 
   async #do(entry: JournalledAct): Promise<void> {
-    const { accounts } = this.#options
-    const { act, voter, identifier, at, state } = entry
-    const justSignedIn = state.name === 'ready' && state.signedIn
+    this.#doing.add(entry.id)
     try {
-      if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionOf(act)))) {
-        const { did } = voter
-        try {
-          const uri = await inTime((signal) => this.#perform(act, { did, at, signal }))
-          await accounts.used(did)
-          return await this.#end(entry, { type: 'done', uri })
-        } catch (error) {
-          // The client forgets a session that is revoked or expired; one that may do less is asked to do more, once.
-          const maySignIn = !justSignedIn && reasonOf(error).name === 'noScope'
-          if (!maySignIn && (await accounts.isSignedIn(did))) throw error
-        }
-      }
-      if (justSignedIn) {
-        const reason: Reason =
-          voter && (await accounts.isSignedIn(voter.did))
-            ? { name: 'noScope' }
-            : { name: 'signInFailed', detail: 'the session ended at once' }
-        return await this.#end(entry, { type: 'refused', reason })
-      }
-      await inTime(() => this.#signIn(entry, voter?.did ?? identifier!))
+      await inTime(DEADLINE, (signal) => this.#try(entry, signal))
     } catch (error) {
       await this.#end(entry, { type: 'refused', reason: reasonOf(error) })
+    } finally {
+      this.#doing.delete(entry.id)
     }
   }
 
-  async #signIn(entry: JournalledAct, who: string): Promise<void> {
-    const { accounts, db } = this.#options
-    await accounts.signIn(who, async (tab) => {
-      const waiting: JournalledAct = { ...entry, state: { name: 'signingIn', tab } }
-      await (await db).put('acts', waiting, entry.id)
-      this.#tell(waiting)
-    })
+  async #try(entry: JournalledAct, signal: AbortSignal): Promise<void> {
+    const { accounts } = this.#options
+    const { act, at, identifier, state, voter } = entry
+    const justSignedIn = state.name === 'ready' && state.signedIn
+    if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionOf(act)))) {
+      const { did } = voter
+      // It may have to look up a handle: nobody waits for that.
+      accounts.used(did).catch((error: unknown) => console.debug('pollz:', error))
+      const uri = await this.#perform(act, { did, at, signal }).catch(async (error: unknown) => {
+        // The client forgets a session that is revoked or expired; one that may do less is asked to do more, once.
+        const maySignIn = !justSignedIn && reasonOf(error).name === 'noScope'
+        if (signal.aborted || (!maySignIn && (await accounts.isSignedIn(did)))) throw error
+        return undefined
+      })
+      if (uri !== undefined) return this.#end(entry, { type: 'done', uri })
+    }
+    if (justSignedIn) {
+      const reason: Reason =
+        voter && (await accounts.isSignedIn(voter.did))
+          ? { name: 'noScope' }
+          : { name: 'signInFailed', detail: 'the session ended at once' }
+      return this.#end(entry, { type: 'refused', reason })
+    }
+    await accounts.signIn(
+      voter?.did ?? identifier!,
+      async (tab) => {
+        if (!(await this.#wait(entry, { name: 'signingIn', tab }))) throw new Error('nobody waits any more')
+      },
+      signal,
+    )
+  }
+
+  async #wait(entry: JournalledAct, state: JournalledAct['state']): Promise<boolean> {
+    const waiting = await this.#change(entry.id, { state })
+    if (waiting) this.#tell(waiting)
+    return waiting !== undefined
   }
 
   #perform(act: Act & { type: keyof Doers }, doing: Doing): Promise<string> {
@@ -234,20 +358,36 @@ export class Acts {
     }
   }
 
-  async #end(entry: JournalledAct, ending: Ending): Promise<void> {
-    const message = { ...ending, id: entry.id, act: entry.act } as ActMessage
-    const ended: JournalledAct = { ...entry, state: { name: 'ended', at: Date.now(), message } }
-    await (await this.#options.db).put('acts', ended, entry.id)
-    this.#tell(ended)
+  /** @returns what it is now; undefined: it has ended before, and stays as it is */
+  async #change(id: string, change: Partial<JournalledAct>): Promise<JournalledAct | undefined> {
+    const tx = (await this.#options.db).transaction('acts', 'readwrite')
+    const entry = await tx.store.get(id)
+    const changed = entry && entry.state.name !== 'ended' ? { ...entry, ...change } : undefined
+    if (changed) await tx.store.put(changed, id)
+    await tx.done
+    return changed
+  }
+
+  async #end({ id, act, voter }: JournalledAct, ending: Ending): Promise<void> {
+    const message = { ...ending, id, act, ...(voter ? { voter: voter.did } : {}) } as ActMessage
+    const ended = await this.#change(id, { state: { name: 'ended', at: Date.now(), message } })
+    if (ended) this.#tell(ended)
+  }
+
+  /** From now on it is this page that is told. */
+  async #tellPage(entry: JournalledAct, page: number | undefined): Promise<void> {
+    if (entry.page !== page) await this.#change(entry.id, { page })
+    this.#tell({ ...entry, page })
   }
 
   #tell({ id, act, page, state, voter, identifier }: JournalledAct): void {
+    const of = { id, act, ...(voter ? { voter: voter.did } : {}) }
     const message: ActMessage =
       state.name === 'ended'
         ? state.message
         : state.name === 'signingIn'
-          ? { type: 'signingIn', id, act, as: voter?.handle ?? voter?.did ?? identifier ?? '' }
-          : { type: 'accepted', id, act }
+          ? { type: 'signingIn', ...of, as: voter?.handle ?? voter?.did ?? identifier ?? '' }
+          : { type: 'accepted', ...of }
     this.#options.pages.sendPage(page, message)
   }
 }
@@ -257,13 +397,5 @@ function collectionOf(act: Act & { type: keyof Doers }): string | undefined {
   return act.type === 'vote' ? familyOfPoll.get(parseAtUri(act.uri)!.collection)?.vote : home.poll
 }
 
-/** A task that is given up in time, whether it heeds the signal or not. */
-async function inTime<T>(task: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const signal = AbortSignal.timeout(DEADLINE)
-  return Promise.race([
-    task(signal),
-    new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-    }),
-  ])
-}
+/** A handle or DID that somebody has typed. */
+const nameIn = (identifier: string) => identifier.trim().replace(/^@/, '').toLowerCase()

@@ -32,6 +32,8 @@ export type EngineOptions = {
   pages: Pages
   /** brings somebody to the authorize page of their PDS */
   openSignIn: OpenSignIn
+  /** whether the page of a sign-in is still open; undefined: that can't be known here */
+  signInOpen?: (key: number) => Promise<boolean>
   /** called after each vote that was cast */
   voted: () => void
   signal: AbortSignal
@@ -40,7 +42,7 @@ export type EngineOptions = {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { server, network, pages, openSignIn, voted, signal } = options
+  const { server, network, pages, openSignIn, signInOpen, voted, signal } = options
   const db = openServerDb(server)
   /** What nobody waits for. Its database closes with the engine. */
   const start = (task: Promise<unknown>) => {
@@ -53,7 +55,7 @@ export function createEngine(options: EngineOptions): Engine {
   const accounts = options.accounts ?? new Accounts(server, repos, db, openSignIn)
   const api = new Api(server)
   const live: Live = new Live(server, pages, signal, { db, readPoll: (uri) => repos.readPoll(uri) })
-  const outbox = new Outbox({ api, live, db }, signal)
+  const outbox = new Outbox({ api, live, pages, db }, signal)
   live.onOnline = () => start(outbox.flush())
   const index = new VoteIndex(db, repos)
   const votes = new Votes({ accounts, live, repos, pages, index, outbox, voted })
@@ -68,6 +70,8 @@ export function createEngine(options: EngineOptions): Engine {
       delete: (act, doing) => authored.delete(act, doing),
     },
     canonical: (uri) => live.known(uri)?.uri ?? uri,
+    ...(signInOpen ? { signInOpen } : {}),
+    signal,
   })
   start(acts.resume())
   start(outbox.flush())
@@ -90,7 +94,7 @@ export function createEngine(options: EngineOptions): Engine {
         start(acts.accept(pages.pageOf(port), message))
         return
       case 'ask':
-        start(acts.tell(pages.pageOf(port), message.id))
+        start(acts.tell(pages.pageOf(port), message))
         return
       case 'voters':
         start(showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor))

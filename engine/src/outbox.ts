@@ -1,7 +1,9 @@
 /** What the companion server has still to be told of. It changes nothing that a person sees but the tally of others. */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import type { Api } from './api.ts'
 import type { Live } from './live.ts'
-import type { ServerDb } from './storage.ts'
+import type { Pages } from './pages.ts'
+import type { CastVote, ServerDb } from './storage.ts'
 
 const FIRST_RETRY = 5_000
 const LAST_RETRY = 600_000
@@ -11,28 +13,39 @@ const GIVE_UP = 7 * 86_400_000
 export class Outbox {
   #api: Api
   #live: Live
+  #pages: Pages
   #db: Promise<ServerDb>
   #signal: AbortSignal
   #retry: ReturnType<typeof setTimeout> | undefined
   #wait = FIRST_RETRY
   #flushing: Promise<void> | undefined
+  #added = false
 
-  constructor({ api, live, db }: { api: Api; live: Live; db: Promise<ServerDb> }, signal: AbortSignal) {
+  constructor(
+    { api, live, pages, db }: { api: Api; live: Live; pages: Pages; db: Promise<ServerDb> },
+    signal: AbortSignal,
+  ) {
     this.#api = api
     this.#live = live
+    this.#pages = pages
     this.#db = db
     this.#signal = signal
     signal.addEventListener('abort', () => clearTimeout(this.#retry))
   }
 
-  /** @param uri at-uri of a vote or poll that was written or deleted */
-  async add(what: 'votes' | 'polls', uri: string): Promise<void> {
-    await (await this.#db).put('announcements', { what, at: Date.now() }, uri)
+  /**
+   * @param uri at-uri of a vote or poll that was written or deleted
+   * @param vote what a vote says
+   */
+  async add(what: 'votes' | 'polls', uri: string, vote?: CastVote): Promise<void> {
+    const announcement = { what, at: Date.now(), ...(vote ? { vote } : {}) }
+    await (await this.#db).put('announcements', announcement, uri)
     void this.flush()
   }
 
   /** Tells all that is left, one after the other. */
   flush(): Promise<void> {
+    this.#added = true
     this.#flushing ??= this.#flush()
       .catch((error: unknown) => {
         // The database closes with the engine.
@@ -44,19 +57,37 @@ export class Outbox {
 
   async #flush(): Promise<void> {
     const db = await this.#db
-    for (;;) {
-      if (this.#signal.aborted) return
-      const cursor = await db.transaction('announcements').store.openCursor()
-      if (!cursor) break
-      const uri = cursor.primaryKey
-      const { what, at } = cursor.value
-      const answer = await this.#api.announce(what, uri)
-      if (answer === 'away' && at > Date.now() - GIVE_UP) return this.#later()
-      if (typeof answer === 'object') this.#live.update(answer)
-      // Meanwhile it may have been written again.
-      if ((await db.get('announcements', uri))?.at === at) await db.delete('announcements', uri)
+    while (this.#added) {
+      this.#added = false
+      for (;;) {
+        if (this.#signal.aborted) return
+        const cursor = await db.transaction('announcements').store.openCursor()
+        if (!cursor) break
+        const uri = cursor.primaryKey
+        const announced = cursor.value
+        const answer = await this.#api.announce(announced.what, uri)
+        if (answer === 'away' && announced.at > Date.now() - GIVE_UP) return this.#later()
+        if (typeof answer === 'object') this.#live.update(answer)
+        // Meanwhile it may have been written again.
+        const tx = db.transaction('announcements', 'readwrite')
+        const isNewest = (await tx.store.get(uri))?.at === announced.at
+        if (isNewest) await tx.store.delete(uri)
+        await tx.done
+        if (isNewest && announced.vote)
+          this.#counted(
+            announced.vote,
+            parseAtUri(uri)!.repo,
+            typeof answer === 'object' ? answer.version : 0,
+          )
+      }
     }
     this.#wait = FIRST_RETRY
+  }
+
+  #counted({ poll, option }: CastVote, voter: string, version: number): void {
+    for (const uri of this.#pages.all())
+      if (uri === poll || this.#live.known(uri)?.uri === poll)
+        this.#pages.send({ type: 'counted', uri, voter, option, version })
   }
 
   #later(): void {

@@ -14,6 +14,8 @@ export type ReadPoll = { ok: true; poll: PollView } | { ok: false; error: 'PollN
 export class Repos {
   readonly network: Network
   #identity
+  /** by URL of the PDS: making one reads every lexicon */
+  #agents = new Map<string, Agent>()
 
   constructor(network: Network) {
     this.network = network
@@ -78,7 +80,7 @@ export class Repos {
   async read(did: string, collection: string, rkey: string): Promise<unknown> {
     const { pds } = await this.resolve(did)
     try {
-      const { data } = await new Agent(pds).com.atproto.repo.getRecord({ repo: did, collection, rkey })
+      const { data } = await this.#agentOf(pds).com.atproto.repo.getRecord({ repo: did, collection, rkey })
       return data.value
     } catch (error) {
       if (error instanceof ComAtprotoRepoGetRecord.RecordNotFoundError) return undefined
@@ -87,9 +89,22 @@ export class Repos {
   }
 
   /** Records of a collection, the newest keys first. */
-  async list(did: string, collection: string, page: { limit: number; cursor?: string }) {
+  async list(
+    did: string,
+    collection: string,
+    { signal, ...page }: { limit: number; cursor?: string; signal?: AbortSignal },
+  ) {
     const { pds } = await this.resolve(did)
-    const { data } = await new Agent(pds).com.atproto.repo.listRecords({ repo: did, collection, ...page })
+    const { data } = await this.#agentOf(pds).com.atproto.repo.listRecords(
+      { repo: did, collection, ...page },
+      signal ? { signal } : {},
+    )
     return data
+  }
+
+  #agentOf(pds: string): Agent {
+    const agent = this.#agents.get(pds) ?? new Agent(pds)
+    this.#agents.set(pds, agent)
+    return agent
   }
 }

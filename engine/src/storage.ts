@@ -12,6 +12,8 @@ export type JournalledAct = {
   id: string
   /** ms since 1970, when it was clicked */
   at: number
+  /** the order in which acts were accepted: clocks may step back */
+  seq: number
   act: Act
   /** whose it is; undefined: of whoever signs in as `identifier` */
   voter: PageAccount | undefined
@@ -29,8 +31,11 @@ export type JournalledAct = {
 /** How a sign-in went. */
 export type SignInResult = { did: string } | { failed: Reason }
 
-/** A vote record of an account that is signed in. `createdAt`: RFC 3339 */
-export type IndexedVote = { did: string; poll: string; option: number; createdAt: string }
+/** A vote record of an account that is signed in. `createdAt`: RFC 3339; `cid`: of this version of it */
+export type IndexedVote = { did: string; poll: string; option: number; createdAt: string; cid: string }
+
+/** `poll`: at-uri by DID; `option`: null takes the vote back */
+export type CastVote = { poll: string; option: number | null }
 
 interface ServerStores extends DBSchema {
   states: { key: string; value: Encoded<{ dpopKey: Key }> & { savedAt: number } }
@@ -42,10 +47,10 @@ interface ServerStores extends DBSchema {
   results: { key: number; value: SignInResult }
   /** by at-uri of the record */
   votes: { key: string; value: IndexedVote; indexes: { did: string } }
-  /** DID to when its votes were listed, in ms since 1970 */
+  /** DID to when its votes were listed, in ms since 1970; 0: not since a write of which nobody knows how it went */
   listed: { key: string; value: number }
-  /** at-uris of records that the server has not heard of */
-  announcements: { key: string; value: { what: 'votes' | 'polls'; at: number } }
+  /** by at-uri: records that the server has not heard of */
+  announcements: { key: string; value: { what: 'votes' | 'polls'; at: number; vote?: CastVote } }
   /** by at-uri as asked: the last known poll, and when that was */
   polls: { key: string; value: { poll: PollView; at: number }; indexes: { at: number } }
   /** the OAuth client's metadata: a vote needs it while the server is away too */

@@ -8,6 +8,12 @@ export const openInTab: OpenSignIn = async (url, keep) => {
   await keep(tab.id!)
 }
 
+export const tabIsOpen = (tab: number): Promise<boolean> =>
+  browser.tabs.get(tab).then(
+    () => true,
+    () => false,
+  )
+
 /** Tabs that have come back: that they are closed now is no giving up. */
 const returned = new Set<number>()
 

@@ -8,7 +8,7 @@ import { reasonOf } from '@pollz/engine/reasons'
 import type { ToPage } from '@pollz/shared/engine'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
-import { closed, navigated, openInTab } from '../background/signin.ts'
+import { closed, navigated, openInTab, tabIsOpen } from '../background/signin.ts'
 import { runInOpenTabs } from '../background/tabs.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
 import { defaults, network } from '../settings.ts'
@@ -29,6 +29,7 @@ export default defineBackground(() => {
       network,
       pages,
       openSignIn: openInTab,
+      signInOpen: tabIsOpen,
       voted: () => void note(store, 'hasVoted'),
       signal: stop.signal,
     })
@@ -143,5 +144,7 @@ export default defineBackground(() => {
   browser.permissions.onAdded.addListener(({ origins = [] }) => {
     if (origins.some((it) => it.startsWith(SITE))) void runInOpenTabs()
   })
-  browser.runtime.onStartup.addListener(() => void running.then(({ store }) => store.forgetTabs()))
+  browser.runtime.onStartup.addListener(() => {
+    void running.then(({ store, acts }) => Promise.all([store.forgetTabs(), acts.forgetSignIns()]))
+  })
 })

@@ -67,11 +67,15 @@ export type Reason = v.InferOutput<typeof reason>
 const tally = v.union([v.literal('live'), v.object({ at: time }), v.literal('unknown')])
 export type Tally = v.InferOutput<typeof tally>
 
-/** `id`: by which the page knows an act; it is the same however often it is sent. `at`: when it was clicked. */
+/**
+ * `id`: by which the page knows an act; it is the same however often it is sent. `at`: when it was clicked. `again`: sent
+ * after a connection broke, so `at` tells whether it is newer than another act, and not when it arrives.
+ */
 const actMessage = v.object({
   type: v.literal('act'),
   id: v.string(),
   at: time,
+  again: v.exactOptional(v.literal(true)),
   act,
   account: v.optional(pageAccount),
   /** a handle that somebody typed in, where neither the page nor the engine knows an account */
@@ -86,7 +90,7 @@ export const toEngine = v.variant('type', [
   v.object({ type: v.literal('retry'), uri: atUri }),
   actMessage,
   /** How an act is that the engine has accepted: what was said of it went to a page that did not listen. */
-  v.object({ type: v.literal('ask'), id: v.string() }),
+  v.object({ type: v.literal('ask'), id: v.string(), act }),
   /** Who voted for what, from `cursor` on. */
   v.object({ type: v.literal('voters'), uri: atUri, cursor: v.optional(v.string()) }),
   /** The page came back into view: what its accounts did elsewhere may have changed. */
@@ -95,7 +99,8 @@ export const toEngine = v.variant('type', [
 ])
 export type ToEngine = v.InferOutput<typeof toEngine>
 
-const ofAct = { id: v.string(), act }
+/** `voter`: DID of whose act it is, as far as that is known */
+const ofAct = { id: v.string(), act, voter: v.exactOptional(did) }
 const actStates = [
   /** The engine has it, and keeps it until it is done: it must not be sent again. */
   v.object({ type: v.literal('accepted'), ...ofAct }),
@@ -104,7 +109,7 @@ const actStates = [
   /** A page to sign in was opened. */
   v.object({ type: v.literal('signingIn'), ...ofAct, as: v.string() }),
   v.object({ type: v.literal('refused'), ...ofAct, reason }),
-  /** A newer act for the same poll takes its place. */
+  /** A newer act for the same poll takes its place; or the engine has forgotten it. */
   v.object({ type: v.literal('superseded'), ...ofAct }),
   /** It is committed on the PDS. `uri`: of the poll that was voted on, written or deleted. */
   v.object({ type: v.literal('done'), ...ofAct, uri: v.string() }),
@@ -126,6 +131,14 @@ const pollMessages = [
     uri: atUri,
     voter: pageAccount,
     option: v.nullable(v.number()),
+  }),
+  /** The server has heard of this voter's newest vote: tallies from `version` on have it. 0: it does not count. */
+  v.object({
+    type: v.literal('counted'),
+    uri: atUri,
+    voter: did,
+    option: v.nullable(v.number()),
+    version: v.number(),
   }),
   /** `votes`: undefined where they can't be had. `cursor`: there are more from here. `author`: handle of the poll's. */
   v.object({

@@ -1,6 +1,7 @@
 /** Something that is being done with somebody's account, from the click to its end. */
 import { signal, type ReadonlySignal } from '@preact/signals'
 import type { Act, ActMessage, PageAccount, Reason, ToEngine } from '@pollz/shared/engine'
+import { newId } from '@pollz/shared/ids'
 
 export type Phase =
   | { name: 'idle' }
@@ -30,7 +31,8 @@ export class Acting {
   readonly place = signal<object | undefined>(undefined)
   #actor: Actor
   #onStart: () => void
-  #sent: (ToEngine & { type: 'act' }) | undefined
+  /** What the engine is not known to have, by id: it is sent until it does, whatever is begun or shown meanwhile. */
+  #sent = new Map<string, ToEngine & { type: 'act' }>()
   /** What was begun here: late news of an act that is over here concerns nobody. */
   #ids = new Set<string>()
 
@@ -42,14 +44,27 @@ export class Acting {
 
   /** @param place where it was clicked; without it, where the last one was */
   start(act: Act, as?: As, place = this.place.peek()): void {
-    // What is begun again is still the same.
-    if (this.phase.peek().name !== 'acting') this.#onStart()
-    const id = crypto.randomUUID()
+    this.#onStart()
+    const id = newId()
     this.#ids.add(id)
     this.place.value = place
     this.phase.value = { name: 'acting', id, act, accepted: false }
-    this.#sent = { type: 'act', id, at: clickedAt(), act, account: this.#actor.account.value, ...as }
-    this.#actor.send(this.#sent)
+    const message = {
+      type: 'act' as const,
+      id,
+      at: clickedAt(),
+      act,
+      account: this.#actor.account.value,
+      ...as,
+    }
+    // Sending may connect, which sends what was sent before.
+    this.#actor.send(message)
+    this.#sent.set(id, message)
+  }
+
+  /** The engine has still to hear, or say, something. */
+  get waiting(): boolean {
+    return this.#sent.size > 0 || this.phase.peek().name === 'acting'
   }
 
   dismiss(): void {
@@ -58,18 +73,21 @@ export class Acting {
 
   /** To an engine that may have been away: what it has not accepted is sent again, of the rest it is asked. */
   reconnected(): void {
+    for (const message of this.#sent.values()) this.#actor.send({ ...message, again: true })
     const phase = this.phase.value
-    if (phase.name === 'acting' && !phase.accepted && this.#sent) this.#actor.send(this.#sent)
-    else if (phase.name === 'acting' || phase.name === 'signingIn')
-      this.#actor.send({ type: 'ask', id: phase.id })
+    if ((phase.name === 'acting' && phase.accepted) || phase.name === 'signingIn')
+      this.#actor.send({ type: 'ask', id: phase.id, act: phase.act })
   }
 
   /** @returns whether it concerned what is being done here */
   receive(message: ActMessage): boolean {
     const phase = this.phase.value
-    const { id, act } = message
-    // A page that had left to sign in knows nothing of what it began.
-    const isCurrent = phase.name === 'idle' ? !this.#ids.has(id) : phase.id === id
+    const { id, act, voter } = message
+    this.#sent.delete(id)
+    // A page that had left to sign in knows nothing of what it began. Of another account it wants to know nothing.
+    const account = this.#actor.account.peek()
+    const isOthers = account !== undefined && voter !== undefined && account.did !== voter
+    const isCurrent = phase.name === 'idle' ? !this.#ids.has(id) && !isOthers : phase.id === id
     if (!isCurrent) return false
     switch (message.type) {
       case 'accepted':

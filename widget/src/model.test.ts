@@ -69,13 +69,13 @@ describe('watching', () => {
     expect(sent).toEqual([])
     model.vote(1)
     model.reconnected()
-    expect(sent).toEqual([sent[0], sent[0]])
+    expect(sent).toEqual([sent[0], { ...sent[0], again: true }])
     const act = { type: 'vote', uri, option: 1 } as const
     expect(sent[0]).toMatchObject({ type: 'act', act, account: alice })
     // What was accepted is not sent again: how it is, is asked.
     model.receive({ type: 'accepted', id: lastId(), act })
     model.reconnected()
-    expect(sent.slice(2)).toEqual([{ type: 'ask', id: lastId() }])
+    expect(sent.slice(2)).toEqual([{ type: 'ask', id: lastId(), act }])
   })
 })
 

@@ -1,5 +1,5 @@
 /** One poll on this page, however many widgets show it: state here, rendering in the components. */
-import { computed, signal, type ReadonlySignal } from '@preact/signals'
+import { batch, computed, signal, type ReadonlySignal } from '@preact/signals'
 import { parseAtUri } from '@pollz/shared/at-uri'
 import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
 import type { PollView, VoteView } from '@pollz/shared/wire'
@@ -104,14 +104,16 @@ export class PollModel {
         this.ended.value),
   )
   /**
-   * The poll with one's own click in it before the server says so. Meanwhile it is the poll as it was before the click:
-   * nobody can tell whether a tally that comes has it in it already.
+   * The poll with one's own click in it, until the server is known to have counted it. Meanwhile it is the poll as it was
+   * before the click: nobody can tell whether a tally that comes has it in it already.
    */
   readonly shown = computed(() => {
-    const voting = this.voting.value
-    const { poll, own } = voting === undefined ? { poll: this.poll.value, own: null } : this.#before
-    if (!poll || voting === undefined || voting === own) return poll
-    const change = (i: number) => Number(i === voting) - Number(i === own)
+    const option = this.voting.value === undefined ? this.#cast.value : this.voting.value
+    const now = this.poll.value
+    const { poll, own } = this.#before
+    if (option === undefined || !poll) return now
+    if (option === own) return poll
+    const change = (i: number) => Number(i === option) - Number(i === own)
     const options = poll.options.map(({ text, count }, i) => ({
       text,
       count: Math.max(0, count + change(i)),
@@ -120,6 +122,10 @@ export class PollModel {
   })
   /** What there was when somebody clicked. */
   #before: { poll: PollView | undefined; own: number | null } = { poll: undefined, own: null }
+  /** A vote that is on the PDS, and that the server has perhaps not counted. */
+  #cast = signal<number | null | undefined>(undefined)
+  /** What the server has counted since the click, and the first version of the poll that has it. */
+  #counted: { option: number | null; version: number } | undefined
   #hosts = new Set<Element>()
   #pageVisible = true
   #watched = false
@@ -127,9 +133,7 @@ export class PollModel {
   constructor(uri: string, around: Surroundings, expectedOptions = LIKELY_OPTIONS) {
     this.uri = uri
     this.around = around
-    this.acting = new Acting(around, () => {
-      this.#before = { poll: this.poll.peek(), own: this.ownOption.peek() }
-    })
+    this.acting = new Acting(around, () => this.#begin())
     this.expectedOptions = expectedOptions
   }
 
@@ -160,6 +164,8 @@ export class PollModel {
 
   /** Says again to a new background what this page wants. */
   reconnected(): void {
+    // What the server has counted may have been said to nobody.
+    this.#cast.value = undefined
     if (this.#watched) this.#watch()
     this.acting.reconnected()
     this.editing.value?.acting.reconnected()
@@ -171,6 +177,7 @@ export class PollModel {
   /** The page uses another account now: whatever was of the one before is not shown to this one. */
   accountChanged(): void {
     this.own.value = undefined
+    this.#cast.value = undefined
     this.asked.value = false
     this.acting.dismiss()
     this.editing.value = undefined
@@ -252,6 +259,11 @@ export class PollModel {
         if (option !== null) this.asked.value = true
         return
       }
+      case 'counted':
+        if ((this.around.account.value ?? this.own.value?.voter)?.did !== message.voter) return
+        this.#counted = message
+        this.#settle()
+        return
       case 'accepted':
       case 'whoAreYou':
       case 'signingIn':
@@ -260,9 +272,15 @@ export class PollModel {
         this.acting.receive(message)
         return
       case 'done':
-        // Who has seen the results once has seen them.
-        if (message.act.type === 'vote') this.asked.value = true
-        this.acting.receive(message)
+        batch(() => {
+          if (message.act.type === 'vote') {
+            // Who has seen the results once has seen them.
+            this.asked.value = true
+            if (this.voting.peek() !== undefined) this.#cast.value = message.act.option
+            this.#settle()
+          }
+          this.acting.receive(message)
+        })
         return
       case 'voters':
         this.#receiveVoters(message)
@@ -299,5 +317,24 @@ export class PollModel {
     this.missing.value = undefined
     this.poll.value = poll
     this.#tally.value = tally
+    this.#settle()
+  }
+
+  /** Remembers what there was before the first of several clicks. */
+  #begin(): void {
+    this.#counted = undefined
+    if (this.voting.peek() !== undefined || this.#cast.peek() !== undefined) return
+    this.#before = { poll: this.poll.peek(), own: this.ownOption.peek() }
+  }
+
+  /** Once the tally has the vote in it, it needs no help. */
+  #settle(): void {
+    const counted = this.#counted
+    if (
+      counted &&
+      counted.option === this.#cast.peek() &&
+      counted.version <= (this.poll.peek()?.version ?? 0)
+    )
+      this.#cast.value = undefined
   }
 }

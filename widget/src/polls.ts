@@ -93,7 +93,7 @@ export function connectPolls(
     // Who is about to publish something is waited for too.
     wanted: () =>
       (written !== undefined && written.acting.phase.value.name !== 'idle') ||
-      [...models.values()].some((model) => model.watched),
+      [...models.values()].some((model) => model.watched || model.acting.waiting),
     onMessage: receive,
     onConnect: () => {
       for (const model of models.values()) model.reconnected()
@@ -149,7 +149,11 @@ export function connectPolls(
       left.add(uri)
       for (const it of left) {
         const model = models.get(it)
-        if (model && (model.acting.phase.peek().name !== 'idle' || model.editing.peek())) continue
+        if (
+          model &&
+          (model.acting.phase.peek().name !== 'idle' || model.acting.waiting || model.editing.peek())
+        )
+          continue
         models.delete(it)
         left.delete(it)
       }

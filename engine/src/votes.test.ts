@@ -1,0 +1,315 @@
+import 'fake-indexeddb/auto'
+import { Agent } from '@atproto/api'
+import { home } from '@pollz/shared/families'
+import type { ToPage } from '@pollz/shared/engine'
+import { voteRkey } from '@pollz/shared/votes'
+import type { PollView } from '@pollz/shared/wire'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Accounts } from './accounts.ts'
+import type { Live } from './live.ts'
+import type { Outbox } from './outbox.ts'
+import { Pages, type Port } from './pages.ts'
+import type { Repos } from './repos.ts'
+import { openServerDb } from './storage.ts'
+import { VoteIndex } from './vote-index.ts'
+import { Votes } from './votes.ts'
+
+const alice = { did: 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa' }
+const bob = 'did:plc:bbbbbbbbbbbbbbbbbbbbbbbb'
+const poll = `at://${bob}/${home.poll}/3kabc`
+const byHandle = `at://bob.test/${home.poll}/3kabc`
+const usual = `at://${alice.did}/${home.vote}/${voteRkey(poll)}`
+const others = `at://${alice.did}/${home.vote}/3kother`
+
+type Stored = { cid: string; value: Record<string, unknown> }
+
+/** A repo as a PDS keeps it, with its checks of what is swapped. */
+class Repo {
+  readonly records = new Map<string, Stored>()
+  /** Versions that were written, by option; null: a record was deleted. */
+  readonly written: (number | null)[] = []
+  /** What happens to a request before it arrives, and to its answer. */
+  wire: (arrive: () => Response) => Promise<Response> = async (arrive) => arrive()
+  listable = true
+
+  list(): { uri: string; cid: string; value: unknown }[] {
+    if (!this.listable) throw new TypeError('fetch failed')
+    return [...this.records].map(([uri, stored]) => ({ uri, ...stored }))
+  }
+
+  put(uri: string, option: number, createdAt: string): void {
+    const value = home.writeVote({ subject: poll, option, createdAt })
+    this.records.set(uri, { value, cid: `cid of ${JSON.stringify(value)}` })
+    this.written.push(option)
+  }
+
+  readonly agent = new Agent(async (url, init) => {
+    const body = (await new Response(init.body as BodyInit).json()) as Record<string, unknown>
+    const arrive = () => (url.includes('putRecord') ? this.#put(body) : this.#delete(body))
+    return this.wire(arrive)
+  })
+
+  #put(body: Record<string, unknown>): Response {
+    const uri = `at://${alice.did}/${String(body['collection'])}/${String(body['rkey'])}`
+    const { option, createdAt } = body['record'] as { option: number; createdAt: string }
+    const value = home.writeVote({ subject: poll, option, createdAt })
+    const cid = `cid of ${JSON.stringify(value)}`
+    const known = this.records.get(uri)
+    if (known?.cid !== cid) {
+      if ('swapRecord' in body && (known?.cid ?? null) !== body['swapRecord']) return swapped()
+      this.put(uri, option, createdAt)
+    }
+    return Response.json({ uri, cid })
+  }
+
+  #delete(body: Record<string, unknown>): Response {
+    const uri = `at://${alice.did}/${String(body['collection'])}/${String(body['rkey'])}`
+    const known = this.records.get(uri)
+    if (known) {
+      if ('swapRecord' in body && known.cid !== body['swapRecord']) return swapped()
+      this.records.delete(uri)
+      this.written.push(null)
+    }
+    return Response.json({})
+  }
+}
+
+const swapped = () =>
+  Response.json({ error: 'InvalidSwap', message: 'Record was at another version' }, { status: 400 })
+
+let repo: Repo
+let index: VoteIndex
+let votes: Votes
+let told: (ToPage & { type: 'own' })[]
+let announced: string[]
+let known: Map<string, PollView>
+let pages: Pages
+let port: Port
+let servers = 0
+
+beforeEach(async () => {
+  repo = new Repo()
+  told = []
+  announced = []
+  known = new Map()
+  pages = new Pages()
+  port = { postMessage: (it) => void (it.type === 'own' && told.push(it)) }
+  pages.add(port, 1)
+  pages.shown(port).add(poll)
+  const db = openServerDb(`https://votes-${servers++}.test`)
+  const repos = {
+    canonical: async (uri: string) => (uri === byHandle ? poll : uri),
+    list: async (_: string, collection: string) => ({
+      records: repo.list().filter(({ uri }) => uri.split('/')[3] === collection),
+    }),
+  } as unknown as Repos
+  index = new VoteIndex(db, repos)
+  votes = new Votes({
+    accounts: { agent: async () => repo.agent } as unknown as Accounts,
+    live: { known: (uri: string) => known.get(uri) } as unknown as Live,
+    repos,
+    pages,
+    index,
+    outbox: { add: async (_: string, uri: string) => void announced.push(uri) } as unknown as Outbox,
+    voted: () => {},
+  })
+  const opened = await db
+  onTestFinished(() => opened.close())
+})
+
+let now = Date.parse('2026-11-25T00:00:00.000Z')
+const cast = (
+  option: number | null,
+  { at = now++, signal = new AbortController().signal, uri = poll } = {},
+) => votes.cast({ type: 'vote', uri, option }, { did: alice.did, at, signal })
+const recorded = () => [...repo.records].map(([uri, { value }]) => [uri, value['option']])
+const shown = () => told.at(-1)?.option
+
+test('a vote, another and none', async () => {
+  const at = now
+  expect(await cast(1)).toBe(poll)
+  expect(recorded()).toEqual([[usual, 1]])
+  expect(repo.records.get(usual)!.value['createdAt']).toBe(new Date(at).toISOString())
+  await cast(2)
+  expect(recorded()).toEqual([[usual, 2]])
+  await cast(null)
+  expect(recorded()).toEqual([])
+  expect(told.map(({ option }) => option)).toEqual([1, 2, null])
+  expect(announced).toEqual([usual, usual, usual])
+})
+
+test('a vote that another client made is changed, and all are taken back', async () => {
+  repo.put(others, 0, '2026-11-24T00:00:00.000Z')
+  await cast(1)
+  expect(recorded()).toEqual([[others, 1]])
+  repo.put(usual, 2, '2026-11-24T00:00:00.000Z')
+  await index.expire(alice.did)
+  await cast(null)
+  expect(recorded()).toEqual([])
+})
+
+test('pages are told that call the poll otherwise', async () => {
+  pages.shown(port).add(byHandle).add(`at://${bob}/${home.poll}/3kxyz`)
+  await cast(1)
+  await vi.waitUntil(() => told.length === 2, { interval: 1 })
+  expect(told.map(({ uri, option }) => [uri, option])).toEqual([
+    [poll, 1],
+    [byHandle, 1],
+  ])
+})
+
+test('what was begun again by the next worker is written once', async () => {
+  const at = now++
+  await cast(1, { at })
+  // It died before it had noted that.
+  await index.forget(alice.did)
+  await cast(1, { at })
+  expect(repo.written).toEqual([1])
+})
+
+describe('where the repo has changed since it was listed', () => {
+  test('a vote changes what is there now', async () => {
+    await cast(0)
+    repo.put(others, 2, '2027-01-01T00:00:00.000Z')
+    repo.records.delete(usual)
+    await cast(1)
+    expect(recorded()).toEqual([[others, 1]])
+  })
+
+  test('it is taken back all the same', async () => {
+    await cast(0)
+    repo.put(usual, 2, '2026-11-25T01:00:00.000Z')
+    await cast(null)
+    expect(recorded()).toEqual([])
+  })
+
+  test('and changes all the time, that is said', async () => {
+    await cast(0)
+    repo.wire = async () => swapped()
+    await expect(cast(1)).rejects.toThrow('another version')
+  })
+})
+
+describe('a request that comes late', () => {
+  /** Casts a vote whose request is on its way when nobody waits any more. @returns lets it arrive */
+  async function castLate(option: number | null): Promise<() => Response> {
+    const stop = new AbortController()
+    const sent = Promise.withResolvers<() => Response>()
+    repo.wire = (arrive) => {
+      sent.resolve(arrive)
+      return new Promise((_, reject) => {
+        stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error))
+      })
+    }
+    const cast1 = cast(option, { signal: stop.signal })
+    const arrive = await sent.promise
+    stop.abort(new DOMException('it took too long', 'TimeoutError'))
+    await expect(cast1).rejects.toThrow('it took too long')
+    repo.wire = async (it) => it()
+    return arrive
+  }
+
+  test('does not undo a newer vote', async () => {
+    const arrive = await castLate(1)
+    await cast(2)
+    expect((await arrive().json()) as unknown).toMatchObject({ error: 'InvalidSwap' })
+    expect(recorded()).toEqual([[usual, 2]])
+  })
+
+  test('nor take back a newer vote', async () => {
+    await cast(0)
+    const arrive = await castLate(null)
+    await cast(2)
+    arrive()
+    expect(recorded()).toEqual([[usual, 2]])
+    expect(shown()).toBe(2)
+  })
+
+  test('is changed by the newer vote where it comes just before', async () => {
+    const arrive = await castLate(1)
+    await index.refresh(alice.did, 0)
+    arrive()
+    await cast(2)
+    expect(recorded()).toEqual([[usual, 2]])
+  })
+
+  test('is shown', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const arrive = await castLate(1)
+    await vi.advanceTimersByTimeAsync(0)
+    while (told.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(shown()).toBeNull()
+    arrive()
+    vi.advanceTimersByTime(1_000)
+    while (told.length === 1) await new Promise((resolve) => setImmediate(resolve))
+    expect(shown()).toBe(1)
+  })
+})
+
+describe('where nobody knows how a write went', () => {
+  const loseAnswers = () => {
+    repo.wire = async (arrive) => {
+      arrive()
+      throw new TypeError('fetch failed')
+    }
+  }
+
+  test('it is done when the repo has it', async () => {
+    loseAnswers()
+    expect(await cast(1)).toBe(poll)
+    expect(shown()).toBe(1)
+    await cast(null)
+    expect(shown()).toBeNull()
+    expect(announced).toEqual([usual, usual])
+  })
+
+  test('it has failed when the repo has another, which is shown', async () => {
+    await cast(0)
+    repo.wire = async () => {
+      throw new TypeError('fetch failed')
+    }
+    await expect(cast(1)).rejects.toThrow('fetch failed')
+    await vi.waitUntil(() => told.length === 2, { interval: 1 })
+    expect(shown()).toBe(0)
+  })
+
+  test('nor what the repo has, it is asked again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    loseAnswers()
+    repo.listable = false
+    await expect(cast(1)).rejects.toThrow('fetch failed')
+    repo.listable = true
+    expect(told).toEqual([])
+    while (told.length === 0) await vi.advanceTimersByTimeAsync(100)
+    expect(shown()).toBe(1)
+  })
+
+  test('a vote is taken back without a list, too', async () => {
+    repo.put(usual, 1, '2026-11-25T00:00:00.000Z')
+    repo.listable = false
+    await cast(null)
+    expect(recorded()).toEqual([])
+  })
+})
+
+test('what the PDS refuses is what was there before, and its reason', async () => {
+  await cast(0)
+  repo.wire = async () => Response.json({ error: 'InvalidRequest', message: 'not today' }, { status: 400 })
+  await expect(cast(1)).rejects.toThrow('not today')
+  await vi.waitUntil(() => told.length === 2, { interval: 1 })
+  expect(shown()).toBe(0)
+})
+
+test('one’s own vote is shown as far as it is known, then as the repo has it', async () => {
+  await index.refresh(alice.did)
+  repo.put(usual, 1, '2026-11-25T00:00:00.000Z')
+  await index.expire(alice.did)
+  await votes.showOwn(poll, alice)
+  expect(told.map(({ option }) => option)).toEqual([null, 1])
+  repo.put(usual, 2, '2026-11-25T00:00:01.000Z')
+  await index.expire(alice.did)
+  await votes.refresh(port, alice)
+  expect(shown()).toBe(2)
+})
