@@ -120,10 +120,10 @@ test('a PDS that does not answer is asked again, and what it says late is nothin
   const pause = () => new Promise((resolve) => setImmediate(resolve))
   records = [record('a', 0)]
   answers = []
-  const failed = expect(index.refresh(did)).rejects.toThrow('too long')
+  const failed = index.refresh(did).catch(String)
   while (answers.length === 0) await pause()
   vi.advanceTimersByTime(8_000)
-  await failed
+  expect(await failed).toContain('too long')
   const late = answers[0]!
   answers = undefined
   records = [record('a', 1)]
@@ -137,11 +137,11 @@ test('whoever signs out while their votes are listed leaves nothing behind', asy
   records = [record('a', 1)]
   await index.refresh(did)
   answers = []
-  const failed = expect(index.refresh(did, 0)).rejects.toThrow('forgotten')
+  const failed = index.refresh(did, 0).catch(String)
   await vi.waitUntil(() => answers!.length === 1, { interval: 1 })
   await index.forget(did)
   await answer(0)
-  await failed
+  expect(await failed).toContain('forgotten')
   expect(await db.count('votes')).toBe(0)
   expect(await index.isListed(did)).toBe(false)
 })

@@ -46,7 +46,7 @@ beforeEach(() => {
 
 const lastId = () => sent.findLast((it) => it.type === 'act')!.id
 /** What the engine says of the act that was sent last, or of another. */
-const done = (option: number, id = lastId()) =>
+const done = (option: number | null, id = lastId()) =>
   model.receive({ type: 'done', id, act: { type: 'vote', uri, option }, uri })
 
 const live = (counts: number[], version?: number) =>
@@ -77,6 +77,40 @@ describe('watching', () => {
     model.reconnected()
     expect(sent.slice(2)).toEqual([{ type: 'ask', id: lastId(), act }])
   })
+})
+
+test('a click outlives a switch of accounts: it is sent until the engine has it', () => {
+  model.vote(1)
+  const click = sent.at(-1)!
+  account.value = bob
+  model.accountChanged()
+  model.vote(0)
+  const [first, second] = sent.splice(0)
+  expect(click).toBe(first)
+  model.reconnected()
+  expect(sent).toEqual([
+    { ...first, again: true },
+    { ...second, again: true },
+  ])
+  for (const it of [first, second])
+    if (it?.type === 'act') model.receive({ type: 'accepted', id: it.id, act: it.act })
+  sent.splice(0)
+  model.reconnected()
+  expect(sent.map(({ type }) => type)).toEqual(['ask'])
+})
+
+test('a click that opens the connection is sent once', () => {
+  const wire: ToEngine[] = []
+  const fresh: PollModel = new PollModel(uri, {
+    ...model.around,
+    send: (message) => {
+      if (wire.length === 0) fresh.reconnected()
+      wire.push(message)
+    },
+  })
+  fresh.vote(1)
+  expect(wire.map(({ type }) => type)).toEqual(['act'])
+  expect(wire[0]).not.toHaveProperty('again')
 })
 
 describe('results', () => {
@@ -128,6 +162,96 @@ describe('results', () => {
     live([0, 3], 4)
     done(1)
     expect(counts()).toEqual([0, 3])
+  })
+
+  describe('of a server that counts later', () => {
+    const counted = (option: number | null, version: number, voter = alice.did) =>
+      model.receive({ type: 'counted', uri, voter, option, version })
+    const own = (option: number | null) => model.receive({ type: 'own', uri, voter: alice, option })
+
+    beforeEach(() => {
+      live([1, 2], 1)
+      own(0)
+    })
+
+    test('keep one’s own click until it is counted', () => {
+      model.vote(1)
+      own(1)
+      done(1)
+      expect(counts()).toEqual([0, 3])
+      // Somebody else’s: nobody can tell whether one’s own is in it.
+      live([2, 2], 2)
+      expect(counts()).toEqual([0, 3])
+      counted(1, 3, bob.did)
+      counted(0, 1)
+      expect(counts()).toEqual([0, 3])
+      counted(1, 3)
+      expect(counts()).toEqual([0, 3])
+      live([1, 3], 3)
+      expect(counts()).toEqual([1, 3])
+      live([1, 4], 4)
+      expect(counts()).toEqual([1, 4])
+    })
+
+    test('do so where it is counted before the answer to the click', () => {
+      model.vote(1)
+      live([0, 3], 2)
+      counted(1, 2)
+      live([5, 3], 3)
+      expect(counts()).toEqual([0, 3])
+      own(1)
+      done(1)
+      expect(counts()).toEqual([5, 3])
+    })
+
+    test('begin with what there was before all that is not counted', () => {
+      model.vote(1)
+      own(1)
+      done(1)
+      model.vote(null)
+      expect(counts()).toEqual([0, 2])
+      // Of the first one.
+      live([0, 3], 2)
+      counted(1, 2)
+      expect(counts()).toEqual([0, 2])
+      own(null)
+      done(null)
+      expect(counts()).toEqual([0, 2])
+      live([0, 2], 3)
+      counted(null, 3)
+      live([7, 2], 4)
+      expect(counts()).toEqual([7, 2])
+    })
+
+    test('show the vote before where the next one is refused', () => {
+      model.vote(1)
+      own(1)
+      done(1)
+      model.vote(null)
+      const act = { type: 'vote', uri, option: null } as const
+      model.receive({ type: 'refused', id: lastId(), act, reason: { name: 'unreachable' } })
+      expect(counts()).toEqual([0, 3])
+      expect(model.chosen.value).toBe(1)
+    })
+
+    test('do not keep what does not count', () => {
+      model.vote(1)
+      done(1)
+      counted(1, 0)
+      expect(counts()).toEqual([1, 2])
+    })
+
+    test('are those of the server after a switch of accounts, or where the engine was away', () => {
+      model.vote(1)
+      done(1)
+      model.reconnected()
+      expect(counts()).toEqual([1, 2])
+      model.vote(1)
+      done(1)
+      account.value = bob
+      model.accountChanged()
+      expect(counts()).toEqual([1, 2])
+    })
   })
 
   test('what is only remembered is shown until the server speaks, and never instead', () => {
@@ -208,6 +332,13 @@ describe('a late refusal', () => {
     account.value = bob
     model.accountChanged()
     refuse(lastId())
+    expect(model.acting.phase.value.name).toBe('idle')
+  })
+
+  test('not even on the next page', () => {
+    account.value = bob
+    const act = { type: 'vote', uri, option: 0 } as const
+    model.receive({ type: 'refused', id: 'x', act, voter: alice.did, reason: { name: 'unreachable' } })
     expect(model.acting.phase.value.name).toBe('idle')
   })
 
