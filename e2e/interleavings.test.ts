@@ -280,7 +280,7 @@ class PageWithPoll {
 
   /** id of what was clicked last */
   get lastAct(): string {
-    const phase = this.model.acting.phase.value
+    const phase = this.model.click.phase.value
     return 'id' in phase ? phase.id : ''
   }
 
@@ -381,7 +381,7 @@ async function play({ people, polls, browser }: (typeof lanes)[number]): Promise
         interval: 2,
       })
       .catch(() => {
-        const phase = JSON.stringify(page.model.acting.phase.value)
+        const phase = JSON.stringify(page.model.click.phase.value)
         throw new Error(`shown: ${page.model.chosen.value}, recorded: ${record}, phase: ${phase}`)
       })
     page.close()

@@ -12,7 +12,7 @@ export function Editor({ model, onCancel }: EditorProps) {
   const { t } = useTexts()
   const form = useRef<HTMLFormElement>(null)
   const heading = useId()
-  const acting = model.acting.phase.value.name === 'acting'
+  const busy = model.click.phase.value.name === 'busy'
   const problemOf = (field: Problem['field']) => {
     const problem = model.problems.value.find((it) => it.field === field)
     // What is too long is said at once; what is not there yet, when somebody thinks that they are done.
@@ -35,10 +35,10 @@ export function Editor({ model, onCancel }: EditorProps) {
       ref={form}
       class="poll editor"
       aria-labelledby={heading}
-      aria-busy={acting}
+      aria-busy={busy}
       onSubmit={(event) => {
         event.preventDefault()
-        if (!event.isTrusted || acting || model.publish()) return
+        if (!event.isTrusted || busy || model.publish()) return
         const { field } = model.problems.value[0]!
         fields()[field === 'text' ? 0 : field + 1]?.focus()
       }}
@@ -81,7 +81,7 @@ export function Editor({ model, onCancel }: EditorProps) {
       </p>
       {model.willSayEdited.value && <p class="hint">{t('willSayEdited')}</p>}
       <Preview model={model} />
-      <Notice acting={model.acting} current={() => model.act()} />
+      <Notice click={model.click} current={() => model.act()} />
       <div class="footer">
         <span class="actions">
           {onCancel && (
@@ -89,8 +89,8 @@ export function Editor({ model, onCancel }: EditorProps) {
               {t('cancel')}
             </button>
           )}
-          <button type="submit" class="primary" aria-disabled={acting}>
-            {t(acting ? 'publishing' : model.edited ? 'save' : 'publish')}
+          <button type="submit" class="primary" aria-disabled={busy}>
+            {t(busy ? 'publishing' : model.edited ? 'save' : 'publish')}
           </button>
         </span>
       </div>

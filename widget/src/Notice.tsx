@@ -1,7 +1,7 @@
 /** What stands between a click and what it does: signing in, or a refusal. */
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import type { Acting, As } from './acting.ts'
+import type { Click, As } from './click.ts'
 import { HandleInput, typedHandle } from './HandleInput.tsx'
 import type { Act, PageAccount, Reason } from '@pollz/shared/engine'
 import { useTexts, type Key, type Texts } from './texts.ts'
@@ -14,7 +14,7 @@ const NOT_DONE = {
 } as const satisfies Record<Act['type'], Key>
 
 type NoticeProps = {
-  acting: Acting
+  click: Click
   /** What would be done now, where that can have changed meanwhile; undefined: nothing, for something is wrong. */
   current?: () => Act | undefined
   /** of the widget, where several show the same poll: only the one that was clicked asks */
@@ -23,30 +23,30 @@ type NoticeProps = {
   first?: boolean
 }
 
-export function Notice({ acting, current, place, first = false }: NoticeProps) {
+export function Notice({ click, current, place, first = false }: NoticeProps) {
   const { t } = useTexts()
-  const phase = acting.phase.value
+  const phase = click.phase.value
   const start = (act: Act, as?: As) => {
     const now = current ? current() : act
-    if (now) acting.start(now, as)
+    if (now) click.start(now, as)
   }
-  const begunElsewhere = acting.place.value !== undefined && acting.place.value !== place
+  const begunElsewhere = click.place.value !== undefined && click.place.value !== place
   switch (phase.name) {
     case 'idle':
-    case 'acting':
+    case 'busy':
       return null
     case 'signingIn':
       return (
         <div class="notice" role="status">
           <span>{t(phase.act.type === 'vote' ? 'signingIn' : 'signingInFirst', nameOf(phase.as))}</span>
-          <button type="button" class="link" onClick={() => acting.dismiss()}>
+          <button type="button" class="link" onClick={() => click.dismiss()}>
             {t('cancel')}
           </button>
         </div>
       )
     case 'whoAreYou':
       if (begunElsewhere) return null
-      return <WhoAreYou acting={acting} act={phase.act} last={phase.last} first={first} start={start} />
+      return <WhoAreYou click={click} act={phase.act} last={phase.last} first={first} start={start} />
     case 'refused':
       return (
         <div class="notice" role="alert">
@@ -57,7 +57,7 @@ export function Notice({ acting, current, place, first = false }: NoticeProps) {
               {t('tryAgain')}
             </button>
           )}
-          <button type="button" class="link" onClick={() => acting.dismiss()}>
+          <button type="button" class="link" onClick={() => click.dismiss()}>
             {t('dismiss')}
           </button>
         </div>
@@ -68,14 +68,14 @@ export function Notice({ acting, current, place, first = false }: NoticeProps) {
 }
 
 type WhoAreYouProps = {
-  acting: Acting
+  click: Click
   act: Act
   last: PageAccount | undefined
   first: boolean
   start: (act: Act, as: As) => void
 }
 
-function WhoAreYou({ acting, act, last, first, start }: WhoAreYouProps) {
+function WhoAreYou({ click, act, last, first, start }: WhoAreYouProps) {
   const { t } = useTexts()
   const handle = useSignal('')
   const another = useSignal(false)
@@ -91,7 +91,7 @@ function WhoAreYou({ acting, act, last, first, start }: WhoAreYouProps) {
         <button type="button" class="link" onClick={() => (another.value = true)}>
           {t('anotherAccount')}
         </button>
-        <button type="button" class="link" onClick={() => acting.dismiss()}>
+        <button type="button" class="link" onClick={() => click.dismiss()}>
           {t('cancel')}
         </button>
       </div>
@@ -113,7 +113,7 @@ function WhoAreYou({ acting, act, last, first, start }: WhoAreYouProps) {
       <button type="submit" class="primary">
         {t('signIn')}
       </button>
-      <button type="button" class="link" onClick={() => acting.dismiss()}>
+      <button type="button" class="link" onClick={() => click.dismiss()}>
         {t('cancel')}
       </button>
     </form>

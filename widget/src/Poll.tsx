@@ -25,14 +25,14 @@ export function Poll({ model }: { model: PollModel }) {
   return (
     <section
       class="poll"
-      aria-busy={model.acting.phase.value.name === 'acting'}
+      aria-busy={model.click.phase.value.name === 'busy'}
       onFocusIn={() => (model.attended.value = true)}
       onFocusOut={() => (model.attended.value = false)}
     >
       <Options model={model} poll={poll} place={place} first={first} />
       <Hint model={model} />
       <FirstClick first={first} onContinue={(option) => model.vote(option, place)} />
-      <Notice acting={model.acting} place={place} first={!model.around.knowsSignIn.value} />
+      <Notice click={model.click} place={place} first={!model.around.knowsSignIn.value} />
       <Footer model={model} poll={poll} place={place} />
       <Manage model={model} />
       <Details model={model} poll={poll} />
@@ -44,8 +44,8 @@ export function Poll({ model }: { model: PollModel }) {
 /** Said before the first vote ever. */
 function Hint({ model }: { model: PollModel }) {
   const { t } = useTexts()
-  const { name } = model.acting.phase.value
-  const quiet = name === 'idle' || name === 'acting'
+  const { name } = model.click.phase.value
+  const quiet = name === 'idle' || name === 'busy'
   return quiet && !model.around.hasVoted.value && !model.ended.value ? (
     <p class="hint">{t('publicVotes')}</p>
   ) : null
@@ -71,7 +71,7 @@ function Options({ model, poll, place, first }: OptionsProps) {
     const { knowsSignIn, account } = model.around
     // Where no account is known, it is asked for in place, and nothing opens before that.
     const opensTab = !knowsSignIn.value && account.value !== undefined
-    if (opensTab && model.acting.phase.value.name === 'idle') first.value = option
+    if (opensTab && model.click.phase.value.name === 'idle') first.value = option
     else model.vote(option, place)
   }
 

@@ -3,7 +3,7 @@ import { computed, signal } from '@preact/signals'
 import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
 import { tid } from '@pollz/shared/tid'
 import type { PollView } from '@pollz/shared/wire'
-import { Acting, type Actor } from './acting.ts'
+import { Click, type Actor } from './click.ts'
 import type { Act, ActMessage, PollDraft } from '@pollz/shared/engine'
 import { PollModel, type Surroundings } from './model.ts'
 
@@ -26,7 +26,7 @@ export type Problem =
   | { field: number; name: 'same'; as: number }
 
 export class EditorModel {
-  readonly acting: Acting
+  readonly click: Click
   readonly text = signal('')
   readonly options = signal<DraftOption[]>([])
   /** What the question may be taken from: the text of the post that the poll is for; '': nothing fit for one. */
@@ -74,7 +74,7 @@ export class EditorModel {
     onDone: (uri: string) => void,
     edited?: PollView,
   ) {
-    this.acting = new Acting(actor)
+    this.click = new Click(actor)
     this.edited = edited
     this.#onDone = onDone
     // Fixed per editor, so retries are idempotent.
@@ -144,12 +144,12 @@ export class EditorModel {
   /** @returns false: something is wrong */
   publish(): boolean {
     const act = this.act()
-    if (act) this.acting.start(act)
+    if (act) this.click.start(act)
     return act !== undefined
   }
 
   receive(message: ActMessage): void {
-    if (this.acting.receive(message) && message.type === 'done') this.#onDone(message.uri)
+    if (this.click.receive(message) && message.type === 'done') this.#onDone(message.uri)
   }
 
   #problems(): Problem[] {

@@ -293,7 +293,7 @@ describe('results do not come before the vote', () => {
     expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([null, false, [1, 2]])
     model.receive({ type: 'whoAreYou', id: lastId(), act, last: alice })
     expect(model.showsResults.value).toBe(false)
-    model.acting.start(act, { account: alice })
+    model.click.start(act, { account: alice })
     model.receive({ type: 'accepted', id: lastId(), act })
     expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([1, true, [1, 3]])
   })
@@ -323,7 +323,7 @@ describe('a late refusal', () => {
     const first = lastId()
     model.vote(1)
     refuse(first)
-    expect(model.acting.phase.value).toMatchObject({ name: 'acting', act: { option: 1 } })
+    expect(model.click.phase.value).toMatchObject({ name: 'busy', act: { option: 1 } })
   })
 
   test('nor the account that was switched to', () => {
@@ -332,20 +332,20 @@ describe('a late refusal', () => {
     account.value = bob
     model.accountChanged()
     refuse(lastId())
-    expect(model.acting.phase.value.name).toBe('idle')
+    expect(model.click.phase.value.name).toBe('idle')
   })
 
   test('not even on the next page', () => {
     account.value = bob
     const act = { type: 'vote', uri, option: 0 } as const
     model.receive({ type: 'refused', id: 'x', act, voter: alice.did, reason: { name: 'unreachable' } })
-    expect(model.acting.phase.value.name).toBe('idle')
+    expect(model.click.phase.value.name).toBe('idle')
   })
 
   test('but a page that came back from signing in is told', () => {
     live([1, 2])
     refuse('of another page')
-    expect(model.acting.phase.value.name).toBe('refused')
+    expect(model.click.phase.value.name).toBe('refused')
   })
 })
 
@@ -354,7 +354,7 @@ test('results are hidden while it is asked who somebody is', () => {
   model.vote(0)
   model.receive({ type: 'whoAreYou', id: lastId(), act: { type: 'vote', uri, option: 0 }, last: bob })
   expect(model.showsResults.value).toBe(false)
-  model.acting.start({ type: 'vote', uri, option: 0 }, { account: bob })
+  model.click.start({ type: 'vote', uri, option: 0 }, { account: bob })
   expect(sent.at(-1)).toMatchObject({ account: bob })
 })
 

@@ -3,7 +3,7 @@ import { batch, computed, signal, type ReadonlySignal } from '@preact/signals'
 import { parseAtUri } from '@pollz/shared/at-uri'
 import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
 import type { PollView, VoteView } from '@pollz/shared/wire'
-import { Acting, type Actor } from './acting.ts'
+import { Click, type Actor } from './click.ts'
 import { EditorModel } from './editor.ts'
 import type { ActMessage, PageAccount, PollMessage, Tally } from '@pollz/shared/engine'
 
@@ -46,7 +46,7 @@ export class PollModel {
   readonly poll = signal<PollView | undefined>(undefined)
   readonly missing = signal<string | undefined>(undefined)
   /** A vote is shown as cast at once, and taken back if the PDS refuses. */
-  readonly acting: Acting
+  readonly click: Click
   /** The vote that is known to count, and whose it is. */
   readonly own = signal<{ voter: PageAccount; option: number | null } | undefined>(undefined)
   readonly ownOption = computed(() => this.own.value?.option ?? null)
@@ -84,8 +84,8 @@ export class PollModel {
   })
   /** What was just clicked; undefined: nothing is under way, or it is not yet known whose vote it is. */
   readonly voting = computed((): number | null | undefined => {
-    const phase = this.acting.phase.value
-    if (phase.name !== 'acting' || phase.act.type !== 'vote') return undefined
+    const phase = this.click.phase.value
+    if (phase.name !== 'busy' || phase.act.type !== 'vote') return undefined
     return phase.accepted || this.around.account.value ? phase.act.option : undefined
   })
   /** The option to mark: what was just clicked, or the vote that counts. */
@@ -133,7 +133,7 @@ export class PollModel {
   constructor(uri: string, around: Surroundings, expectedOptions = LIKELY_OPTIONS) {
     this.uri = uri
     this.around = around
-    this.acting = new Acting(around, () => this.#begin())
+    this.click = new Click(around, () => this.#begin())
     this.expectedOptions = expectedOptions
   }
 
@@ -167,8 +167,8 @@ export class PollModel {
     // What the server has counted may have been said to nobody.
     this.#cast.value = undefined
     if (this.#watched) this.#watch()
-    this.acting.reconnected()
-    this.editing.value?.acting.reconnected()
+    this.click.reconnected()
+    this.editing.value?.click.reconnected()
     this.#renewed = undefined
     if (this.voters.value?.state === 'loading') this.moreVoters()
     else this.renewVoters()
@@ -179,7 +179,7 @@ export class PollModel {
     this.own.value = undefined
     this.#cast.value = undefined
     this.asked.value = false
-    this.acting.dismiss()
+    this.click.dismiss()
     this.editing.value = undefined
     this.managing.value = undefined
     if (this.#watched) this.#watch()
@@ -195,7 +195,7 @@ export class PollModel {
    */
   vote(option: number | null, place?: object): void {
     this.attended.value = true
-    this.acting.start({ type: 'vote', uri: this.uri, option }, undefined, place)
+    this.click.start({ type: 'vote', uri: this.uri, option }, undefined, place)
   }
 
   /** Asks again for a poll that could not be had. */
@@ -212,7 +212,7 @@ export class PollModel {
 
   delete(): void {
     this.managing.value = undefined
-    this.acting.start({ type: 'delete', uri: this.uri })
+    this.click.start({ type: 'delete', uri: this.uri })
   }
 
   /** Opens and closes the list of those who voted. */
@@ -269,7 +269,7 @@ export class PollModel {
       case 'signingIn':
       case 'refused':
       case 'superseded':
-        this.acting.receive(message)
+        this.click.receive(message)
         return
       case 'done':
         batch(() => {
@@ -279,7 +279,7 @@ export class PollModel {
             if (this.voting.peek() !== undefined) this.#cast.value = message.act.option
             this.#settle()
           }
-          this.acting.receive(message)
+          this.click.receive(message)
         })
         return
       case 'voters':

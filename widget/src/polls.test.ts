@@ -45,7 +45,7 @@ test('but not while something is being done with it', () => {
   model.vote(0)
   polls.forget(uri)
   expect(polls.known(uri)).toBe(model)
-  model.acting.dismiss()
+  model.click.dismiss()
   // The page stays connected until the engine has the click.
   polls.forget(uri)
   expect(polls.known(uri)).toBe(model)
@@ -66,7 +66,7 @@ test('nor when it is shown again meanwhile', () => {
   polls.forget(uri)
   expect(polls.model(uri)).toBe(model)
   accept()
-  model.acting.dismiss()
+  model.click.dismiss()
   polls.forget('at://did:plc:b/tech.waow.poll/2')
   expect(polls.known(uri)).toBe(model)
 })

@@ -92,12 +92,12 @@ export function connectPolls(
   const send = connect({
     // Who is about to publish something is waited for too.
     wanted: () =>
-      (written !== undefined && written.acting.phase.value.name !== 'idle') ||
-      [...models.values()].some((model) => model.watched || model.acting.waiting),
+      (written !== undefined && written.click.phase.value.name !== 'idle') ||
+      [...models.values()].some((model) => model.watched || model.click.waiting),
     onMessage: receive,
     onConnect: () => {
       for (const model of models.values()) model.reconnected()
-      written?.acting.reconnected()
+      written?.click.reconnected()
     },
   })
   const around = {
@@ -151,7 +151,7 @@ export function connectPolls(
         const model = models.get(it)
         if (
           model &&
-          (model.acting.phase.peek().name !== 'idle' || model.acting.waiting || model.editing.peek())
+          (model.click.phase.peek().name !== 'idle' || model.click.waiting || model.editing.peek())
         )
           continue
         models.delete(it)

@@ -1,5 +1,5 @@
 /** Whose page it is: signing in, and out. */
-import type { Acting } from '@pollz/widget/acting'
+import type { Click } from '@pollz/widget/click'
 import type { PageAccount } from '@pollz/shared/engine'
 import { nameOf, Notice } from '@pollz/widget/Notice.tsx'
 import { useTexts } from '@pollz/widget/texts'
@@ -7,7 +7,7 @@ import type { ReadonlySignal } from '@preact/signals'
 
 type AccountProps = {
   account: ReadonlySignal<PageAccount | undefined>
-  acting: Acting
+  click: Click
   signOut: (did: string) => void
 }
 
@@ -19,10 +19,10 @@ export function Account(props: AccountProps) {
   )
 }
 
-function Content({ account, acting, signOut }: AccountProps) {
+function Content({ account, click, signOut }: AccountProps) {
   const { t } = useTexts()
   const person = account.value
-  const { name } = acting.phase.value
+  const { name } = click.phase.value
   if (person)
     return (
       <div class="notice">
@@ -32,13 +32,13 @@ function Content({ account, acting, signOut }: AccountProps) {
         </button>
       </div>
     )
-  if (name !== 'idle' && name !== 'acting') return <Notice acting={acting} />
+  if (name !== 'idle' && name !== 'busy') return <Notice click={click} />
   return (
     <div class="notice">
       <button
         type="button"
         class="link"
-        onClick={() => (acting.phase.value = { name: 'whoAreYou', id: '', act: { type: 'signIn' } })}
+        onClick={() => (click.phase.value = { name: 'whoAreYou', id: '', act: { type: 'signIn' } })}
       >
         {t('signIn')}
       </button>

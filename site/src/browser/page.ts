@@ -1,5 +1,5 @@
 /** A page with polls: each is taken over from what the server drew, then what works for them is loaded. */
-import { Acting } from '@pollz/widget/acting'
+import { Click } from '@pollz/widget/click'
 import { draw } from '@pollz/widget/draw.tsx'
 import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
 import { connectPolls } from '@pollz/widget/polls'
@@ -41,7 +41,7 @@ const send = (message: ToEngine) => {
     location.assign(new URL(location.pathname, publicUrl))
   else void engine.then(({ receive }) => receive(message))
 }
-const signingIn = new Acting({ send, account })
+const signingIn = new Click({ send, account })
 
 const polls = connectPolls(
   ({ onMessage }) => {
@@ -71,4 +71,4 @@ for (const time of document.querySelectorAll('time')) time.textContent = texts.d
 
 const header = document.getElementById('account')!
 const signOut = (did: string) => void engine.then((it) => it.signOut(did))
-draw(header.attachShadow({ mode: 'open' }), h(Account, { account, acting: signingIn, signOut }), texts)
+draw(header.attachShadow({ mode: 'open' }), h(Account, { account, click: signingIn, signOut }), texts)

@@ -6,7 +6,7 @@ import { newId } from '@pollz/shared/ids'
 export type Phase =
   | { name: 'idle' }
   /** `accepted`: the engine has it, and keeps it */
-  | { name: 'acting'; id: string; act: Act; accepted: boolean }
+  | { name: 'busy'; id: string; act: Act; accepted: boolean }
   | { name: 'signingIn'; id: string; act: Act; as: string }
   /** `last`: who used this browser last */
   | { name: 'whoAreYou'; id: string; act: Act; last?: PageAccount | undefined }
@@ -25,7 +25,7 @@ let lastClick = 0
 /** In ms since 1970; of two clicks the later one has the greater, however fast they are. */
 const clickedAt = () => (lastClick = Math.max(Date.now(), lastClick + 1))
 
-export class Acting {
+export class Click {
   readonly phase = signal<Phase>({ name: 'idle' })
   /** The widget in which it was begun, of several that show the same poll; undefined: all of them. */
   readonly place = signal<object | undefined>(undefined)
@@ -48,7 +48,7 @@ export class Acting {
     const id = newId()
     this.#ids.add(id)
     this.place.value = place
-    this.phase.value = { name: 'acting', id, act, accepted: false }
+    this.phase.value = { name: 'busy', id, act, accepted: false }
     const message = {
       type: 'act' as const,
       id,
@@ -64,7 +64,7 @@ export class Acting {
 
   /** The engine has still to hear, or say, something. */
   get waiting(): boolean {
-    return this.#sent.size > 0 || this.phase.peek().name === 'acting'
+    return this.#sent.size > 0 || this.phase.peek().name === 'busy'
   }
 
   dismiss(): void {
@@ -75,7 +75,7 @@ export class Acting {
   reconnected(): void {
     for (const message of this.#sent.values()) this.#actor.send({ ...message, again: true })
     const phase = this.phase.value
-    if ((phase.name === 'acting' && phase.accepted) || phase.name === 'signingIn')
+    if ((phase.name === 'busy' && phase.accepted) || phase.name === 'signingIn')
       this.#actor.send({ type: 'ask', id: phase.id, act: phase.act })
   }
 
@@ -91,7 +91,7 @@ export class Acting {
     if (!isCurrent) return false
     switch (message.type) {
       case 'accepted':
-        this.phase.value = { name: 'acting', id, act, accepted: true }
+        this.phase.value = { name: 'busy', id, act, accepted: true }
         return true
       case 'whoAreYou':
         this.phase.value = { name: 'whoAreYou', id, act, last: message.last }
