@@ -207,7 +207,7 @@ test('a file that somebody else has locked, with thousands of events queued', as
   const server = await start(file)
   const first = await begin()
   const letGo = await holdLock(file)
-  const more = votes(101, 30_101)
+  const more = votes(101, 10_101)
   send(more)
   const queued = async () => {
     const text = await (await fetch(`${server.base}/metrics`)).text()
@@ -276,7 +276,7 @@ test('thousands of events queued, in order', async () => {
   const file: DatabaseOptions = { url: newFile(), authToken: undefined }
   const server = await start(file)
   const first = await begin()
-  const more = votes(101, 30_101)
+  const more = votes(101, 10_101)
   send(more)
   await vi.waitUntil(() => tap.acked.size > first.length, { interval: 1 })
   expect(await server.stop()).toMatch(/"message":"stopped"}\n$/)
@@ -321,7 +321,7 @@ test('all of it at once', async () => {
   const first = await begin()
   const watchers = await Promise.all(Array.from({ length: 20 }, () => deafWatcher(server.base)))
   wire.break('hang')
-  const more = votes(101, 20_101)
+  const more = votes(101, 10_101)
   send(more)
   await vi.waitUntil(() => wire.hits.hang > 0)
   await server.stop()
