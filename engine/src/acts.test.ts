@@ -186,9 +186,9 @@ describe('clicks on one poll', () => {
 
   test('by a name of which nothing is known are all done', async () => {
     const { acts } = await startWorker()
-    await accept(acts, click(vote(0, byHandle)))
-    await accept(acts, click(vote(1, byDid)))
-    const last = await accept(acts, click(vote(2, byHandle)))
+    await accept(acts, click(vote(0, byHandle), { at: 9_000 }))
+    await accept(acts, click(vote(1, byDid), { at: 8_000 }))
+    const last = await accept(acts, click(vote(2, byHandle), { at: 7_000 }))
     for (const i of [0, 1, 2]) {
       expect(deeds.length).toBeLessThanOrEqual(i + 1)
       ;(await deed(i)).succeed()

@@ -298,6 +298,8 @@ export class Acts {
   async #do(entry: JournalledAct): Promise<void> {
     this.#doing.add(entry.id)
     try {
+      // A newer one may have come while this one was looked for.
+      if (!(await this.#change(entry.id, {}))) return
       await inTime(DEADLINE, (signal) => this.#try(entry, signal))
     } catch (error) {
       await this.#end(entry, { type: 'refused', reason: reasonOf(error) })

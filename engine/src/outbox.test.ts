@@ -67,21 +67,6 @@ test('of a vote that was changed meanwhile they hear when the change is counted'
   await isEmpty()
 })
 
-test('what comes while the last one is told is told too', async () => {
-  await outbox.add('votes', vote, { poll, option: 1 })
-  ;(await request(0)).answer(view(7))
-  for (let i = 1; i < 20; i++) {
-    const uri = `at://did:plc:a/tech.waow.vote/${i}`
-    // As soon as nothing is left, whatever the outbox does just then.
-    await isEmpty()
-    await outbox.add('votes', uri, { poll, option: 1 })
-    const next = await request(i)
-    expect(next.uri).toBe(uri)
-    next.answer('none')
-  }
-  await vi.waitUntil(() => told.length === 20, { interval: 1 })
-})
-
 test('where the server is away it is told later', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())

@@ -19,7 +19,6 @@ export class Outbox {
   #retry: ReturnType<typeof setTimeout> | undefined
   #wait = FIRST_RETRY
   #flushing: Promise<void> | undefined
-  #added = false
 
   constructor(
     { api, live, pages, db }: { api: Api; live: Live; pages: Pages; db: Promise<ServerDb> },
@@ -45,7 +44,6 @@ export class Outbox {
 
   /** Tells all that is left, one after the other. */
   flush(): Promise<void> {
-    this.#added = true
     this.#flushing ??= this.#flush()
       .catch((error: unknown) => {
         // The database closes with the engine.
@@ -57,29 +55,22 @@ export class Outbox {
 
   async #flush(): Promise<void> {
     const db = await this.#db
-    while (this.#added) {
-      this.#added = false
-      for (;;) {
-        if (this.#signal.aborted) return
-        const cursor = await db.transaction('announcements').store.openCursor()
-        if (!cursor) break
-        const uri = cursor.primaryKey
-        const announced = cursor.value
-        const answer = await this.#api.announce(announced.what, uri)
-        if (answer === 'away' && announced.at > Date.now() - GIVE_UP) return this.#later()
-        if (typeof answer === 'object') this.#live.update(answer)
-        // Meanwhile it may have been written again.
-        const tx = db.transaction('announcements', 'readwrite')
-        const isNewest = (await tx.store.get(uri))?.at === announced.at
-        if (isNewest) await tx.store.delete(uri)
-        await tx.done
-        if (isNewest && announced.vote)
-          this.#counted(
-            announced.vote,
-            parseAtUri(uri)!.repo,
-            typeof answer === 'object' ? answer.version : 0,
-          )
-      }
+    for (;;) {
+      if (this.#signal.aborted) return
+      const cursor = await db.transaction('announcements').store.openCursor()
+      if (!cursor) break
+      const uri = cursor.primaryKey
+      const { what, at, vote } = cursor.value
+      const answer = await this.#api.announce(what, uri)
+      if (answer === 'away' && at > Date.now() - GIVE_UP) return this.#later()
+      if (typeof answer === 'object') this.#live.update(answer)
+      // Meanwhile it may have been written again.
+      const tx = db.transaction('announcements', 'readwrite')
+      const isNewest = (await tx.store.get(uri))?.at === at
+      if (isNewest) await tx.store.delete(uri)
+      await tx.done
+      if (isNewest && vote)
+        this.#counted(vote, parseAtUri(uri)!.repo, typeof answer === 'object' ? answer.version : 0)
     }
     this.#wait = FIRST_RETRY
   }

@@ -79,6 +79,8 @@ const swapped = () =>
 
 let repo: Repo
 let index: VoteIndex
+/** As the next worker has it. */
+let nextIndex: VoteIndex
 let votes: Votes
 let told: (ToPage & { type: 'own' })[]
 let announced: string[]
@@ -104,6 +106,7 @@ beforeEach(async () => {
     }),
   } as unknown as Repos
   index = new VoteIndex(db, repos)
+  nextIndex = new VoteIndex(db, repos)
   votes = new Votes({
     accounts: { agent: async () => repo.agent } as unknown as Accounts,
     live: { known: (uri: string) => known.get(uri) } as unknown as Live,
@@ -284,6 +287,17 @@ describe('where nobody knows how a write went', () => {
     expect(told).toEqual([])
     while (told.length === 0) await vi.advanceTimersByTimeAsync(100)
     expect(shown()).toBe(1)
+  })
+
+  test('the next worker lists the repo, however lately that was done', async () => {
+    await index.refresh(alice.did)
+    loseAnswers()
+    repo.listable = false
+    await expect(cast(1)).rejects.toThrow('fetch failed')
+    await expect(index.refresh(alice.did)).rejects.toThrow('fetch failed')
+    repo.listable = true
+    await nextIndex.refresh(alice.did)
+    expect(await nextIndex.votesFor(alice.did, poll)).toMatchObject([{ option: 1 }])
   })
 
   test('a vote is taken back without a list, too', async () => {

@@ -8,11 +8,16 @@ export const openInTab: OpenSignIn = async (url, keep) => {
   await keep(tab.id!)
 }
 
-export const tabIsOpen = (tab: number): Promise<boolean> =>
-  browser.tabs.get(tab).then(
+/** Tabs that have come back, until it is known who has signed in. */
+const finishing = new Set<number>()
+
+export async function mayComeBack(tab: number): Promise<boolean> {
+  if (finishing.has(tab)) return true
+  return browser.tabs.get(tab).then(
     () => true,
     () => false,
   )
+}
 
 /** Tabs that have come back: that they are closed now is no giving up. */
 const returned = new Set<number>()
@@ -27,11 +32,12 @@ export async function navigated({ accounts, acts }: Engine, tab: number, url: st
   const waiting = await acts.waitingFor(tab)
   if (!waiting) return false
   returned.add(tab)
+  finishing.add(tab)
   const { page, voter } = waiting
   if (page !== undefined) await browser.tabs.update(page, { active: true }).catch(() => {})
   await browser.tabs.remove(tab).catch(() => {})
   const result = await accounts.finish(url, voter?.did)
-  await acts.signedIn(tab, result)
+  await acts.signedIn(tab, result).finally(() => finishing.delete(tab))
   return 'did' in result || result.failed.name === 'otherAccount'
 }
 

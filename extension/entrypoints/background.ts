@@ -8,7 +8,7 @@ import { reasonOf } from '@pollz/engine/reasons'
 import type { ToPage } from '@pollz/shared/engine'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
-import { closed, navigated, openInTab, tabIsOpen } from '../background/signin.ts'
+import { closed, mayComeBack, navigated, openInTab } from '../background/signin.ts'
 import { runInOpenTabs } from '../background/tabs.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
 import { defaults, network } from '../settings.ts'
@@ -29,7 +29,7 @@ export default defineBackground(() => {
       network,
       pages,
       openSignIn: openInTab,
-      signInOpen: tabIsOpen,
+      signInOpen: mayComeBack,
       voted: () => void note(store, 'hasVoted'),
       signal: stop.signal,
     })

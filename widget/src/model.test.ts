@@ -223,6 +223,21 @@ describe('results', () => {
       expect(counts()).toEqual([7, 2])
     })
 
+    test('do not take what was counted before for what was clicked since', () => {
+      model.vote(1)
+      own(1)
+      done(1)
+      live([0, 3], 2)
+      counted(1, 2)
+      for (const option of [0, 1]) {
+        model.vote(option)
+        own(option)
+        done(option)
+      }
+      live([1, 2], 3)
+      expect(counts()).toEqual([0, 3])
+    })
+
     test('show the vote before where the next one is refused', () => {
       model.vote(1)
       own(1)
