@@ -129,7 +129,7 @@ describe.skipIf(!tap)('a click', () => {
     await signIn(context, popup, () => popup.getByRole('button', { name: 'Sign in' }).click())
     await until('her account', async () => {
       await popup.reload()
-      await popup.getByRole('heading', { name: 'Signed in' }).waitFor()
+      await popup.getByRole('heading', { name: 'Accounts' }).waitFor()
       return (await popup.getByRole('button', { name: '@alice.test', exact: true }).count()) === 1
     })
     await popup.close()

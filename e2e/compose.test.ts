@@ -85,7 +85,7 @@ describe.skipIf(!tap)('making a poll', () => {
     const publish = editor().getByRole('button', { name: 'Publish poll' })
     await publish.click()
     await editor().getByText('Write a question').waitFor()
-    expect(await editor().getByText('Fill in this option or remove it').count()).toBe(2)
+    expect(await editor().getByText('Fill in this option').count()).toBe(2)
 
     // 75 emoji have 300 bytes.
     await field('Question').fill('🙂'.repeat(75))

@@ -54,7 +54,8 @@ export function findTap(say) {
     say(`building tap ${TAP_VERSION} with Go into tap/bin (about two minutes, once)`)
     mkdirSync(folder, { recursive: true })
     const { status } = spawnSync('go', ['install', `${TAP_MODULE}@${TAP_VERSION}`], {
-      env: { ...process.env, GOBIN: folder },
+      // Its SQLite is C: without a compiler Go would build, in silence, a tap that can't start.
+      env: { ...process.env, GOBIN: folder, CGO_ENABLED: '1' },
       stdio: ['ignore', 'ignore', 'inherit'],
     })
     if (status === 0 && existsSync(built)) return { command: [built] }
@@ -69,7 +70,7 @@ export function findTap(say) {
     reasons.push('no Docker daemon answers')
   }
   return {
-    missing: `tap was not found and can't be installed (${reasons.join(', ')}): install Go 1.26 or Docker, or set TAP_BIN`,
+    missing: `tap was not found and can't be installed (${reasons.join(', ')}): install Go 1.26 and a C compiler, or Docker, or set TAP_BIN`,
   }
 }
 

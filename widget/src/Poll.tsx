@@ -143,7 +143,8 @@ function Option({ text, count, share, chosen, results }: OptionProps) {
       {chosen && <span class="unseen">({t('yourVote')})</span>}
       {results && (
         <span class="share">
-          {percent(share)}
+          {/* Beside an option that is read from the right, “67 %” would be turned round. */}
+          <bdi dir="ltr">{percent(share)}</bdi>
           <span class="count" aria-hidden="true">
             {number(count)}
           </span>
