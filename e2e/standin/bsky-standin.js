@@ -3,7 +3,7 @@
  * anchors, wrappers), its theme classes, its pressable posts, and left screens that stay in the document. Posts are
  * read from the local PDS.
  */
-const { accounts, posts } = JSON.parse(document.getElementById('data').textContent)
+const { accounts, posts: feed } = JSON.parse(document.getElementById('data').textContent)
 const screens = new Map()
 
 const el = (tag, attributes = {}, ...children) => {
@@ -92,8 +92,8 @@ function actions() {
 }
 
 const path = (post) => `/profile/${post.handle}/post/${post.uri.split('/')[4]}`
-const byUri = (uri) => posts.find((it) => it.uri === uri)
-const repliesTo = (post) => posts.filter((it) => it.reply?.parent.uri === post.uri).toReversed()
+const byUri = (uri) => feed.find((it) => it.uri === uri)
+const repliesTo = (post) => feed.filter((it) => it.reply?.parent.uri === post.uri).toReversed()
 
 /** A quoted post: its links in the text are plain text, and it has no link to itself. */
 function quote(post) {
@@ -205,11 +205,11 @@ function thread(post) {
 function screen(pathname) {
   const opened = /^\/profile\/([^/]+)\/post\/([^/]+)$/.exec(pathname)
   if (opened) {
-    const post = posts.find((it) => path(it) === pathname)
+    const post = feed.find((it) => path(it) === pathname)
     return el('main', {}, ...(post ? thread(post) : ['Post not found']))
   }
   const profile = /^\/profile\/([^/]+)$/.exec(pathname)?.[1]
-  const shown = posts.filter((post) => !profile || post.handle === profile)
+  const shown = feed.filter((post) => !profile || post.handle === profile)
   if (pathname === '/notifications')
     return el('main', {}, ...shown.flatMap((it) => [item(it, 'notification'), likeNotification(it)]))
   const plain = ['/search', '/saved'].includes(pathname) || pathname.startsWith('/hashtag/')
@@ -242,6 +242,19 @@ function go(pathname) {
 }
 addEventListener('popstate', show)
 
+/** The posts of a thread stand in the feed from then on. */
+async function send(written) {
+  const { did } = account() ?? {}
+  if (!did) return
+  for (const post of written) {
+    const answer = await fetch(`/v1/post?${new URLSearchParams({ did, ...post })}`)
+    feed.unshift(await answer.json())
+  }
+  screens.get('/')?.remove()
+  screens.delete('/')
+  show()
+}
+
 /** The composer: for each post of a thread an editor and the preview of a link's card; one toolbar, of the post in use. */
 function compose(text) {
   if (document.querySelector('[data-testid="composePostView"]')) return
@@ -255,7 +268,14 @@ function compose(text) {
     el('div', { class: 'css-actions' }, publish, addPost),
     posts,
   )
-  publish.onclick = () => dialog.remove()
+  publish.onclick = async () => {
+    const written = [...posts.children].map((view) => ({
+      text: view.querySelector('.ProseMirror').textContent,
+      link: view.querySelector('.css-card')?.href ?? '',
+    }))
+    dialog.remove()
+    await send(written)
+  }
   addPost.onclick = () => add('')
   dialog.addEventListener('keydown', (event) => event.stopPropagation())
   document.body.append(dialog)

@@ -1,6 +1,7 @@
 /** Serves the stand-in as https://bsky.app/ in a browser context, with posts read from the local PDS. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { RichText } from '@atproto/api'
 import type { BrowserContext } from 'playwright-core'
 import type { Account } from '../network.ts'
 
@@ -22,6 +23,11 @@ export async function standInPage(accounts: Account[], { pathname, searchParams 
     const body = JSON.stringify({ title: searchParams.get('url'), description: '' })
     return { status: 200, contentType: 'application/json', body }
   }
+  if (pathname === '/v1/post') {
+    const author = accounts.find(({ did }) => did === searchParams.get('did'))!
+    const body = JSON.stringify(await write(author, searchParams.get('text')!, searchParams.get('link')!))
+    return { status: 200, contentType: 'application/json', body }
+  }
   const data = {
     accounts: accounts.map(({ did, handle }) => ({ did, handle })),
     posts: await posts(accounts),
@@ -36,6 +42,39 @@ export async function standInPage(accounts: Account[], { pathname, searchParams 
   }
 }
 
+/** Posts, with a link's card where there is one. */
+async function write({ agent, did, handle }: Account, text: string, link: string) {
+  const richText = new RichText({ text })
+  richText.detectFacetsWithoutResolution()
+  const record = {
+    $type: 'app.bsky.feed.post',
+    text,
+    createdAt: new Date().toISOString(),
+    ...(richText.facets ? { facets: richText.facets } : {}),
+    ...(link === ''
+      ? {}
+      : {
+          embed: {
+            $type: 'app.bsky.embed.external',
+            external: { uri: link, title: 'Poll', description: '' },
+          },
+        }),
+  }
+  const { data } = await agent.com.atproto.repo.createRecord({
+    repo: did,
+    collection: 'app.bsky.feed.post',
+    record,
+  })
+  return shown(record, data.uri, handle)
+}
+
+const shown = <T extends object>(record: T, uri: string, handle: string) => ({
+  ...record,
+  uri,
+  handle,
+  displayName: handle.split('.')[0],
+})
+
 async function posts(accounts: Account[]) {
   const all = await Promise.all(
     accounts.map(async ({ agent, did, handle }) => {
@@ -44,12 +83,7 @@ async function posts(accounts: Account[]) {
         collection: 'app.bsky.feed.post',
         limit: 100,
       })
-      return data.records.map(({ uri, value }) => ({
-        ...(value as { createdAt: string }),
-        uri,
-        handle,
-        displayName: handle.split('.')[0],
-      }))
+      return data.records.map(({ uri, value }) => shown(value as { createdAt: string }, uri, handle))
     }),
   )
   return all.flat().toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
