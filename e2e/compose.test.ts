@@ -394,7 +394,9 @@ describe.skipIf(!tap)('making a poll', () => {
       await begin('Bread or rice?')
       await card(await publish('Bread or rice?')).waitFor()
       await composer().getByTestId('composerPublishBtn').click()
-      await page.getByRole('radiogroup', { name: 'Bread or rice?' }).waitFor()
+      const widget = page.getByRole('radiogroup', { name: 'Bread or rice?' })
+      await widget.waitFor()
+      expect(await widget.getByRole('radio').count()).toBe(2)
       await page.getByRole('button', { name: 'New post' }).click()
     })
 

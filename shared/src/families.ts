@@ -42,11 +42,23 @@ export type Family = {
   writeVote(vote: VoteContent): LexMap
 }
 
-/** A reader for records that already have the shape that a family is read as. */
-const reader =
-  <T extends object>(schema: Schema<T>) =>
-  (record: unknown): Checked<T> =>
-    check(schema, record)
+/** Readers for records that have the shape that a family is read as. What else is in them nobody has checked. */
+const pollReader =
+  (schema: Schema<PollContent>) =>
+  (record: unknown): Checked<PollContent> => {
+    const checked = check(schema, record)
+    if (!checked.ok) return checked
+    const { text, options, createdAt } = checked.value
+    return { ok: true, value: { text, options, createdAt } }
+  }
+const voteReader =
+  (schema: Schema<VoteContent>) =>
+  (record: unknown): Checked<VoteContent> => {
+    const checked = check(schema, record)
+    if (!checked.ok) return checked
+    const { subject, option, createdAt } = checked.value
+    return { ok: true, value: { subject, option, createdAt } }
+  }
 
 export const families: readonly Family[] = [
   {
@@ -55,8 +67,8 @@ export const families: readonly Family[] = [
     vote: tech.waow.vote.$nsid,
     ends: false,
     hosts: [],
-    readPoll: reader(tech.waow.poll.main),
-    readVote: reader(tech.waow.vote.main),
+    readPoll: pollReader(tech.waow.poll.main),
+    readVote: voteReader(tech.waow.vote.main),
     writeVote: (vote) => ({ $type: tech.waow.vote.$nsid, ...vote }),
   },
   {
@@ -65,8 +77,8 @@ export const families: readonly Family[] = [
     vote: tech.waow.pollz.vote.$nsid,
     ends: false,
     hosts: ['pollz.waow.tech'],
-    readPoll: reader(tech.waow.pollz.poll.main),
-    readVote: reader(tech.waow.pollz.vote.main),
+    readPoll: pollReader(tech.waow.pollz.poll.main),
+    readVote: voteReader(tech.waow.pollz.vote.main),
     writeVote: (vote) => ({ $type: tech.waow.pollz.vote.$nsid, ...vote }),
   },
 ]

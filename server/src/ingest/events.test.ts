@@ -110,6 +110,19 @@ test('what is nested thousands of times is set aside and acked', () => {
   expect(readEvent(`{"id":7,"type":${deep}}`)).toMatchObject({ id: 7, setAside: {} })
 })
 
+test('what a record has beside its lexicon’s fields is no part of it', () => {
+  const event = pollEvent(poll, ['a', 'b'], T0)
+  const extended = { ...event, record: { ...(event.record as object), endsAt: 5 } }
+  expect(readEvent(recordMessage(extended)).change).toEqual({
+    type: 'poll',
+    did: 'did:plc:alice',
+    family: 0,
+    rkey: '3kaaaaaaaaaa2',
+    rev: tid(T0),
+    poll: { text: expect.any(String), options: ['a', 'b'], createdAt: iso(T0) },
+  })
+})
+
 test('an option that no poll has is read as one', () => {
   const { change } = readEvent(recordMessage(voteEvent('did:plc:bob', poll, 2 ** 40, T0)))
   expect(change).toMatchObject({ vote: { option: NO_OPTION } })
