@@ -189,7 +189,7 @@ describe('the image', () => {
 
   test('is small: it has nothing of what only builds, tests or browses', () => {
     const packages = readdirSync(join(image.folder, 'node_modules'))
-    for (const name of ['vite', 'vitest', 'wxt', 'playwright-core', 'typescript', 'node', 'rolldown'])
+    for (const name of ['vite', 'vitest', 'wxt', 'playwright-core', 'tsc', 'typescript', 'node', 'rolldown'])
       expect(packages).not.toContain(name)
     expect(existsSync(join(image.folder, 'e2e', 'network.ts'))).toBe(false)
   })

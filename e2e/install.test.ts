@@ -54,6 +54,7 @@ describe('a plain Linux machine', () => {
       'puppeteer-core',
       'wxt',
       'oxlint',
+      'tsc',
       'typescript',
       '@atproto/dev-env',
     ]

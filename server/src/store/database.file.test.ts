@@ -1,5 +1,5 @@
 /** Connections to a database file. */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
@@ -14,6 +14,28 @@ test('statements that come at once all run with its settings', async () => {
   const results = await Promise.all(Array.from({ length: 30 }, () => client.execute('PRAGMA busy_timeout')))
   client.close()
   expect(new Set(results.map(({ rows }) => rows[0]?.[0]))).toEqual(new Set([2000]))
+})
+
+/** Recovers or closes a file, as it were: for 300 ms it is nobody else's. */
+const HOLDER = `
+import { DatabaseSync } from 'node:sqlite'
+const db = new DatabaseSync(process.argv[1])
+db.exec('PRAGMA locking_mode = EXCLUSIVE')
+db.exec('BEGIN EXCLUSIVE')
+console.log('held')
+setTimeout(() => db.close(), 300)
+`
+
+test('somebody who closes the file at this moment is waited for', async () => {
+  const url = newFile()
+  ;(await openDatabase({ url, authToken: undefined })).close()
+  const holder = spawn('node', ['--input-type=module', '-e', HOLDER, filePath(url)!], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(holder.stdout, 'data')
+  const client = await openDatabase({ url, authToken: undefined })
+  expect((await client.execute('PRAGMA journal_mode')).rows[0]?.[0]).toBe('wal')
+  client.close()
 })
 
 /**

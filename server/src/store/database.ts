@@ -42,9 +42,10 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
     })
     if (path) {
       closeOnce(client)
+      // First: whoever closes the file at this moment, or recovers it, is waited for.
+      await client.execute('PRAGMA busy_timeout = 2000')
       await client.execute('PRAGMA journal_mode = WAL')
       await client.execute('PRAGMA synchronous = FULL')
-      await client.execute('PRAGMA busy_timeout = 2000')
       // A checkpoint at full speed is long and seldom; the writer makes short ones while there is little to do.
       await client.execute('PRAGMA wal_autocheckpoint = 16384')
       // In KiB: a small machine has to hold two of them.
