@@ -11,7 +11,7 @@ import {
   type PollView,
   type ServerMessage,
 } from '@pollz/shared/wire'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
 import { Live } from './live.ts'
 import { Pages, type Port } from './pages.ts'
@@ -374,4 +374,48 @@ test('while nothing is watched nothing is said of the connection; the next poll 
   await server.start()
   live.wake()
   await until(() => page.connection()?.online)
+})
+
+describe('a server that has another poll for the one that is asked for', () => {
+  const byHandle = `at://alice.test/tech.waow.poll/a`
+  const eve = 'did:plc:eeeeeeeeeeeeeeeeeeeeeeee'
+  const evil = `at://${eve}/tech.waow.poll/a`
+
+  test.each<[why: string, asked: string, poll: PollView]>([
+    ['of another author', uri, { ...view(evil, 1, 0, 1), repo: eve }],
+    ['of another key', uri, view(uriOf('b'), 1, 0, 1)],
+    ['of another kind', uri, view(`at://${author}/tech.waow.pollz.poll/a`, 1, 0, 1)],
+    ['by a handle, of another key', byHandle, view(uriOf('b'), 1, 0, 1)],
+    ['by a handle, without its author', byHandle, { ...view(byHandle, 1, 0, 1), repo: 'alice.test' }],
+    ['that is filed under another key', uri, { ...view(uri, 1, 0, 1), rkey: 'b' }],
+    ['that is filed under another author', uri, { ...view(uri, 1, 0, 1), repo: eve }],
+  ])('is refused: one %s', async (_, asked, poll) => {
+    server.answer = (it) => ({ type: 'snapshot', uri: it, poll })
+    const live = engine()
+    const page = openPage()
+    live.watch(page.port, asked)
+    await until(() => page.missing() + page.tallies().length)
+    expect([page.missing(), page.tallies(), live.known(asked)]).toEqual([1, [], undefined])
+    // And no other way leads there.
+    server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(uri, 1, 1, 0) })
+    live.retry(asked)
+    await until(() => page.counts())
+    const shown = page.tallies().length
+    live.update({ ...poll, version: 9 })
+    server.say({ type: 'snapshot', uri: asked, poll: { ...poll, version: 9 } })
+    server.say({ type: 'tally', uri, counts: [5, 5], total: 10, version: 10 })
+    await until(() => page.counts()?.[0] === 5)
+    expect(page.tallies().slice(shown)).toMatchObject([{ poll: { uri, repo: author, rkey: 'a' } }])
+  })
+
+  test('gets none that was kept shown either', async () => {
+    await db.put('polls', { poll: { ...view(evil, 1, 0, 1), repo: eve }, at: 0 }, uri)
+    server.answer = () => undefined
+    await server.stop()
+    const page = openPage()
+    engine().watch(page.port, uri)
+    await until(() => page.missing())
+    expect(page.tallies()).toEqual([])
+    await server.start()
+  })
 })

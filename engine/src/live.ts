@@ -1,4 +1,6 @@
 /** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
+import { isValidDid } from '@atproto/syntax'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import {
   MAX_URIS,
   PING_INTERVAL,
@@ -33,6 +35,25 @@ export type WhileAway = { db: Promise<ServerDb>; readPoll: (uri: string) => Prom
 /** There is no such poll, and not only no answer. */
 export const isGone = (error: string) =>
   ['PollNotFound', 'RepoNotFound', 'RepoInactive', 'Hidden'].includes(error)
+
+/**
+ * Whether a poll is the one that is asked for. What its author changes is written to where it says that it is, so no
+ * server may put one poll in the place of another. By a handle it may be anybody's.
+ */
+function isPollOf(uri: string, { uri: given, repo, rkey }: PollView): boolean {
+  const asked = parseAtUri(uri)
+  const poll = parseAtUri(given)
+  return (
+    asked !== undefined &&
+    poll !== undefined &&
+    isValidDid(poll.repo) &&
+    poll.repo === repo &&
+    poll.rkey === rkey &&
+    poll.rkey === asked.rkey &&
+    poll.collection === asked.collection &&
+    (poll.repo === asked.repo || !isValidDid(asked.repo))
+  )
+}
 
 export class Live {
   /** undefined: nothing is watched, or the first connection is under way */
@@ -120,7 +141,8 @@ export class Live {
   /** A newer tally, wherever it comes from. */
   update(poll: PollView): void {
     for (const [uri, known] of this.#polls)
-      if (known.uri === poll.uri && known.version <= poll.version) this.#show(uri, poll)
+      if (known.uri === poll.uri && known.version <= poll.version && isPollOf(uri, poll))
+        this.#show(uri, poll)
   }
 
   #show(uri: string, poll: PollView): void {
@@ -158,7 +180,7 @@ export class Live {
     if (!this.#away) return
     const kept = await (await this.#away.db).get('polls', uri)
     if (this.#polls.has(uri)) return
-    if (kept) {
+    if (kept && isPollOf(uri, kept.poll)) {
       this.#pages.send({ type: 'poll', uri, poll: kept.poll, tally: { at: kept.at } })
       return
     }
@@ -282,6 +304,11 @@ export class Live {
     switch (message.type) {
       case 'snapshot': {
         const { uri, poll } = message
+        if (!isPollOf(uri, poll)) {
+          console.warn(`pollz: the server has another poll for ${uri}`)
+          if (!this.#polls.has(uri)) this.#miss(uri, 'OtherPoll')
+          return
+        }
         const known = this.#current.has(uri) ? this.#polls.get(uri) : undefined
         if (!known || known.version <= poll.version) this.#show(uri, poll)
         return

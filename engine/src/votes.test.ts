@@ -141,6 +141,13 @@ test('a vote, another and none', async () => {
   expect(announced).toEqual([usual, usual, usual])
 })
 
+test('a vote is for the poll that was clicked, whatever the server takes it for', async () => {
+  for (const uri of [poll, byHandle]) {
+    known.set(uri, { uri: `at://did:plc:eeeeeeeeeeeeeeeeeeeeeeee/${home.poll}/3kabc` } as PollView)
+    expect(await cast(1, { uri })).toBe(poll)
+  }
+})
+
 test('a vote that another client made is changed, and all are taken back', async () => {
   repo.put(others, 0, '2026-11-24T00:00:00.000Z')
   await cast(1)

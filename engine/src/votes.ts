@@ -61,9 +61,10 @@ export class Votes {
 
   /** @returns at-uri of the poll @throws with the PDS's reason */
   async cast({ uri, option }: Act & { type: 'vote' }, doing: Doing): Promise<string> {
-    const { index, live, repos, voted } = this.#options
+    const { index, repos, voted } = this.#options
     const { did } = doing
-    const poll = live.known(uri)?.uri ?? (await repos.canonical(uri))
+    // The server has no say in what is voted on.
+    const poll = await repos.canonical(uri)
     const before = await index.votesFor(did, poll)
     try {
       await this.#write({ poll, option }, doing)
