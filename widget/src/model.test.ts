@@ -256,6 +256,40 @@ describe('results', () => {
       expect(counts()).toEqual([1, 2])
     })
 
+    test.each([
+      ['after it is done', ['done', 'leave', 'come back']],
+      ['before it is done', ['leave', 'done', 'come back']],
+      ['until it is done', ['leave', 'come back', 'done']],
+    ])('are those of the server where one looked away %s: it may have been counted meanwhile', (_, steps) => {
+      model.visible(host, true)
+      model.vote(1)
+      for (const step of steps)
+        if (step === 'done') done(1)
+        else model.visible(host, step === 'come back')
+      live([50, 70], 9)
+      expect(counts()).toEqual([50, 70])
+      // The next click is seen to its end.
+      own(1)
+      model.vote(0)
+      done(0)
+      live([60, 80], 10)
+      expect(counts()).toEqual([51, 69])
+    })
+
+    test('are not held by what the account before has done', () => {
+      model.vote(0)
+      const first = lastId()
+      account.value = bob
+      model.accountChanged()
+      model.vote(1)
+      done(0, first)
+      const act = { type: 'vote', uri, option: 1 } as const
+      model.receive({ type: 'refused', id: lastId(), act, reason: { name: 'offline' } })
+      live([10, 20], 5)
+      expect(counts()).toEqual([10, 20])
+      expect(model.showsResults.value).toBe(false)
+    })
+
     test('are those of the server after a switch of accounts, or where the engine was away', () => {
       model.vote(1)
       done(1)
@@ -397,11 +431,49 @@ describe('accounts', () => {
     expect(sent.at(-1)).toEqual({ type: 'watch', uri, account: bob })
   })
 
-  test('where the page uses none, the vote of the account that is signed in is marked', () => {
-    account.value = undefined
-    live([1, 2])
-    model.receive({ type: 'own', uri, voter: bob, option: 1 })
-    expect(model.chosen.value).toBe(1)
+  describe('where the page uses none', () => {
+    const act = { type: 'vote', uri, option: 1 } as const
+    const own = (voter: PageAccount, option: number) => model.receive({ type: 'own', uri, voter, option })
+    const shown = () => [model.chosen.value, model.showsResults.value, model.manageable.value]
+
+    beforeEach(() => {
+      account.value = undefined
+      live([1, 2])
+    })
+
+    test('nothing is shown of an account that another page uses', () => {
+      own(bob, 1)
+      expect(shown()).toEqual([null, false, false])
+    })
+
+    test('the vote of the account that voted here is marked, and may be changed elsewhere', () => {
+      model.vote(1)
+      model.receive({ type: 'whoAreYou', id: lastId(), act, last: bob })
+      model.click.start(act, { account: bob })
+      model.receive({ type: 'accepted', id: lastId(), act, voter: bob.did })
+      own(bob, 1)
+      model.receive({ type: 'done', id: lastId(), act, uri, voter: bob.did })
+      expect(shown()).toEqual([1, true, true])
+      own(alice, 0)
+      own(bob, 0)
+      expect(shown()).toEqual([0, true, true])
+      account.value = alice
+      model.accountChanged()
+      account.value = undefined
+      model.accountChanged()
+      own(bob, 0)
+      expect(shown()).toEqual([null, false, false])
+    })
+
+    test('so is that of one who had to sign in for it', () => {
+      model.vote(1)
+      model.click.start(act, { identifier: 'bob.test' })
+      model.receive({ type: 'accepted', id: lastId(), act })
+      model.receive({ type: 'signingIn', id: lastId(), act, as: 'bob.test' })
+      own(bob, 1)
+      model.receive({ type: 'done', id: lastId(), act, uri, voter: bob.did })
+      expect(shown()).toEqual([1, true, true])
+    })
   })
 })
 

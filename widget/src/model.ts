@@ -126,6 +126,10 @@ export class PollModel {
   #cast = signal<number | null | undefined>(undefined)
   /** What the server has counted since the click, and the first version of the poll that has it. */
   #counted: { option: number | null; version: number } | undefined
+  /** What the server has counted since the click may have been said to nobody. */
+  #missedCounted = false
+  /** Who has begun something here: a page that has no account shows nothing of anybody else. */
+  #actor: string | undefined
   #hosts = new Set<Element>()
   #pageVisible = true
   #watched = false
@@ -158,14 +162,14 @@ export class PollModel {
     const wanted = this.#pageVisible && this.#hosts.size > 0
     if (wanted === this.#watched) return
     this.#watched = wanted
-    if (wanted) this.#watch()
-    else this.around.send({ type: 'unwatch', uri: this.uri })
+    if (wanted) return this.#watch()
+    this.#missCounted()
+    this.around.send({ type: 'unwatch', uri: this.uri })
   }
 
   /** Says again to a new background what this page wants. */
   reconnected(): void {
-    // What the server has counted may have been said to nobody.
-    this.#cast.value = undefined
+    this.#missCounted()
     if (this.#watched) this.#watch()
     this.click.reconnected()
     this.editing.value?.click.reconnected()
@@ -176,6 +180,7 @@ export class PollModel {
 
   /** The page uses another account now: whatever was of the one before is not shown to this one. */
   accountChanged(): void {
+    this.#actor = undefined
     this.own.value = undefined
     this.#cast.value = undefined
     this.asked.value = false
@@ -253,14 +258,13 @@ export class PollModel {
         return
       case 'own': {
         const { voter, option } = message
-        const account = this.around.account.value
-        if (account && account.did !== voter.did) return
+        if (this.#reader !== voter.did) return
         this.own.value = { voter, option }
         if (option !== null) this.asked.value = true
         return
       }
       case 'counted':
-        if ((this.around.account.value ?? this.own.value?.voter)?.did !== message.voter) return
+        if (this.#reader !== message.voter) return
         this.#counted = message
         this.#settle()
         return
@@ -269,18 +273,8 @@ export class PollModel {
       case 'signingIn':
       case 'refused':
       case 'superseded':
-        this.click.receive(message)
-        return
       case 'done':
-        batch(() => {
-          if (message.act.type === 'vote') {
-            // Who has seen the results once has seen them.
-            this.asked.value = true
-            if (this.voting.peek() !== undefined) this.#cast.value = message.act.option
-            this.#settle()
-          }
-          this.click.receive(message)
-        })
+        batch(() => this.#receiveAct(message))
         return
       case 'voters':
         this.#receiveVoters(message)
@@ -288,6 +282,22 @@ export class PollModel {
       default:
         message satisfies never
     }
+  }
+
+  #receiveAct(message: ActMessage): void {
+    const isCounting = this.voting.peek() !== undefined && !this.#missedCounted
+    // Late news of what another account did changes nothing for this one.
+    if (!this.click.receive(message)) return
+    if (message.voter !== undefined) this.#actor = message.voter
+    if (message.type !== 'done' || message.act.type !== 'vote') return
+    // Who has seen the results once has seen them.
+    this.asked.value = true
+    // Whoever signed in for it was not known before.
+    const { voter, act } = message
+    if (voter !== undefined && voter === this.#reader && this.own.peek()?.voter.did !== voter)
+      this.own.value = { voter: { did: voter }, option: act.option }
+    if (isCounting) this.#cast.value = act.option
+    this.#settle()
   }
 
   #receiveVoters({ votes, cursor, author }: PollMessage & { type: 'voters' }): void {
@@ -323,8 +333,20 @@ export class PollModel {
   /** Remembers what there was before the first of several clicks. */
   #begin(): void {
     this.#counted = undefined
+    this.#missedCounted = false
     if (this.voting.peek() !== undefined || this.#cast.peek() !== undefined) return
     this.#before = { poll: this.poll.peek(), own: this.ownOption.peek() }
+  }
+
+  /** Nobody listens for a while: from then on the tally is the server's. */
+  #missCounted(): void {
+    this.#cast.value = undefined
+    this.#missedCounted = true
+  }
+
+  /** DID of whose votes this page shows as the reader's. */
+  get #reader(): string | undefined {
+    return this.around.account.value?.did ?? this.#actor
   }
 
   /** Once the tally has the vote in it, it needs no help. */
