@@ -1,6 +1,9 @@
 /** at-uris of records: @atproto/syntax says what is one. Its `AtUri` throws, also at a did:web with a port. */
 import { parseAtUriString } from '@atproto/syntax'
 
+/** Longer ones, in bytes, are none of a poll for anybody here: they only cost. */
+export const MAX_AT_URI = 1024
+
 /** `repo`: DID or handle */
 export type RecordUri = { repo: string; collection: string; rkey: string }
 

@@ -4,13 +4,13 @@
  * in every tab, so it is checked with valibot, a tenth of the lexicons' validator.
  */
 import * as v from 'valibot'
-import { parseAtUri } from './at-uri.ts'
+import { MAX_AT_URI, parseAtUri } from './at-uri.ts'
 import type { PollView, VoteView } from './wire.ts'
 
 const did = v.pipe(v.string(), v.startsWith('did:'))
 const atUri = v.pipe(
   v.string(),
-  v.maxLength(1024),
+  v.maxLength(MAX_AT_URI),
   v.check((it) => parseAtUri(it) !== undefined, "expected a record's at-uri"),
 )
 /** ms since 1970 */

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { MAX_AT_URI } from './at-uri.ts'
+import { read, toEngine } from './engine.ts'
 import { pollHosts } from './families.ts'
 import { parsePollLink, pollLink } from './links.ts'
 
@@ -36,6 +38,19 @@ describe('parsePollLink', () => {
     '',
   ])('is none: %s', (href) => {
     expect(parsePollLink(href, hosts)).toBeUndefined()
+  })
+
+  test('is none that the engine would not take: what shows it would wait for ever', () => {
+    const name = (length: number) => `did:web:${'a'.repeat(length)}`
+    const rest = '/tech.waow.poll/3kabc'.length + 'at://'.length + name(0).length
+    const uris = [MAX_AT_URI - rest, MAX_AT_URI - rest + 1].map((length) => {
+      const uri = parsePollLink(`https://pollz.example/poll/${name(length)}/3kabc`, hosts)
+      return [uri?.length, uri !== undefined && read(toEngine, { type: 'unwatch', uri }) !== undefined]
+    })
+    expect(uris).toEqual([
+      [MAX_AT_URI, true],
+      [undefined, false],
+    ])
   })
 
   test('is on the server, whatever other hosts mean its polls too', () => {

@@ -1,5 +1,5 @@
 /** Poll links to at-uri and back. The content script loads it in every bsky.app tab: imports have to be light. */
-import { formatAtUri, parseAtUri } from './at-uri.ts'
+import { formatAtUri, MAX_AT_URI, parseAtUri } from './at-uri.ts'
 
 /** Host (with its port, if any) to the collection (NSID) of the polls it links to. */
 export type PollHosts = Readonly<Record<string, string>>
@@ -34,7 +34,7 @@ export function parsePollLink(href: string, hosts: PollHosts): string | undefine
     return undefined
   }
   const uri = formatAtUri({ repo: repo.startsWith('did:') ? repo : repo.toLowerCase(), collection, rkey })
-  return parseAtUri(uri) && uri
+  return uri.length <= MAX_AT_URI && parseAtUri(uri) ? uri : undefined
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { clientMessage, parseJson, serverMessage } from './wire.ts'
+import { clientMessage, parseJson, serverMessage, voteView } from './wire.ts'
 
 test.each([
   ['not JSON', '{'],
@@ -23,4 +23,29 @@ test('messages are read as they are written', () => {
     version: 4,
   }
   expect(parseJson(serverMessage, JSON.stringify(tally))).toEqual({ ok: true, message: tally })
+})
+
+test('a server’s dates are dates', () => {
+  const poll = {
+    uri: 'at://did:plc:a/tech.waow.poll/1',
+    repo: 'did:plc:a',
+    rkey: '1',
+    text: '?',
+    options: [],
+    createdAt: '2026-11-23T20:15:00.000Z',
+    endsAt: '2026-11-24T20:15:00.000+01:00',
+    total: 0,
+    edited: false,
+    version: 1,
+  }
+  const isRead = (changed: object) =>
+    parseJson(
+      serverMessage,
+      JSON.stringify({ type: 'snapshot', uri: poll.uri, poll: { ...poll, ...changed } }),
+    ).ok
+  expect(isRead({})).toBe(true)
+  expect([isRead({ createdAt: 'never' }), isRead({ endsAt: 'never' })]).toEqual([false, false])
+  const vote = { voter: 'did:plc:a', option: 0, uri: 'at://did:plc:a/tech.waow.vote/1' }
+  const [good, bad] = [poll.createdAt, 'never'].map((createdAt) => voteView.safeParse({ ...vote, createdAt }))
+  expect([good!.success, bad!.success]).toEqual([true, false])
 })

@@ -1,5 +1,6 @@
 /** Every message between the server and its clients: one schema each, for both sides (design section 5). */
 import { l } from '@atproto/lex'
+import { MAX_AT_URI } from './at-uri.ts'
 import { check, type Schema } from './check.ts'
 
 /** How many polls one message or one request may name. */
@@ -11,7 +12,9 @@ export const MAX_WATCHED = 500
 /** The server sends something at least this often, in ms: Chrome ends a worker that hears nothing for 30 s. */
 export const PING_INTERVAL = 20_000
 
-const atUri = l.string({ maxLength: 1024 })
+const atUri = l.string({ maxLength: MAX_AT_URI })
+/** RFC 3339. Its type says no more than that it is text: nobody here calculates with the parts of it. */
+const datetime: l.Schema<string> = l.string({ format: 'datetime' })
 const count = l.integer({ minimum: 0 })
 
 /** A poll and its tally, as `GET /api/polls/:uri` answers it: a superset of pollz's shape. */
@@ -23,12 +26,12 @@ export const pollView = l.object({
   rkey: l.string(),
   text: l.string(),
   options: l.array(l.object({ text: l.string(), count })),
-  /** RFC 3339, as the author wrote it */
-  createdAt: l.string(),
+  /** as the author wrote it */
+  createdAt: datetime,
   /** the author's handle, where it is known and resolves */
   handle: l.optional(l.string()),
-  /** C8, RFC 3339; absent: it has no end */
-  endsAt: l.optional(l.string()),
+  /** C8; absent: it has no end */
+  endsAt: l.optional(datetime),
   total: count,
   /** C7: the options changed after the first vote */
   edited: l.boolean(),
@@ -44,8 +47,8 @@ export const voteView = l.object({
   option: count,
   /** at-uri of the vote record */
   uri: atUri,
-  /** RFC 3339; C2: never later than the record's `rev` */
-  createdAt: l.string(),
+  /** C2: never later than the record's `rev` */
+  createdAt: datetime,
   handle: l.optional(l.string()),
 })
 export type VoteView = l.Infer<typeof voteView>

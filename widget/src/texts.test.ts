@@ -61,6 +61,8 @@ test('a reader whose language is not there gets words and numbers in English', (
 
 test('a date that is none is shown as it was written', () => {
   expect(textsIn('en', 'en').date('yesterday')).toBe('yesterday')
+  expect(textsIn('en', 'en').time(Number.NaN)).toBe('NaN')
+  expect(textsIn('en', 'en').time(Infinity)).toBe('Infinity')
 })
 
 test('a time of today is said without its day, any other with it', () => {

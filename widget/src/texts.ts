@@ -37,6 +37,7 @@ export function createTexts(
   const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
   const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
   const t: Texts['t'] = (key, ...substitutions) => getMessage(key, substitutions)
+  const isDate = (it: string | number) => !Number.isNaN(new Date(it).getTime())
   return {
     t,
     number: (value) => number.format(value),
@@ -48,9 +49,12 @@ export function createTexts(
     },
     unplaced: (count) =>
       t(plural.select(count) === 'one' ? 'unplaced_one' : 'unplaced_other', number.format(count)),
-    // A record's date is whatever its author wrote: the lexicon asks for one, this does not trust it.
-    date: (it) => (Number.isNaN(new Date(it).getTime()) ? String(it) : date.format(new Date(it))),
-    time: (it) => (new Date(it).toDateString() === new Date().toDateString() ? time : date).format(it),
+    // Whatever comes from elsewhere: a text that can't be said must not end a widget.
+    date: (it) => (isDate(it) ? date.format(new Date(it)) : String(it)),
+    time: (it) =>
+      isDate(it)
+        ? (new Date(it).toDateString() === new Date().toDateString() ? time : date).format(it)
+        : String(it),
   }
 }
 
