@@ -1,5 +1,5 @@
 /** A click is a promise: in a browser with the extension, what is clicked is asked for once, in place, and not lost. */
-import type { BrowserContext, Page, Request } from 'playwright-core'
+import type { BrowserContext, Locator, Page, Request } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
   buildExtension,
@@ -69,6 +69,33 @@ describe.skipIf(!tap)('a click', () => {
   const resultsWereShown = () =>
     page.evaluate(() => (globalThis as typeof globalThis & { shown?: boolean }).shown)
 
+  /** A script does with a button, and with its form and fields, all that it can. */
+  async function scriptTries(button: Locator): Promise<void> {
+    await button.evaluate((element) => {
+      const form = element.closest('form')
+      element.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true, composed: true }))
+      ;(element as HTMLElement).click()
+      for (const target of [element, ...(form?.querySelectorAll('input') ?? [])])
+        for (const type of ['keydown', 'keypress', 'keyup'])
+          target.dispatchEvent(
+            new KeyboardEvent(type, {
+              key: 'Enter',
+              code: 'Enter',
+              keyCode: 13,
+              charCode: 13,
+              bubbles: true,
+              cancelable: true,
+              composed: true,
+            }),
+          )
+      form?.requestSubmit()
+      if (element instanceof HTMLButtonElement && element.type === 'submit') form?.requestSubmit(element)
+      // What it had begun would be drawn by then: every button that begins something goes, or has another name.
+      return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+    })
+    expect(await button.isVisible()).toBe(true)
+  }
+
   const logOut = () => page.getByRole('button', { name: 'logged out' }).click()
   const logIn = ({ handle }: Account) => page.getByRole('button', { name: `@${handle}` }).click()
 
@@ -100,6 +127,7 @@ describe.skipIf(!tap)('a click', () => {
     await clicked.getByRole('radio', { name: 'Tea' }).click()
     await clicked.getByText('To vote, allow pollz at your account’s server.').waitFor()
     expect(await alerts().count()).toBe(1)
+    await scriptTries(clicked.getByRole('button', { name: 'Continue' }))
     await clicked.getByRole('button', { name: 'Cancel' }).click()
     await clicked.getByRole('alert').waitFor({ state: 'detached' })
     await clicked.getByRole('button', { name: 'Show results' }).waitFor()
@@ -117,6 +145,8 @@ describe.skipIf(!tap)('a click', () => {
     await first.getByRole('radio', { name: 'Coffee' }).click()
     await first.getByLabel('Vote as').waitFor()
     expect(await second.getByLabel('Vote as').count()).toBe(0)
+    await first.getByLabel('Vote as').fill('alice.test')
+    await scriptTries(first.getByRole('button', { name: 'Sign in' }))
     await first.getByRole('button', { name: 'Cancel' }).click()
     await first.getByLabel('Vote as').waitFor({ state: 'detached' })
     expect(await resultsWereShown()).toBe(false)
@@ -141,6 +171,7 @@ describe.skipIf(!tap)('a click', () => {
     await until('the vote', async () => (await alice.voteRecord(poll)) !== undefined)
     expect(await alice.voteRecord(poll)).toMatchObject({ option: 0 })
     await clicked.getByText('Votes are public').waitFor({ state: 'detached' })
+    await scriptTries(clicked.getByRole('button', { name: 'Remove vote' }))
   })
 
   test('logged out asks as whom, and votes as them only when they say so', async () => {
@@ -153,6 +184,7 @@ describe.skipIf(!tap)('a click', () => {
     await clicked.getByRole('button', { name: 'Cancel' }).click()
     await clicked.getByRole('alert').waitFor({ state: 'detached' })
     await clicked.getByRole('radio', { name: 'Cats' }).click()
+    await scriptTries(clicked.getByRole('button', { name: 'Vote', exact: true }))
     await clicked.getByRole('button', { name: 'Vote', exact: true }).click()
     await until('the vote', async () => (await alice.voteRecord(other)) !== undefined)
     expect(await alice.voteRecord(other)).toMatchObject({ option: 0 })
@@ -187,6 +219,7 @@ describe.skipIf(!tap)('a click', () => {
     await page.getByRole('textbox', { name: 'Option 2', exact: true }).fill('No')
     await stopWorker(context)
     await page.bringToFront()
+    await scriptTries(page.getByRole('button', { name: 'Publish poll' }))
     const opened: Page[] = []
     context.on('page', (it) => opened.push(it))
     await signIn(context, page, () => page.getByRole('button', { name: 'Publish poll' }).click())
@@ -199,5 +232,23 @@ describe.skipIf(!tap)('a click', () => {
       collection: 'tech.waow.poll',
     })
     expect(data.records.filter(({ value }) => value['text'] === 'Published once?')).toHaveLength(1)
+  })
+
+  test('to delete or to try again is no script’s either', async () => {
+    await page.goto('https://bsky.app/profile/bob.test')
+    const shown = widget(page, other)
+    await page.getByRole('button', { name: '@bob.test' }).click()
+    await shown.getByRole('button', { name: 'Manage your poll' }).click()
+    await shown.getByRole('button', { name: 'Delete', exact: true }).click()
+    await scriptTries(shown.getByRole('button', { name: 'Delete poll' }))
+    await shown.getByRole('button', { name: 'Cancel' }).click()
+    await logIn(alice)
+    await shown.getByRole('radio', { name: 'Dogs', checked: true }).waitFor()
+    await alice.agent.com.atproto.server.deactivateAccount({})
+    await shown.getByRole('radio', { name: 'Cats' }).click()
+    await shown.getByText(/Couldn’t vote: /).waitFor()
+    await scriptTries(shown.getByRole('button', { name: 'Try again' }))
+    await alice.agent.com.atproto.server.activateAccount()
+    await shown.getByRole('button', { name: 'Dismiss' }).click()
   })
 })

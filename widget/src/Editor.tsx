@@ -2,7 +2,7 @@
 import { useEffect, useId, useLayoutEffect, useRef } from 'preact/hooks'
 import { lengthOf, MAX_OPTION, MAX_OPTIONS, MAX_TEXT, MIN_OPTIONS, type EditorModel } from './editor.ts'
 import type { Problem } from './editor.ts'
-import { Notice } from './Notice.tsx'
+import { byPerson, formByPerson, Notice } from './Notice.tsx'
 import { Poll } from './Poll.tsx'
 import { useTexts, type Texts } from './texts.ts'
 
@@ -30,18 +30,19 @@ export function Editor({ model, onCancel }: EditorProps) {
     next?.focus({ preventScroll: true })
   }, [])
 
+  const publish = () => {
+    if (busy || model.publish()) return
+    const { field } = model.problems.value[0]!
+    fields()[field === 'text' ? 0 : field + 1]?.focus()
+  }
+
   return (
     <form
       ref={form}
       class="poll editor"
       aria-labelledby={heading}
       aria-busy={busy}
-      onSubmit={(event) => {
-        event.preventDefault()
-        if (!event.isTrusted || busy || model.publish()) return
-        const { field } = model.problems.value[0]!
-        fields()[field === 'text' ? 0 : field + 1]?.focus()
-      }}
+      {...formByPerson(publish)}
     >
       <p class="question" id={heading}>
         {t(model.edited ? 'editPoll' : 'newPoll')}
@@ -89,7 +90,7 @@ export function Editor({ model, onCancel }: EditorProps) {
               {t('cancel')}
             </button>
           )}
-          <button type="submit" class="primary" aria-disabled={busy}>
+          <button type="submit" class="primary" aria-disabled={busy} onClick={byPerson(publish)}>
             {t(busy ? 'publishing' : model.edited ? 'save' : 'publish')}
           </button>
         </span>

@@ -53,7 +53,7 @@ export function Notice({ click, current, place, first = false }: NoticeProps) {
           <span class="bad">{t(NOT_DONE[phase.act.type], reasonText(t, phase.reason))}</span>
           {/* It would end the same way. */}
           {phase.reason.name !== 'noScope' && (
-            <button type="button" class="link" onClick={() => start(phase.act)}>
+            <button type="button" class="link" onClick={byPerson(() => start(phase.act))}>
               {t('tryAgain')}
             </button>
           )}
@@ -85,7 +85,7 @@ function WhoAreYou({ click, act, last, first, start }: WhoAreYouProps) {
     return (
       <div class="notice" role="alert">
         <span>{t('voteAsLast', nameOf(last.handle ?? last.did))}</span>
-        <button type="button" class="primary" onClick={() => start(act, { account: last })}>
+        <button type="button" class="primary" onClick={byPerson(() => start(act, { account: last }))}>
           {t('vote')}
         </button>
         <button type="button" class="link" onClick={() => (another.value = true)}>
@@ -96,21 +96,18 @@ function WhoAreYou({ click, act, last, first, start }: WhoAreYouProps) {
         </button>
       </div>
     )
+  const signIn = () => {
+    const typed = typedHandle(handle)
+    if (typed !== '') start(act, { identifier: typed })
+  }
   return (
-    <form
-      class="notice"
-      onSubmit={(event) => {
-        event.preventDefault()
-        const typed = typedHandle(handle)
-        if (typed !== '') start(act, { identifier: typed })
-      }}
-    >
+    <form class="notice" {...formByPerson(signIn)}>
       {first && act.type === 'vote' && <span class="line">{t('allowFirst')}</span>}
       <label>
         {t(act.type === 'vote' ? 'voteAs' : 'handle')}
         <HandleInput handle={handle} inputRef={input} />
       </label>
-      <button type="submit" class="primary">
+      <button type="submit" class="primary" onClick={byPerson(signIn)}>
         {t('signIn')}
       </button>
       <button type="button" class="link" onClick={() => click.dismiss()}>
@@ -152,3 +149,19 @@ export function reasonText(t: Texts['t'], reason: Reason): string {
 export const byPerson = (act: () => unknown) => (event: Event) => {
   if (event.isTrusted) act()
 }
+
+/**
+ * A form whose button is clicked `byPerson`, or Enter pressed in one of its inputs. What is submitted says nothing of who
+ * did it: that event is trusted also where a script has asked for it.
+ */
+export const formByPerson = (act: () => unknown) => ({
+  onSubmit: (event: Event) => event.preventDefault(),
+  // An Enter that ends the composition of a word presses no key.
+  onKeyPress: (event: KeyboardEvent) => {
+    if (event.key !== 'Enter' || !(event.target instanceof HTMLInputElement)) return
+    // The browser would click the button, and a form around this one has one too.
+    event.preventDefault()
+    event.stopPropagation()
+    if (event.isTrusted) act()
+  },
+})
