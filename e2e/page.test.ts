@@ -144,6 +144,28 @@ describe('bsky.app’s page', () => {
     expect(await widgets()).toEqual(expected)
   })
 
+  test('a post shows four polls, however many it links to; the next post has its own', async () => {
+    const link = (key: string) =>
+      `<a href="https://pollz.waow.tech/poll/did:plc:yk4dd2qkboz2yv6tpubpc6co/${key}">x</a>`
+    const many = Array.from({ length: 300 }, (_, i) => link(`k${i}`)).join('')
+    const html = fixture('feed').replace(/<a[^>]*\/first"/, (it) => many + it)
+    await show(html)
+    const keys = async () => (await widgets()).map((it) => it.split(':')[0])
+    await page.locator('[data-pollz]').first().waitFor({ state: 'attached' })
+    const expected = ['card', 'text', 'both', 'quoted', 'k0', 'k1', 'k2', 'k3']
+    expect(await keys()).toEqual(expected)
+    expect(await page.locator('a[href$="/k299"]').isVisible()).toBe(true)
+    // What the same post links to later has room where what it showed is gone.
+    await page.locator('a[href$="/k0"]').evaluate((text) => {
+      const post = text.closest('[data-testid^="feedItem-by-"]')!
+      for (const host of post.querySelectorAll('[data-pollz]')) host.remove()
+      const anew = text.parentElement!.cloneNode(true) as Element
+      for (const it of [...anew.querySelectorAll('a')].slice(0, 300)) it.remove()
+      text.parentElement!.replaceWith(anew)
+    })
+    await until('the others', async () => (await keys()).join() === 'card,text,both,quoted,first,second')
+  })
+
   test('the composer gets a button, and no widget in its text or preview', async () => {
     await show(fixture('composer'))
     await page.locator('[data-testid=openGifBtn] + [data-pollz-button]').waitFor()

@@ -5,6 +5,9 @@ import { isInPost, placeOf, type Place } from './selectors.ts'
 /** Widgets this far outside of the window are already shown, so that none is seen loading. */
 const MARGIN = '600px'
 
+/** More polls of one post stay links: three hundred of them fit into its text, and each is as high as a post. */
+const MAX_IN_POST = 4
+
 /** About as high as a poll: what is below stays where it is when the poll is drawn. */
 const HEIGHT_BEFORE = '230px'
 
@@ -70,6 +73,7 @@ export class Mounts {
     const there = widgets.get(uri)
     // A card is the better place; and what React has drawn anew has lost its widget.
     if (there && there.host.isConnected && (!place.card || there.card?.isConnected)) return
+    if (!there && [...widgets.values()].filter(({ host }) => host.isConnected).length >= MAX_IN_POST) return
 
     const widget = there ?? this.#create(uri, optionsIn(anchor.href), place)
     widgets.set(uri, widget)
