@@ -157,6 +157,20 @@ test('a socket from which nothing comes any more, not even a ping, is given up, 
   expect(page.counts()).toEqual([3, 0])
 })
 
+test('so it is where the clock was set back meanwhile', async () => {
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  server.answer = () => undefined
+  vi.setSystemTime(Date.now() - 8 * 3_600_000)
+  // From when that was noticed at the latest.
+  await vi.advanceTimersByTimeAsync(NOTICED + PING_INTERVAL / 4)
+  expect(page.breaks().length).toBe(1)
+  await vi.advanceTimersByTimeAsync(1_000)
+  await until(() => server.sockets.length === 2)
+})
+
 test('a connection that is never there is given up too', async () => {
   const real = globalThis.WebSocket
   const begun: { closed: boolean }[] = []

@@ -214,6 +214,8 @@ export class Live {
   }
 
   #checkSilence(): void {
+    // A clock that was set back would make it wait for as long.
+    this.#heard = Math.min(this.#heard, Date.now())
     const limit = this.#socket?.readyState === WebSocket.CONNECTING ? MAX_CONNECTING : MAX_SILENCE
     if (!this.#socket || Date.now() - this.#heard < limit) return
     this.#drop()
