@@ -85,9 +85,16 @@ describe('the extension and the browser that has it', () => {
     await allow('ON_ALL_SITES')
     await alert.waitFor({ state: 'detached' })
     await widgets().first().waitFor()
+    // A tab whose script still runs goes on as it is: somebody may be writing there.
+    await widgets().evaluateAll((all) => all.forEach((it) => Object.assign(it, { kept: true })))
     await allow('ON_CLICK')
     await alert.waitFor()
+    const opened = await context.newPage()
+    await opened.goto('https://bsky.app/')
     await allow('ON_ALL_SITES')
+    await opened.locator('[data-pollz]').first().waitFor()
+    await opened.close()
+    expect(await widgets().evaluateAll((all) => all.every((it) => 'kept' in it))).toBe(true)
     await popup.close()
   })
 

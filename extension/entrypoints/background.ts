@@ -1,6 +1,5 @@
 import { defineBackground } from 'wxt/utils/define-background'
 import { browser } from 'wxt/browser'
-import { SITE } from '@pollz/shared/network'
 import { pollHosts } from '@pollz/shared/families'
 import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
@@ -141,9 +140,8 @@ export default defineBackground(() => {
     // Firefox does it by itself.
     if (!import.meta.env.FIREFOX && (reason === 'install' || reason === 'update')) void runInOpenTabs()
   })
-  browser.permissions.onAdded.addListener(({ origins = [] }) => {
-    if (origins.some((it) => it.startsWith(SITE))) void runInOpenTabs()
-  })
+  // Whatever it is for, bsky.app may be in it.
+  browser.permissions.onAdded.addListener(() => void runInOpenTabs())
   browser.runtime.onStartup.addListener(() => {
     void running.then(({ store, acts }) => Promise.all([store.forgetTabs(), acts.forgetSignIns()]))
   })
