@@ -98,6 +98,13 @@ describe('the extension and the browser that has it', () => {
     await popup.close()
   })
 
+  test('it can’t be let into private windows, which would get the accounts of the others', async () => {
+    const { incognitoAccess } = (await extensions.evaluate(
+      `chrome.developerPrivate.getExtensionInfo(${JSON.stringify(await id())})`,
+    )) as { incognitoAccess: { isEnabled: boolean } }
+    expect(incognitoAccess.isEnabled).toBe(false)
+  })
+
   test('its button asks for exactly what is missing', async () => {
     await allow('ON_CLICK')
     const popup = await ownPage(context, 'popup.html')

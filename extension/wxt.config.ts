@@ -43,6 +43,9 @@ export default defineConfig({
     description: '__MSG_extensionDescription__',
     default_locale: 'en',
     version: pkg.version,
+    // A private window is to leave nothing behind and to know nobody; the engine, with its accounts and its journal, is one
+    // for all windows, for Firefox knows no other.
+    incognito: 'not_allowed',
     // Runs the content script in tabs that were open before the extension was.
     permissions: ['scripting'],
     // The server's is for the address of the page that a PDS sends people back to. Match patterns take no port.
