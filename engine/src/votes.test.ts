@@ -1,10 +1,11 @@
 import 'fake-indexeddb/auto'
 import { Agent } from '@atproto/api'
-import { home } from '@pollz/shared/families'
+import { families, home } from '@pollz/shared/families'
 import type { ToPage } from '@pollz/shared/engine'
 import { voteRkey } from '@pollz/shared/votes'
 import type { PollView } from '@pollz/shared/wire'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { cidOf } from '../test/cid.ts'
 import type { Accounts } from './accounts.ts'
 import type { Live } from './live.ts'
 import type { Outbox } from './outbox.ts'
@@ -39,7 +40,7 @@ class Repo {
 
   put(uri: string, option: number, createdAt: string): void {
     const value = home.writeVote({ subject: poll, option, createdAt })
-    this.records.set(uri, { value, cid: `cid of ${JSON.stringify(value)}` })
+    this.records.set(uri, { value, cid: cidOf(value) })
     this.written.push(option)
   }
 
@@ -53,7 +54,7 @@ class Repo {
     const uri = `at://${alice.did}/${String(body['collection'])}/${String(body['rkey'])}`
     const { option, createdAt } = body['record'] as { option: number; createdAt: string }
     const value = home.writeVote({ subject: poll, option, createdAt })
-    const cid = `cid of ${JSON.stringify(value)}`
+    const cid = cidOf(value)
     const known = this.records.get(uri)
     if (known?.cid !== cid) {
       if ('swapRecord' in body && (known?.cid ?? null) !== body['swapRecord']) return swapped()
@@ -129,6 +130,7 @@ const recorded = () => [...repo.records].map(([uri, { value }]) => [uri, value['
 const shown = () => told.at(-1)?.option
 
 test('a vote, another and none', async () => {
+  const lists = vi.spyOn(repo, 'list')
   const at = now
   expect(await cast(1)).toBe(poll)
   expect(recorded()).toEqual([[usual, 1]])
@@ -139,6 +141,8 @@ test('a vote, another and none', async () => {
   expect(recorded()).toEqual([])
   expect(told.map(({ option }) => option)).toEqual([1, 2, null])
   expect(announced).toEqual([usual, usual, usual])
+  // The answers were enough.
+  expect(lists).toHaveBeenCalledTimes(families.length)
 })
 
 test('a vote is for the poll that was clicked, whatever the server takes it for', async () => {
