@@ -52,7 +52,8 @@ export class Repos {
     const { repo, collection, rkey } = parseAtUri(uri)!
     try {
       const { did, handle } = await this.resolve(repo)
-      const read = familyOfPoll.get(collection)?.readPoll(await this.read(did, collection, rkey))
+      const record = await this.read(formatAtUri({ repo: did, collection, rkey }))
+      const read = familyOfPoll.get(collection)?.readPoll(record?.value)
       if (!read?.ok) return { ok: false, error: 'PollNotFound' }
       const { text, options, createdAt, endsAt } = read.value
       return {
@@ -76,19 +77,23 @@ export class Repos {
     }
   }
 
-  /** @returns undefined: there is no such record @throws where nobody can say */
-  async read(did: string, collection: string, rkey: string): Promise<unknown> {
-    const { pds } = await this.resolve(did)
+  /** @param uri at-uri by DID @returns undefined: there is no such record @throws where nobody can say */
+  async read(
+    uri: string,
+    signal?: AbortSignal,
+  ): Promise<{ cid: string | undefined; value: unknown } | undefined> {
+    const record = parseAtUri(uri)!
+    const { pds } = await this.resolve(record.repo)
     try {
-      const { data } = await this.#agentOf(pds).com.atproto.repo.getRecord({ repo: did, collection, rkey })
-      return data.value
+      const { data } = await this.#agentOf(pds).com.atproto.repo.getRecord(record, signal ? { signal } : {})
+      return { cid: data.cid, value: data.value }
     } catch (error) {
       if (error instanceof ComAtprotoRepoGetRecord.RecordNotFoundError) return undefined
       throw error
     }
   }
 
-  /** Records of a collection, the newest keys first. */
+  /** Records of a collection, the newest keys first. A PDS may say anything: those of others are left out. */
   async list(
     did: string,
     collection: string,
@@ -99,7 +104,11 @@ export class Repos {
       { repo: did, collection, ...page },
       signal ? { signal } : {},
     )
-    return data
+    const isTheirs = ({ uri }: { uri: string }) => {
+      const record = parseAtUri(uri)
+      return record?.repo === did && record.collection === collection
+    }
+    return { ...data, records: data.records.filter(isTheirs) }
   }
 
   #agentOf(pds: string): Agent {
