@@ -34,6 +34,18 @@ export type SignInResult = { did: string } | { failed: Reason }
 /** A vote record of an account that is signed in. `createdAt`: RFC 3339; `cid`: of this version of it */
 export type IndexedVote = { did: string; poll: string; option: number; createdAt: string; cid: string }
 
+/** How an account's votes were listed last. Times in ms since 1970. */
+export type Listing = {
+  /** when the last list was begun that came to an end; 0: never, or not since a write of which nobody knows how it went */
+  at: number
+  /** when the last list was begun, however it went */
+  tried: number
+  /** for how long after that, in ms, no other is begun: what it has cost */
+  pause: number
+  /** whether the last one that came to an end had all */
+  complete: boolean
+}
+
 /** `poll`: at-uri by DID; `option`: null takes the vote back */
 export type CastVote = { poll: string; option: number | null }
 
@@ -45,10 +57,10 @@ interface ServerStores extends DBSchema {
   acts: { key: string; value: JournalledAct }
   /** by tab: how a sign-in went that came back to a page which is gone */
   results: { key: number; value: SignInResult }
-  /** by at-uri of the record */
-  votes: { key: string; value: IndexedVote; indexes: { did: string } }
-  /** DID to when its votes were listed, in ms since 1970; 0: not since a write of which nobody knows how it went */
-  listed: { key: string; value: number }
+  /** by at-uri of the record; of accounts that are signed in here. `poll`: [did, poll] */
+  votes: { key: string; value: IndexedVote; indexes: { poll: [string, string] } }
+  /** by DID */
+  listed: { key: string; value: Listing }
   /** by at-uri: records that the server has not heard of */
   announcements: { key: string; value: { what: 'votes' | 'polls'; at: number; vote?: CastVote } }
   /** by at-uri as asked: the last known poll, and when that was */
@@ -69,7 +81,7 @@ export const openServerDb = (server: string): Promise<ServerDb> =>
       // Sign-ins that were under way during the update.
       if (before === 1) (db as unknown as IDBPDatabase).deleteObjectStore('tabs')
       for (const name of ['acts', 'results', 'listed', 'announcements'] as const) db.createObjectStore(name)
-      db.createObjectStore('votes').createIndex('did', 'did')
+      db.createObjectStore('votes').createIndex('poll', ['did', 'poll'])
     },
     // An update of the extension must not wait for a page of the version before.
     blocking: (_, __, event) => (event.target as IDBDatabase).close(),

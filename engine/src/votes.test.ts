@@ -31,11 +31,27 @@ class Repo {
   readonly written: (number | null)[] = []
   /** What happens to a request before it arrives, and to its answer. */
   wire: (arrive: () => Response) => Promise<Response> = async (arrive) => arrive()
-  listable = true
+  readable = true
+
+  /** Records that fit on a page. */
+  pageSize = Infinity
+
+  async page(collection: string, { limit, cursor = '~' }: { limit: number; cursor?: string }) {
+    const records = this.list()
+      .filter(({ uri }) => uri.split('/')[3] === collection && uri.split('/')[4]! < cursor)
+      .toSorted((a, b) => (a.uri < b.uri ? 1 : -1))
+      .slice(0, Math.min(limit, this.pageSize))
+    return { records, cursor: records.at(-1)?.uri.split('/')[4] }
+  }
 
   list(): { uri: string; cid: string; value: unknown }[] {
-    if (!this.listable) throw new TypeError('fetch failed')
+    if (!this.readable) throw new TypeError('fetch failed')
     return [...this.records].map(([uri, stored]) => ({ uri, ...stored }))
+  }
+
+  read(uri: string): Stored | undefined {
+    if (!this.readable) throw new TypeError('fetch failed')
+    return this.records.get(uri)
   }
 
   put(uri: string, option: number, createdAt: string): void {
@@ -102,9 +118,9 @@ beforeEach(async () => {
   const db = openServerDb(`https://votes-${servers++}.test`)
   const repos = {
     canonical: async (uri: string) => (uri === byHandle ? poll : uri),
-    list: async (_: string, collection: string) => ({
-      records: repo.list().filter(({ uri }) => uri.split('/')[3] === collection),
-    }),
+    list: (_: string, collection: string, page: { limit: number; cursor?: string }) =>
+      repo.page(collection, page),
+    read: async (uri: string) => repo.read(uri),
   } as unknown as Repos
   index = new VoteIndex(db, repos)
   nextIndex = new VoteIndex(db, repos)
@@ -118,6 +134,7 @@ beforeEach(async () => {
     voted: () => {},
   })
   const opened = await db
+  await opened.put('sessions', {} as never, alice.did)
   onTestFinished(() => opened.close())
 })
 
@@ -292,28 +309,28 @@ describe('where nobody knows how a write went', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     loseAnswers()
-    repo.listable = false
+    repo.readable = false
     await expect(cast(1)).rejects.toThrow('fetch failed')
-    repo.listable = true
+    repo.readable = true
     expect(told).toEqual([])
     while (told.length === 0) await vi.advanceTimersByTimeAsync(100)
     expect(shown()).toBe(1)
   })
 
-  test('the next worker lists the repo, however lately that was done', async () => {
+  test('the next worker asks the repo, however lately that was done', async () => {
     await index.refresh(alice.did)
     loseAnswers()
-    repo.listable = false
+    repo.readable = false
     await expect(cast(1)).rejects.toThrow('fetch failed')
     await expect(index.refresh(alice.did)).rejects.toThrow('fetch failed')
-    repo.listable = true
-    await nextIndex.refresh(alice.did)
+    repo.readable = true
+    await nextIndex.look(alice.did, poll)
     expect(await nextIndex.votesFor(alice.did, poll)).toMatchObject([{ option: 1 }])
   })
 
   test('a vote is taken back without a list, too', async () => {
     repo.put(usual, 1, '2026-11-25T00:00:00.000Z')
-    repo.listable = false
+    repo.readable = false
     await cast(null)
     expect(recorded()).toEqual([])
   })

@@ -1,9 +1,8 @@
 /** Votes: written to the voter's own PDS, then announced to the server (design section 4). */
 import { XRPCError } from '@atproto/api'
-import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll } from '@pollz/shared/families'
 import type { Act, PageAccount } from '@pollz/shared/engine'
-import { voteRkey } from '@pollz/shared/votes'
 import type { Accounts } from './accounts.ts'
 import type { Doing } from './acts.ts'
 import type { Live } from './live.ts'
@@ -11,10 +10,12 @@ import type { Outbox } from './outbox.ts'
 import type { Pages, Port } from './pages.ts'
 import type { Repos } from './repos.ts'
 import type { CastVote } from './storage.ts'
-import type { OwnVote, VoteIndex } from './vote-index.ts'
+import { usualVote, type OwnVote, type VoteIndex } from './vote-index.ts'
 
 /** When a repo is listed again after a write of which nobody knows how it went, in ms after each other. */
 const LOOK_AGAIN = [0, 1_000, 5_000, 30_000]
+/** What is as new as this, in ms, serves a page that comes back into view. */
+const COME_BACK = 1_000
 /** Looks that are as close as this, in ms, share a list. */
 const SHARED = 500
 /** How often a vote is tried whose record changes all the time. */
@@ -41,22 +42,29 @@ export class Votes {
   /** Tells the pages which option a voter has chosen, as far as that is known, and then as their repo says it. */
   async showOwn(uri: string, account: PageAccount | undefined): Promise<void> {
     if (!account) return
-    const { index } = this.#options
-    if (await index.isListed(account.did)) await this.#tell(uri, account)
+    await this.#tell(uri, account)
     // Where the PDS can't be asked, what was known stands.
-    const changed = await index.refresh(account.did).then(
-      () => true,
-      () => false,
-    )
-    if (changed) await this.#tell(uri, account)
+    if (await this.#look(uri, account)) await this.#tell(uri, account)
   }
 
   /** A page came back into view: its account may have voted elsewhere. */
   async refresh(port: Port, account: PageAccount | undefined): Promise<void> {
     if (!account) return
-    const { index, pages } = this.#options
-    await index.refresh(account.did, 1_000).catch(() => {})
-    for (const uri of pages.shown(port)) await this.#tell(uri, account)
+    const refresh = async (uri: string) => {
+      await this.#look(uri, account, COME_BACK)
+      await this.#tell(uri, account)
+    }
+    await Promise.all([...this.#options.pages.shown(port)].map(refresh))
+  }
+
+  /** @returns whether the repo could be asked */
+  async #look(uri: string, { did }: PageAccount, maxAge?: number): Promise<boolean> {
+    const poll = await this.#pollOf(uri)
+    if (poll === undefined) return false
+    return this.#options.index.look(did, poll, maxAge).then(
+      () => true,
+      () => false,
+    )
   }
 
   /** @returns at-uri of the poll @throws with the PDS's reason */
@@ -90,23 +98,28 @@ export class Votes {
   async #write(vote: CastVote, doing: Doing): Promise<void> {
     const { index } = this.#options
     const { did, signal } = doing
-    // Where the repo can't be listed, C2 sorts it out.
-    let isListed = await index.refresh(did).then(
+    const { poll } = vote
+    // Where the repo can't be asked, C2 sorts it out.
+    let isAsked = await index.look(did, poll).then(
       () => true,
       () => false,
     )
+    /** What stands under the usual key though it can't be read as a vote for this poll. */
+    let unread: string | undefined
     for (let tries = 1; ; tries++) {
-      const known = await index.votesFor(did, vote.poll)
+      const known = await index.votesFor(did, poll)
       signal.throwIfAborted()
       try {
         return await (vote.option === null
-          ? this.#takeBack(vote.poll, isListed, known, doing)
-          : this.#put(vote.poll, vote.option, isListed ? (known[0] ?? null) : known[0], doing))
+          ? this.#takeBack(poll, isAsked, known, doing)
+          : this.#put({ ...vote, option: vote.option }, known, isAsked ? (unread ?? null) : undefined, doing))
       } catch (error) {
-        // Another client has written it since it was listed, or an older act whose request was late.
+        // Another client has written it since it was read, or an older act whose request was late.
         if (!isSwapped(error) || tries === MAX_TRIES) throw error
-        await index.refresh(did, 0)
-        isListed = true
+        await index.look(did, poll, 0)
+        isAsked = true
+        const isKnown = (await index.votesFor(did, poll)).length > 0
+        unread = isKnown ? undefined : await index.read(usualVote(did, poll), signal)
       }
     }
   }
@@ -115,21 +128,27 @@ export class Votes {
    * A vote that another client made is changed, not doubled. It names the version that it changes: what comes late does
    * not undo what was done since.
    *
-   * @param own that is changed; null: there is none; undefined: nobody knows
+   * @param swapped where no vote is known: cid that stands in its place; null: nothing does; undefined: nobody knows
    */
-  async #put(poll: string, option: number, own: OwnVote | null | undefined, doing: Doing): Promise<void> {
+  async #put(
+    { poll, option }: CastVote & { option: number },
+    [own]: OwnVote[],
+    swapped: string | null | undefined,
+    doing: Doing,
+  ): Promise<void> {
     const { accounts, index, outbox } = this.#options
     const { did, at, signal } = doing
     const family = familyOf(poll)
     const agent = await accounts.agent(did)
     const createdAt = new Date(at).toISOString()
+    const swapRecord = own?.cid ?? swapped
     const { data } = await agent.com.atproto.repo.putRecord(
       {
         repo: did,
         collection: family.vote,
-        rkey: own ? parseAtUri(own.uri)!.rkey : voteRkey(poll),
+        rkey: parseAtUri(own?.uri ?? usualVote(did, poll))!.rkey,
         record: family.writeVote({ subject: poll, option, createdAt }),
-        ...(own === undefined ? {} : { swapRecord: own?.cid ?? null }),
+        ...(swapRecord === undefined ? {} : { swapRecord }),
       },
       { signal },
     )
@@ -139,12 +158,12 @@ export class Votes {
   }
 
   /** Deletes all votes for the poll: there may be others, of other clients. */
-  async #takeBack(poll: string, isListed: boolean, known: OwnVote[], { did, signal }: Doing): Promise<void> {
+  async #takeBack(poll: string, isAsked: boolean, known: OwnVote[], { did, signal }: Doing): Promise<void> {
     const { accounts, index, outbox } = this.#options
     const { vote: collection } = familyOf(poll)
     const agent = await accounts.agent(did)
-    const usual = formatAtUri({ repo: did, collection, rkey: voteRkey(poll) })
-    const isKnown = isListed || known.some(({ uri }) => uri === usual)
+    const usual = usualVote(did, poll)
+    const isKnown = isAsked || known.some(({ uri }) => uri === usual)
     for (const { uri, cid } of isKnown ? known : [...known, { uri: usual, cid: undefined }]) {
       const { rkey } = parseAtUri(uri)!
       await agent.com.atproto.repo.deleteRecord(
@@ -162,7 +181,7 @@ export class Votes {
     const { index } = this.#options
     try {
       signal.throwIfAborted()
-      await index.refresh(did, 0)
+      await index.look(did, poll, 0)
       signal.throwIfAborted()
     } catch {
       return false
@@ -178,22 +197,27 @@ export class Votes {
     const { poll, did, failed, waits } = look
     for (const wait of waits) {
       await new Promise((resolve) => setTimeout(resolve, wait))
-      const listed = await index.refresh(did, Math.min(SHARED, Date.now() - failed)).then(
+      const asked = await index.look(did, poll, Math.min(SHARED, Date.now() - failed)).then(
         () => true,
         () => false,
       )
-      if (!listed) continue
+      if (!asked) continue
       const [own] = await index.votesFor(did, poll)
       this.#show({ ...look, option: own?.option ?? null })
     }
   }
 
   async #tell(uri: string, voter: PageAccount): Promise<void> {
-    const { index, live, pages, repos } = this.#options
-    const poll = live.known(uri)?.uri ?? (await repos.canonical(uri).catch(() => undefined))
-    if (poll === undefined) return
-    const [own] = await index.votesFor(voter.did, poll)
-    pages.send({ type: 'own', uri, voter, option: own?.option ?? null })
+    const { index, pages } = this.#options
+    const poll = await this.#pollOf(uri)
+    const own = poll === undefined ? undefined : await index.own(voter.did, poll)
+    if (own !== undefined) pages.send({ type: 'own', uri, voter, option: own?.option ?? null })
+  }
+
+  /** @returns its at-uri by DID, as far as it is known */
+  async #pollOf(uri: string): Promise<string | undefined> {
+    const { live, repos } = this.#options
+    return live.known(uri)?.uri ?? (await repos.canonical(uri).catch(() => undefined))
   }
 
   /** To every page that shows a poll. @param vote `uri`: as the page calls it that voted */
