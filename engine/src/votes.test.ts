@@ -33,15 +33,12 @@ class Repo {
   wire: (arrive: () => Response) => Promise<Response> = async (arrive) => arrive()
   readable = true
 
-  /** Records that fit on a page. */
-  pageSize = Infinity
+  /** Its pages are empty, and there are always more. */
+  endless = false
 
-  async page(collection: string, { limit, cursor = '~' }: { limit: number; cursor?: string }) {
-    const records = this.list()
-      .filter(({ uri }) => uri.split('/')[3] === collection && uri.split('/')[4]! < cursor)
-      .toSorted((a, b) => (a.uri < b.uri ? 1 : -1))
-      .slice(0, Math.min(limit, this.pageSize))
-    return { records, cursor: records.at(-1)?.uri.split('/')[4] }
+  async page(collection: string) {
+    const records = this.list().filter(({ uri }) => uri.split('/')[3] === collection)
+    return this.endless ? { records: [], cursor: 'more' } : { records }
   }
 
   list(): { uri: string; cid: string; value: unknown }[] {
@@ -95,6 +92,7 @@ const swapped = () =>
   Response.json({ error: 'InvalidSwap', message: 'Record was at another version' }, { status: 400 })
 
 let repo: Repo
+let outbox: { add: (what: string, uri: string) => Promise<void> }
 let index: VoteIndex
 /** As the next worker has it. */
 let nextIndex: VoteIndex
@@ -116,10 +114,10 @@ beforeEach(async () => {
   pages.add(port, 1)
   pages.shown(port).add(poll)
   const db = openServerDb(`https://votes-${servers++}.test`)
+  outbox = { add: async (_, uri) => void announced.push(uri) }
   const repos = {
     canonical: async (uri: string) => (uri === byHandle ? poll : uri),
-    list: (_: string, collection: string, page: { limit: number; cursor?: string }) =>
-      repo.page(collection, page),
+    list: (_: string, collection: string) => repo.page(collection),
     read: async (uri: string) => repo.read(uri),
   } as unknown as Repos
   index = new VoteIndex(db, repos)
@@ -130,7 +128,7 @@ beforeEach(async () => {
     repos,
     pages,
     index,
-    outbox: { add: async (_: string, uri: string) => void announced.push(uri) } as unknown as Outbox,
+    outbox: outbox as Outbox,
     voted: () => {},
   })
   const opened = await db
@@ -177,6 +175,90 @@ test('a vote that another client made is changed, and all are taken back', async
   await index.expire(alice.did)
   await cast(null)
   expect(recorded()).toEqual([])
+})
+
+test('of two votes the one that was clicked counts, though the clock was set back', async () => {
+  repo.put(usual, 0, '2030-11-24T12:00:00.000Z')
+  repo.put(others, 1, '2030-11-24T11:00:00.000Z')
+  await cast(2)
+  await index.refresh(alice.did, 0)
+  expect(await index.votesFor(alice.did, poll)).toMatchObject([{ uri: usual, option: 2 }, { option: 1 }])
+  // What is begun again writes the same.
+  repo.wire = async (arrive) => {
+    arrive()
+    throw new TypeError('fetch failed')
+  }
+  await cast(0)
+  expect(shown()).toBe(0)
+})
+
+test('a vote that was cast is cast, though nothing can be noted here', async () => {
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
+  onTestFinished(() => logged.mockRestore())
+  const full = () => Promise.reject(new DOMException('full', 'QuotaExceededError'))
+  vi.spyOn(index, 'put').mockImplementation(full)
+  vi.spyOn(index, 'delete').mockImplementation(full)
+  outbox.add = full
+  expect(await cast(1)).toBe(poll)
+  expect(recorded()).toEqual([[usual, 1]])
+  await index.refresh(alice.did, 0)
+  expect(await cast(null)).toBe(poll)
+  expect(recorded()).toEqual([])
+  expect(told.map(({ option }) => option)).toEqual([1, null])
+  expect(logged).toHaveBeenCalledTimes(4)
+})
+
+describe('where the list of votes has no end', () => {
+  beforeEach(async () => {
+    repo.put(usual, 0, '2026-11-24T00:00:00.000Z')
+    repo.endless = true
+  })
+
+  test('a vote is changed and taken back', async () => {
+    await cast(1)
+    expect(recorded()).toEqual([[usual, 1]])
+    await index.refresh(alice.did, 0)
+    await cast(null)
+    expect(recorded()).toEqual([])
+    await cast(2)
+    await index.refresh(alice.did, 0)
+    expect(await index.votesFor(alice.did, poll)).toMatchObject([{ option: 2 }])
+  })
+
+  test('a vote whose answer is lost is found', async () => {
+    repo.wire = async (arrive) => {
+      arrive()
+      throw new TypeError('fetch failed')
+    }
+    expect(await cast(1)).toBe(poll)
+    expect(shown()).toBe(1)
+  })
+
+  test('one’s own vote is shown', async () => {
+    await votes.showOwn(poll, alice)
+    expect(told.map(({ option }) => option)).toEqual([0])
+  })
+
+  test('whether there is one is not known until that was asked', async () => {
+    repo.records.delete(usual)
+    await index.refresh(alice.did)
+    repo.readable = false
+    await votes.showOwn(poll, alice)
+    expect(told).toEqual([])
+    repo.readable = true
+    await votes.refresh(port, alice)
+    expect(shown()).toBeNull()
+  })
+})
+
+test.each([
+  { subject: byHandle, option: 0 },
+  { subject: poll, option: -1 },
+])('what stands where a vote belongs, as $subject option $option, is overwritten', async (vote) => {
+  const value = home.writeVote({ ...vote, createdAt: '2026-11-24T00:00:00.000Z' })
+  repo.records.set(usual, { value, cid: cidOf(value) })
+  await cast(1)
+  expect(repo.records.get(usual)?.value).toMatchObject({ subject: poll, option: 1 })
 })
 
 test('pages are told that call the poll otherwise', async () => {

@@ -78,7 +78,7 @@ export class Votes {
       await this.#write({ poll, option }, doing)
     } catch (error) {
       const failed = Date.now()
-      await index.expire(did)
+      await index.expire(did).catch((failure: unknown) => console.error('pollz:', failure))
       // An answer that was lost says nothing of what was written.
       const isCast = mayBeWritten(error) && (await this.#isCast({ poll, option }, doing))
       if (!isCast) {
@@ -88,7 +88,7 @@ export class Votes {
       }
       const after = await index.votesFor(did, poll)
       for (const it of new Set([...before, ...after].map((vote) => vote.uri)))
-        await this.#options.outbox.add('votes', it, { poll, option })
+        await this.#written(it, { poll, option }, async () => {})
     }
     this.#show({ poll, uri, did, option })
     voted()
@@ -132,15 +132,15 @@ export class Votes {
    */
   async #put(
     { poll, option }: CastVote & { option: number },
-    [own]: OwnVote[],
+    [own, ...others]: OwnVote[],
     swapped: string | null | undefined,
     doing: Doing,
   ): Promise<void> {
-    const { accounts, index, outbox } = this.#options
+    const { accounts, index } = this.#options
     const { did, at, signal } = doing
     const family = familyOf(poll)
     const agent = await accounts.agent(did)
-    const createdAt = new Date(at).toISOString()
+    const createdAt = dated(at, others)
     const swapRecord = own?.cid ?? swapped
     const { data } = await agent.com.atproto.repo.putRecord(
       {
@@ -153,13 +153,14 @@ export class Votes {
       { signal },
     )
     signal.throwIfAborted()
-    await index.put(data.uri, { did, poll, option, createdAt, cid: data.cid })
-    await outbox.add('votes', data.uri, { poll, option })
+    await this.#written(data.uri, { poll, option }, () =>
+      index.put(data.uri, { did, poll, option, createdAt, cid: data.cid }),
+    )
   }
 
   /** Deletes all votes for the poll: there may be others, of other clients. */
   async #takeBack(poll: string, isAsked: boolean, known: OwnVote[], { did, signal }: Doing): Promise<void> {
-    const { accounts, index, outbox } = this.#options
+    const { accounts, index } = this.#options
     const { vote: collection } = familyOf(poll)
     const agent = await accounts.agent(did)
     const usual = usualVote(did, poll)
@@ -171,9 +172,15 @@ export class Votes {
         { signal },
       )
       signal.throwIfAborted()
-      await index.delete(uri)
-      await outbox.add('votes', uri, { poll, option: null })
+      await this.#written(uri, { poll, option: null }, () => index.delete(uri))
     }
+  }
+
+  /** What the PDS has done is done, though nothing could be noted here: the disk may be full. */
+  async #written(uri: string, vote: CastVote, note: () => Promise<void>): Promise<void> {
+    const fails = (error: unknown) => console.error('pollz: a vote was cast but not noted', error)
+    await note().catch(fails)
+    await this.#options.outbox.add('votes', uri, vote).catch(fails)
   }
 
   /** Whether the repo has a vote as it was to be written. */
@@ -186,9 +193,9 @@ export class Votes {
     } catch {
       return false
     }
-    const [own] = await index.votesFor(did, poll)
+    const [own, ...others] = await index.votesFor(did, poll)
     if (option === null) return own === undefined
-    return own?.option === option && Date.parse(own.createdAt) === at
+    return own?.option === option && own.createdAt === dated(at, others)
   }
 
   /** Shows what is in the repo, as soon as that can be asked, and what comes late. */
@@ -229,6 +236,16 @@ export class Votes {
       // Perhaps the same poll by another name.
       else if (parseAtUri(it)!.rkey === rkey) this.#tell(it, { did }).catch(() => {})
   }
+}
+
+/**
+ * @param at when a vote was clicked, in ms since 1970
+ * @param others of the same voter for the same poll, the newest first
+ * @returns when it says that it was cast: it counts (C2), though the clock was set back since another one was
+ */
+function dated(at: number, [other]: OwnVote[]): string {
+  const after = other ? Date.parse(other.createdAt) + 1 : at
+  return new Date(Math.max(at, after)).toISOString()
 }
 
 /** A PDS that refuses has written nothing; of anything else nobody knows. */
