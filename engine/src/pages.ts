@@ -8,6 +8,8 @@ type Page = { uris: Set<string>; id: number | undefined }
 
 export class Pages {
   #pages = new Map<Port, Page>()
+  /** Hears what is sent to the pages that show a poll. */
+  onSend: (message: PollMessage) => void = () => {}
 
   /** @param id of the tab; undefined: the extension's own pages, or the only page there is */
   add(port: Port, id: number | undefined): void {
@@ -38,6 +40,7 @@ export class Pages {
   /** To the pages that show a poll. */
   send(message: PollMessage): void {
     for (const [port, { uris }] of this.#pages) if (uris.has(message.uri)) this.post(port, message)
+    this.onSend(message)
   }
 
   /** To the pages of one tab: what only they have asked for. */

@@ -47,7 +47,7 @@ export function usualVote(did: string, poll: string): string {
 }
 
 export class VoteIndex {
-  #db: Promise<ServerDb>
+  #db: PromiseLike<ServerDb>
   #repos: Repos
   #listing = new Map<string, { began: number; done: Promise<void>; stop: AbortController }>()
   /** Of accounts that are not signed in here nothing is stored. */
@@ -64,7 +64,7 @@ export class VoteIndex {
   /** When votes were read one by one, in ms since 1970, by the at-uri of the usual record. */
   #looked = new Map<string, number>()
 
-  constructor(db: Promise<ServerDb>, repos: Repos) {
+  constructor(db: PromiseLike<ServerDb>, repos: Repos) {
     this.#db = db
     this.#repos = repos
   }

@@ -99,6 +99,8 @@ let nextIndex: VoteIndex
 let votes: Votes
 let told: (ToPage & { type: 'own' })[]
 let announced: string[]
+/** at-uris with handles for which the network was asked. */
+let resolved: string[]
 let known: Map<string, PollView>
 let pages: Pages
 let port: Port
@@ -108,6 +110,7 @@ beforeEach(async () => {
   repo = new Repo()
   told = []
   announced = []
+  resolved = []
   known = new Map()
   pages = new Pages()
   port = { postMessage: (it) => void (it.type === 'own' && told.push(it)) }
@@ -116,7 +119,11 @@ beforeEach(async () => {
   const db = openServerDb(`https://votes-${servers++}.test`)
   outbox = { add: async (_, uri) => void announced.push(uri) }
   const repos = {
-    canonical: async (uri: string) => (uri === byHandle ? poll : uri),
+    canonical: async (uri: string) => {
+      if (uri !== byHandle) return uri
+      resolved.push(uri)
+      return poll
+    },
     list: (_: string, collection: string) => repo.page(collection),
     read: async (uri: string) => repo.read(uri),
   } as unknown as Repos
@@ -261,7 +268,50 @@ test.each([
   expect(repo.records.get(usual)?.value).toMatchObject({ subject: poll, option: 1 })
 })
 
+describe('a poll that is named by a handle', () => {
+  beforeEach(() => void pages.shown(port).add(byHandle))
+
+  const arrive = () =>
+    pages.send({ type: 'poll', uri: byHandle, poll: { uri: poll } as PollView, tally: 'live' })
+
+  test('asks nobody of its author’s choice before it is clicked', async () => {
+    repo.put(usual, 1, '2026-11-25T00:00:00.000Z')
+    const read = vi.spyOn(index, 'look')
+    await votes.showOwn(byHandle, alice)
+    await votes.refresh(port, alice)
+    expect(read.mock.calls.map(([, it]) => it)).toEqual([poll])
+    expect(resolved).toEqual([])
+    await cast(0, { uri: byHandle })
+    expect(resolved).toEqual([byHandle])
+  })
+
+  test('shows one’s own vote when it is there', async () => {
+    repo.put(usual, 1, '2026-11-25T00:00:00.000Z')
+    pages.shown(port).delete(poll)
+    await votes.showOwn(byHandle, alice)
+    await votes.refresh(port, { did: bob })
+    expect(told).toEqual([])
+    arrive()
+    await vi.waitUntil(() => told.length >= 2, { interval: 1 })
+    expect(told).toContainEqual({ type: 'own', uri: byHandle, option: 1, voter: alice })
+    expect(told).toContainEqual(expect.objectContaining({ voter: { did: bob } }))
+    // It is known now.
+    await index.expire(alice.did)
+    repo.put(usual, 2, '2026-11-25T00:00:01.000Z')
+    await votes.refresh(port, alice)
+    expect(shown()).toBe(2)
+  })
+
+  test('shows it at once where the poll was there before', async () => {
+    repo.put(usual, 1, '2026-11-25T00:00:00.000Z')
+    known.set(byHandle, { uri: poll } as PollView)
+    await votes.showOwn(byHandle, alice)
+    expect(told.at(-1)).toMatchObject({ uri: byHandle, option: 1 })
+  })
+})
+
 test('pages are told that call the poll otherwise', async () => {
+  known.set(byHandle, { uri: poll } as PollView)
   pages.shown(port).add(byHandle).add(`at://${bob}/${home.poll}/3kxyz`)
   await cast(1)
   await vi.waitUntil(() => told.length === 2, { interval: 1 })

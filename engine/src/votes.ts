@@ -1,5 +1,6 @@
 /** Votes: written to the voter's own PDS, then announced to the server (design section 4). */
 import { XRPCError } from '@atproto/api'
+import { isValidDid } from '@atproto/syntax'
 import { parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll } from '@pollz/shared/families'
 import type { Act, PageAccount } from '@pollz/shared/engine'
@@ -34,14 +35,21 @@ export type VotesOptions = {
 
 export class Votes {
   #options: VotesOptions
+  /** at-uris by DID of the polls that pages call by a handle. */
+  #polls = new Map<string, string>()
+  /** Who waits for one of those to be known, by DID. */
+  #waiting = new Map<string, Map<string, PageAccount>>()
 
   constructor(options: VotesOptions) {
     this.#options = options
+    options.pages.onSend = (message) => {
+      if (message.type === 'poll') this.#learn(message.uri, message.poll.uri)
+    }
   }
 
   /** Tells the pages which option a voter has chosen, as far as that is known, and then as their repo says it. */
   async showOwn(uri: string, account: PageAccount | undefined): Promise<void> {
-    if (!account) return
+    if (!account || this.#waits(uri, account)) return
     await this.#tell(uri, account)
     // Where the PDS can't be asked, what was known stands.
     if (await this.#look(uri, account)) await this.#tell(uri, account)
@@ -51,6 +59,7 @@ export class Votes {
   async refresh(port: Port, account: PageAccount | undefined): Promise<void> {
     if (!account) return
     const refresh = async (uri: string) => {
+      if (this.#waits(uri, account)) return
       await this.#look(uri, account, COME_BACK)
       await this.#tell(uri, account)
     }
@@ -59,7 +68,7 @@ export class Votes {
 
   /** @returns whether the repo could be asked */
   async #look(uri: string, { did }: PageAccount, maxAge?: number): Promise<boolean> {
-    const poll = await this.#pollOf(uri)
+    const poll = this.#pollOf(uri)
     if (poll === undefined) return false
     return this.#options.index.look(did, poll, maxAge).then(
       () => true,
@@ -73,6 +82,7 @@ export class Votes {
     const { did } = doing
     // The server has no say in what is voted on.
     const poll = await repos.canonical(uri)
+    this.#learn(uri, poll)
     const before = await index.votesFor(did, poll)
     try {
       await this.#write({ poll, option }, doing)
@@ -216,15 +226,38 @@ export class Votes {
 
   async #tell(uri: string, voter: PageAccount): Promise<void> {
     const { index, pages } = this.#options
-    const poll = await this.#pollOf(uri)
+    const poll = this.#pollOf(uri)
     const own = poll === undefined ? undefined : await index.own(voter.did, poll)
     if (own !== undefined) pages.send({ type: 'own', uri, voter, option: own?.option ?? null })
   }
 
-  /** @returns its at-uri by DID, as far as it is known */
-  async #pollOf(uri: string): Promise<string | undefined> {
-    const { live, repos } = this.#options
-    return live.known(uri)?.uri ?? (await repos.canonical(uri).catch(() => undefined))
+  /**
+   * Whoever looks at a poll asks nobody of its author's choice: what a handle means is asked for when something is
+   * clicked, and else heard from the server.
+   *
+   * @returns its at-uri by DID, as far as it is known
+   */
+  #pollOf(uri: string): string | undefined {
+    if (isValidDid(parseAtUri(uri)!.repo)) return uri
+    return this.#options.live.known(uri)?.uri ?? this.#polls.get(uri)
+  }
+
+  #waits(uri: string, account: PageAccount): boolean {
+    if (this.#pollOf(uri) !== undefined) return false
+    const { pages } = this.#options
+    for (const it of this.#waiting.keys()) if (!pages.shows(it)) this.#waiting.delete(it)
+    this.#waiting.set(uri, (this.#waiting.get(uri) ?? new Map()).set(account.did, account))
+    return true
+  }
+
+  #learn(uri: string, poll: string): void {
+    if (isValidDid(parseAtUri(uri)!.repo)) return
+    const { pages } = this.#options
+    for (const it of this.#polls.keys()) if (!pages.shows(it)) this.#polls.delete(it)
+    this.#polls.set(uri, poll)
+    const waiting = this.#waiting.get(uri) ?? new Map<string, PageAccount>()
+    this.#waiting.delete(uri)
+    for (const account of waiting.values()) this.showOwn(uri, account).catch(() => {})
   }
 
   /** To every page that shows a poll. @param vote `uri`: as the page calls it that voted */
