@@ -103,6 +103,9 @@ beforeAll(async () => {
   for (let lane = 0; lane < LANES; lane++) {
     const person = (name: string) => Account.create(network.pds.url, serverUrl, `${name}${lane}.test`)
     const people: [Account, Account] = [await person('alice'), await person('bob')]
+    const db = await openServerDb(`${serverUrl}/${lane}`)
+    for (const { did } of people) await db.put('sessions', {} as never, did)
+    db.close()
     const polls: string[] = []
     for (let i = 0; i < POLLS; i++) polls.push(await people[0].makePoll(`${i}?`, ['a', 'b', 'c']))
     lanes.push({ people, polls, browser: new Browser(`${serverUrl}/${lane}`, people) })

@@ -243,6 +243,19 @@ describe('of a repo with many votes', () => {
     expect(lists).toBe(101)
   })
 
+  test('a write of which nobody knows how it went does not list them again, nor is the PDS away then', async () => {
+    pageSize = 1
+    records = [record('a', 1), ...many(50)]
+    await index.refresh(did)
+    await index.expire(did)
+    await index.refresh(did)
+    expect(await options()).toEqual([1])
+    records = records.slice(1)
+    await index.look(did, poll)
+    expect(await options()).toEqual([])
+    expect(lists).toBe(51)
+  })
+
   test('a list that ended with its worker has cost something, too', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     onTestFinished(() => void vi.useRealTimers())

@@ -120,7 +120,9 @@ export class VoteIndex {
     this.#expired.set(did, ++this.#happened)
     this.#forgetLooks(did)
     const { pause, tried } = await this.#listed(did)
-    await this.#keep(did, this.#happened, { listing: { at: 0, tried: pause > 0 ? tried : 0 } })
+    // It has not failed.
+    const before = pause > 0 ? Math.min(tried, Date.now() - RETRY) : 0
+    await this.#keep(did, this.#happened, { listing: { at: 0, tried: before } })
   }
 
   /**
