@@ -210,6 +210,17 @@ describe('clicks on one poll', () => {
   })
 })
 
+test('what is withdrawn is not done, unless it is being done', async () => {
+  const { acts } = await startWorker()
+  const first = await accept(acts, click(vote(0)))
+  await deed(0)
+  const second = await accept(acts, click(vote(1)))
+  await Promise.all([acts.withdraw(first), acts.withdraw(second)])
+  deeds[0]!.succeed()
+  await ended(first, 'done')
+  expect(await endings()).toEqual({ [first]: 'done', [second]: 'superseded' })
+})
+
 test('deleting a poll is not undone by a vote on it', async () => {
   sessions = []
   const { acts } = await startWorker()
@@ -344,6 +355,21 @@ describe('signing in', () => {
     expect(await acts.signIn('alice.test')).toBeUndefined()
     cannotSignIn = new Error('no such handle')
     expect(await acts.signIn('nobody.test')).toEqual({ name: 'fault', detail: 'no such handle' })
+  })
+
+  test('for what is withdrawn meanwhile does nothing', async () => {
+    const { acts } = await startWorker()
+    const id = await accept(acts, click(vote(0)))
+    await ended(id, 'signingIn')
+    await acts.withdraw(id)
+    expect(told.at(-1)).toMatchObject({ type: 'superseded', id })
+    sessions = [alice]
+    await acts.signedIn(1, { did: alice.did })
+    // What is clicked now is done next.
+    const next = await accept(acts, click(vote(1)))
+    ;(await deed(0)).succeed()
+    await ended(next, 'done')
+    expect(options()).toEqual([1])
   })
 
   test('in pages that the browser has opened again comes back to nobody', async () => {

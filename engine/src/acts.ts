@@ -97,6 +97,13 @@ export class Acts {
     else this.#options.pages.sendPage(page, { type: 'superseded', id, act })
   }
 
+  /** Nobody wants it any more: it is not done, unless that is under way. */
+  async withdraw(id: string): Promise<void> {
+    await this.#accepting
+    const entry = await (await this.#options.db).get('acts', id)
+    if (entry) await this.#end(entry, { type: 'superseded' }, ({ state }) => !this.#isDoing(id, state))
+  }
+
   /** A sign-in came back. @param tab that it is known by */
   async signedIn(tab: number, result: SignInResult): Promise<void> {
     const entry = await this.waitingFor(tab)
@@ -360,19 +367,33 @@ export class Acts {
     }
   }
 
-  /** @returns what it is now; undefined: it has ended before, and stays as it is */
-  async #change(id: string, change: Partial<JournalledAct>): Promise<JournalledAct | undefined> {
+  /** Who is brought to a page to sign in does not do it yet. */
+  #isDoing(id: string, state: JournalledAct['state']): boolean {
+    return state.name === 'ready' && this.#doing.has(id)
+  }
+
+  /** @returns what it is now; undefined: it has ended before, or may not be changed, and stays as it is */
+  async #change(
+    id: string,
+    change: Partial<JournalledAct>,
+    mayChange: (entry: JournalledAct) => boolean = () => true,
+  ): Promise<JournalledAct | undefined> {
     const tx = (await this.#options.db).transaction('acts', 'readwrite')
     const entry = await tx.store.get(id)
-    const changed = entry && entry.state.name !== 'ended' ? { ...entry, ...change } : undefined
+    const changed =
+      entry && entry.state.name !== 'ended' && mayChange(entry) ? { ...entry, ...change } : undefined
     if (changed) await tx.store.put(changed, id)
     await tx.done
     return changed
   }
 
-  async #end({ id, act, voter }: JournalledAct, ending: Ending): Promise<void> {
+  async #end(
+    { id, act, voter }: JournalledAct,
+    ending: Ending,
+    mayEnd?: (entry: JournalledAct) => boolean,
+  ): Promise<void> {
     const message = { ...ending, id, act, ...(voter ? { voter: voter.did } : {}) } as ActMessage
-    const ended = await this.#change(id, { state: { name: 'ended', at: Date.now(), message } })
+    const ended = await this.#change(id, { state: { name: 'ended', at: Date.now(), message } }, mayEnd)
     if (ended) this.#tell(ended)
   }
 

@@ -96,6 +96,9 @@ export function createEngine(options: EngineOptions): Engine {
       case 'ask':
         start(acts.tell(pages.pageOf(port), message))
         return
+      case 'withdraw':
+        start(acts.withdraw(message.id))
+        return
       case 'voters':
         start(showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor))
         return

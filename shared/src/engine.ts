@@ -91,6 +91,8 @@ export const toEngine = v.variant('type', [
   actMessage,
   /** How an act is that the engine has accepted: what was said of it went to a page that did not listen. */
   v.object({ type: v.literal('ask'), id: v.string(), act }),
+  /** Somebody wants it no more: unless it is being done by now, it is superseded. */
+  v.object({ type: v.literal('withdraw'), id: v.string() }),
   /** Who voted for what, from `cursor` on. */
   v.object({ type: v.literal('voters'), uri: atUri, cursor: v.optional(v.string()) }),
   /** The page came back into view: what its accounts did elsewhere may have changed. */
@@ -109,7 +111,7 @@ const actStates = [
   /** A page to sign in was opened. */
   v.object({ type: v.literal('signingIn'), ...ofAct, as: v.string() }),
   v.object({ type: v.literal('refused'), ...ofAct, reason }),
-  /** A newer act for the same poll takes its place; or the engine has forgotten it. */
+  /** A newer act for the same poll takes its place, or it was withdrawn; or the engine has forgotten it. */
   v.object({ type: v.literal('superseded'), ...ofAct }),
   /** It is committed on the PDS. `uri`: of the poll that was voted on, written or deleted. */
   v.object({ type: v.literal('done'), ...ofAct, uri: v.string() }),

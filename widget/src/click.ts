@@ -35,6 +35,8 @@ export class Click {
   #sent = new Map<string, ToEngine & { type: 'act' }>()
   /** What was begun here: late news of an act that is over here concerns nobody. */
   #ids = new Set<string>()
+  /** Those that were dismissed while they were on their way. */
+  #dismissed = new Set<string>()
 
   /** @param onStart called whenever something is begun, before it shows */
   constructor(actor: Actor, onStart = () => {}) {
@@ -67,8 +69,16 @@ export class Click {
     return this.#sent.size > 0 || this.phase.peek().name === 'busy'
   }
 
+  /** Nothing of it is shown any more, and it is not done if that takes signing in. */
   dismiss(): void {
+    const phase = this.phase.peek()
+    if (phase.name === 'signingIn') this.#withdraw(phase.id)
+    else if (phase.name === 'busy') this.#dismissed.add(phase.id)
     this.phase.value = { name: 'idle' }
+  }
+
+  #withdraw(id: string): void {
+    this.#actor.send({ type: 'withdraw', id })
   }
 
   /** To an engine that may have been away: what it has not accepted is sent again, of the rest it is asked. */
@@ -88,7 +98,10 @@ export class Click {
     const account = this.#actor.account.peek()
     const isOthers = account !== undefined && voter !== undefined && account.did !== voter
     const isCurrent = phase.name === 'idle' ? !this.#ids.has(id) && !isOthers : phase.id === id
-    if (!isCurrent) return false
+    if (!isCurrent) {
+      if (message.type === 'signingIn' && this.#dismissed.has(id)) this.#withdraw(id)
+      return false
+    }
     switch (message.type) {
       case 'accepted':
         this.phase.value = { name: 'busy', id, act, accepted: true }
@@ -104,7 +117,7 @@ export class Click {
         return true
       case 'superseded':
       case 'done':
-        this.dismiss()
+        this.phase.value = { name: 'idle' }
         return true
       default:
         return message satisfies never

@@ -50,6 +50,7 @@ const polls = connectPolls(
         case 'shown':
           return live.wake()
         case 'ask':
+        case 'withdraw':
         case 'keepalive':
           return
         default:
