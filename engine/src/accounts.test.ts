@@ -242,6 +242,7 @@ function createActs() {
     pages,
     doers: { vote: cast, publish: async () => '', delete: async () => '' },
     canonical: (uri) => uri,
+    votedSince: async () => false,
     signal,
   })
   let n = 0

@@ -25,6 +25,8 @@ let opened: string[]
 let openTabs: Set<number>
 /** What the engine knows of other names. */
 let aliases: Record<string, string>
+/** When somebody voted elsewhere. */
+let lastVote: number
 let cannotSignIn: Error | undefined
 let servers = 0
 
@@ -37,6 +39,7 @@ beforeEach(async () => {
   opened = []
   openTabs = new Set()
   aliases = {}
+  lastVote = 0
   cannotSignIn = undefined
 })
 
@@ -71,6 +74,7 @@ async function startWorker({ knowsTabs = true, before }: WorkerOptions = {}) {
     pages,
     doers: { vote: doer, publish: doer, delete: doer },
     canonical: (uri) => aliases[uri] ?? uri,
+    votedSince: async (_, __, at) => at < lastVote,
     ...(knowsTabs ? { signInOpen: async (tab: number) => openTabs.has(tab) } : {}),
     signal: stop.signal,
   })
@@ -418,6 +422,42 @@ describe('the next worker', () => {
     expect(['done', 'superseded']).toContain((await endings())[old])
   })
 
+  test('does not do what nobody expects any more, and says so', async () => {
+    const first = await startWorker()
+    const id = await accept(first.acts, click(vote(0)))
+    await deed(0)
+    first.die()
+    const entry = (await db.get('acts', id))!
+    const since = Date.now() - 600_001
+    await db.put('acts', { ...entry, state: { name: 'ready', signedIn: false, since } }, id)
+    const { acts } = await startWorker()
+    await ended(id, 'refused')
+    expect(reasonOf(id)).toEqual({ name: 'tooLate' })
+    // A page that was cut off for long sends it again.
+    const again = await accept(acts, click(vote(1, other), { at: since, again: true }))
+    await ended(again, 'refused')
+    expect(reasonOf(again)).toEqual({ name: 'tooLate' })
+    expect(deeds.length).toBe(1)
+  })
+
+  test('does not undo what was voted elsewhere since', async () => {
+    const first = await startWorker()
+    const before = await accept(first.acts, click(vote(0), { at: 5_000 }))
+    const after = await accept(first.acts, click(vote(0, other), { at: 7_000 }))
+    await deed(1)
+    first.die()
+    lastVote = 6_000
+    const { acts } = await startWorker()
+    await ended(before, 'superseded')
+    ;(await deed(2)).succeed()
+    await ended(after, 'done')
+    // Of what is clicked now a clock that was set back says nothing.
+    const now = await accept(acts, click(vote(1), { at: 4_000 }))
+    ;(await deed(3)).succeed()
+    await ended(now, 'done')
+    expect(deeds.map(({ doing }) => doing.at)).toEqual([5_000, 7_000, 7_000, 4_000])
+  })
+
   test('waits for a page to sign in that is still open', async () => {
     sessions = []
     const first = await startWorker()
@@ -444,11 +484,14 @@ describe('the next worker', () => {
   test('gives up a sign-in that nobody can look for after an hour', async () => {
     sessions = []
     const first = await startWorker({ knowsTabs: false })
-    const old = await accept(first.acts, click(vote(0), { at: Date.now() - 3_700_000 }))
-    const recent = await accept(first.acts, click(vote(0, other), { at: Date.now() }))
+    const old = await accept(first.acts, click(vote(0)))
+    const recent = await accept(first.acts, click(vote(0, other)))
     await ended(old, 'signingIn')
     await ended(recent, 'signingIn')
     first.die()
+    const entry = (await db.get('acts', old))!
+    const state = { ...entry.state, since: Date.now() - 3_600_001 } as JournalledAct['state']
+    await db.put('acts', { ...entry, state }, old)
     await startWorker({ knowsTabs: false })
     expect(await endings()).toEqual({ [old]: 'refused', [recent]: 'signingIn' })
   })

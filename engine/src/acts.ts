@@ -16,6 +16,8 @@ import type { JournalledAct, ServerDb, SignInResult } from './storage.ts'
 const DEADLINE = 20_000
 /** Ended acts are kept for so long, in ms: their pages may ask for them. */
 const KEEP_ENDED = 3_600_000
+/** What could not be begun for so long, in ms, is not done: nobody expects it any more. */
+const MAX_WAIT = 600_000
 /** Where nobody can tell whether a page to sign in is still open: it comes back within this time (ms), or never. */
 const MAX_SIGN_IN = 3_600_000
 
@@ -37,6 +39,8 @@ export type ActsOptions = {
   doers: Doers
   /** the at-uri by DID of a poll that a page calls otherwise, as far as it is known */
   canonical: (uri: string) => string
+  /** whether somebody has voted on a poll since a time in ms, wherever that was */
+  votedSince: (uri: string, did: string, at: number) => Promise<boolean>
   /** whether the page of a sign-in is still open; undefined: that can't be known here */
   signInOpen?: (key: number) => Promise<boolean>
   /** ends this engine: what it is doing is left to the next one */
@@ -58,6 +62,8 @@ export class Acts {
   #running = new Map<string, Promise<void>>()
   /** ids of the acts that are being done */
   #doing = new Set<string>()
+  /** ids of the acts that were accepted here, and not by an earlier worker or another page's engine */
+  #own = new Set<string>()
 
   constructor(options: ActsOptions) {
     this.#options = options
@@ -113,7 +119,10 @@ export class Acts {
     const voter = entry.voter ?? { did: result.did }
     if (voter.did !== result.did)
       return this.#end(entry, { type: 'refused', reason: { name: 'otherAccount', as: result.did } })
-    const ready = await this.#change(entry.id, { voter, state: { name: 'ready', signedIn: true } })
+    const ready = await this.#change(entry.id, {
+      voter,
+      state: { name: 'ready', signedIn: true, since: Date.now() },
+    })
     if (ready) await this.#run(this.#queueOf(ready))
   }
 
@@ -142,10 +151,10 @@ export class Acts {
     for (const queue of queues) void this.#run(queue)
   }
 
-  async #mayComeBack({ at, state }: JournalledAct): Promise<boolean> {
+  async #mayComeBack({ state }: JournalledAct): Promise<boolean> {
     const { signInOpen } = this.#options
     if (state.name !== 'signingIn') return false
-    return signInOpen ? signInOpen(state.tab) : at > Date.now() - MAX_SIGN_IN
+    return signInOpen ? signInOpen(state.tab) : state.since > Date.now() - MAX_SIGN_IN
   }
 
   /** All that is in the journal, in the order in which it was accepted. What ended long ago is forgotten. */
@@ -182,8 +191,10 @@ export class Acts {
       voter,
       identifier,
       page,
-      state: { name: 'ready', signedIn: false },
+      // A page that sends it again may have been cut off for long.
+      state: { name: 'ready', signedIn: false, since: again ? at : Date.now() },
     }
+    this.#own.add(id)
     if (again && all.some((other) => this.#areRivals(other, entry) && other.at > at)) {
       await journal.put('acts', entry, id)
       return this.#end(entry, { type: 'superseded' })
@@ -297,7 +308,9 @@ export class Acts {
       }
       const state = await this.#inherited(next, all)
       await this.#supersede(next, all)
-      if (state !== next.state) await this.#wait(next, state)
+      if (next.state.name === 'ready' && next.state.since < Date.now() - MAX_WAIT)
+        await this.#end(next, { type: 'refused', reason: { name: 'tooLate' } })
+      else if (state !== next.state) await this.#wait(next, state)
       else await this.#do(next)
     }
   }
@@ -316,11 +329,14 @@ export class Acts {
   }
 
   async #try(entry: JournalledAct, signal: AbortSignal): Promise<void> {
-    const { accounts } = this.#options
-    const { act, at, identifier, state, voter } = entry
+    const { accounts, votedSince } = this.#options
+    const { id, act, at, identifier, state, voter } = entry
     const justSignedIn = state.name === 'ready' && state.signedIn
     if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionOf(act)))) {
       const { did } = voter
+      if (!this.#own.has(id) && act.type === 'vote' && (await votedSince(act.uri, did, at)))
+        return this.#end(entry, { type: 'superseded' })
+      signal.throwIfAborted()
       // It may have to look up a handle: nobody waits for that.
       accounts.used(did).catch((error: unknown) => console.debug('pollz:', error))
       const uri = await this.#perform(act, { did, at, signal }).catch(async (error: unknown) => {
@@ -341,7 +357,8 @@ export class Acts {
     await accounts.signIn(
       voter?.did ?? identifier!,
       async (tab) => {
-        if (!(await this.#wait(entry, { name: 'signingIn', tab }))) throw new Error('nobody waits any more')
+        if (!(await this.#wait(entry, { name: 'signingIn', tab, since: Date.now() })))
+          throw new Error('nobody waits any more')
       },
       signal,
     )
@@ -394,6 +411,7 @@ export class Acts {
   ): Promise<void> {
     const message = { ...ending, id, act, ...(voter ? { voter: voter.did } : {}) } as ActMessage
     const ended = await this.#change(id, { state: { name: 'ended', at: Date.now(), message } }, mayEnd)
+    this.#own.delete(id)
     if (ended) this.#tell(ended)
   }
 

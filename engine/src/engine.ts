@@ -70,6 +70,7 @@ export function createEngine(options: EngineOptions): Engine {
       delete: (act, doing) => authored.delete(act, doing),
     },
     canonical: (uri) => live.known(uri)?.uri ?? uri,
+    votedSince: (uri, did, at) => votedSince({ live, repos, index }, uri, did, at),
     ...(signInOpen ? { signInOpen } : {}),
     signal,
   })
@@ -117,4 +118,14 @@ export function createEngine(options: EngineOptions): Engine {
     if (checked) handle(port, checked)
   }
   return { accounts, acts, live, authored, index, receive }
+}
+
+type Known = { live: Live; repos: Repos; index: VoteIndex }
+
+async function votedSince({ live, repos, index }: Known, uri: string, did: string, at: number) {
+  const poll = live.known(uri)?.uri ?? (await repos.canonical(uri))
+  // Where the repo can't be listed, what is known of it has to do.
+  await index.refresh(did, 0).catch(() => {})
+  const [own] = await index.votesFor(did, poll)
+  return own !== undefined && Date.parse(own.createdAt) > at
 }

@@ -21,10 +21,10 @@ export type JournalledAct = {
   /** id of the page where it was begun */
   page: number | undefined
   state:
-    /** `signedIn`: for this act, just now */
-    | { name: 'ready'; signedIn: boolean }
+    /** `signedIn`: for this act, just now. `since`, here and below, in ms since 1970 */
+    | { name: 'ready'; signedIn: boolean; since: number }
     /** `tab`: what the sign-in is known by when it comes back */
-    | { name: 'signingIn'; tab: number }
+    | { name: 'signingIn'; tab: number; since: number }
     | { name: 'ended'; at: number; message: ActMessage }
 }
 

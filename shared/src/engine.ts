@@ -56,6 +56,8 @@ const reason = v.variant('name', [
   v.object({ name: v.literal('unreachable') }),
   /** The companion server, which a sign-in needs, does not answer. */
   v.object({ name: v.literal('serverAway') }),
+  /** Something came between, and by the time it could go on it was no longer expected. */
+  v.object({ name: v.literal('tooLate') }),
   /** What the PDS says. */
   v.object({ name: v.literal('refused'), detail: v.string() }),
   /** A fault of ours. */

@@ -136,6 +136,8 @@ export function reasonText(t: Texts['t'], reason: Reason): string {
       return t('reasonOffline')
     case 'serverAway':
       return t('reasonServerAway')
+    case 'tooLate':
+      return t('reasonTooLate')
     case 'fault':
       return t('reasonFault', reason.detail)
     case 'refused':
