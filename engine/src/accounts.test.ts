@@ -168,6 +168,12 @@ test('why a sign-in can’t begin is said, and is no fault of ours', async () =>
   expect(opened).toEqual([])
 })
 
+test('a handle is its owner’s, and one that leads nowhere is said', async () => {
+  expect(await accounts.identify(alice.handle)).toEqual({ did: alice.did, handle: alice.handle })
+  const detail = 'Failed to resolve identity: nobody.test'
+  expect(await accounts.identify('nobody.test').catch(reasonOf)).toEqual({ name: 'signInFailed', detail })
+})
+
 test('only the address to which the PDS sends people back is one', () => {
   expect(accounts.isReturn(`${pds.url}/oauth/callback#code=x`)).toBe(true)
   for (const other of [

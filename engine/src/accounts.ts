@@ -4,6 +4,7 @@ import { WebcryptoKey } from '@atproto/jwk-webcrypto'
 import {
   OAuthCallbackError,
   OAuthClient,
+  OAuthResolverError,
   type Key,
   type OAuthClientMetadataInput,
 } from '@atproto/oauth-client'
@@ -75,6 +76,16 @@ export class Accounts {
   async agent(did: string): Promise<Agent> {
     const { client } = await this.#getClient()
     return new Agent(await client.restore(did))
+  }
+
+  /** Whose handle, or DID, it is. @throws OAuthResolverError: nobody's, or nobody can say */
+  async identify(identifier: string): Promise<PageAccount> {
+    try {
+      const { did, handle } = await this.#repos.resolve(identifier)
+      return { did, ...(handle === undefined ? {} : { handle }) }
+    } catch (cause) {
+      throw new OAuthResolverError(`Failed to resolve identity: ${identifier}`, { cause })
+    }
   }
 
   /** Forgets the session, and has the account's server forget it. */

@@ -56,6 +56,10 @@ async function startWorker({ knowsTabs = true, before }: WorkerOptions = {}) {
     all: async () => sessions,
     lastUsed: async () => sessions[0],
     used: async (did: string) => ({ did }),
+    identify: async (handle: string) => {
+      if (handle !== alice.handle) throw new Error(`nobody is ${handle}`)
+      return alice
+    },
     signIn: async (who: string, keep: (tab: number) => Promise<void>) => {
       if (cannotSignIn) throw cannotSignIn
       opened.push(who)
@@ -302,6 +306,31 @@ describe('signing in', () => {
     }
   })
 
+  test('opens another page where the first was opened long ago: it may be used for something else', async () => {
+    const { acts } = await startWorker()
+    const first = await accept(acts, click(vote(0)))
+    await ended(first, 'signingIn')
+    const entry = (await db.get('acts', first))!
+    await db.put(
+      'acts',
+      { ...entry, state: { name: 'signingIn', tab: 1, since: Date.now() - 180_001 } },
+      first,
+    )
+    const second = await accept(acts, click(vote(1)))
+    await vi.waitUntil(() => opened.length === 2, { interval: 1 })
+    await ended(second, 'signingIn')
+    expect((await endings())[first]).toBe('superseded')
+  })
+
+  test('is not waited for where somebody has signed in elsewhere', async () => {
+    const { acts } = await startWorker()
+    await ended(await accept(acts, click(vote(0))), 'signingIn')
+    sessions = [alice]
+    const next = await accept(acts, click(vote(1)))
+    ;(await deed(0)).succeed()
+    await ended(next, 'done')
+  })
+
   test('as somebody else does nothing in their name', async () => {
     const { acts } = await startWorker()
     const id = await accept(acts, click(vote(0)))
@@ -313,14 +342,31 @@ describe('signing in', () => {
     expect(deeds).toEqual([])
   })
 
-  test('by a handle goes on with whoever that was', async () => {
+  test('by a handle is its owner’s, and nobody else’s', async () => {
     const { acts } = await startWorker()
-    const id = await accept(acts, click(vote(0), { account: undefined, identifier: 'alice.test' }))
+    const typed = { account: undefined, identifier: '@Alice.test ' }
+    const others = await accept(acts, click(vote(0, other), typed))
+    await ended(others, 'signingIn')
+    sessions = [{ did: 'did:plc:c' }]
+    await acts.signedIn(1, { did: 'did:plc:c' })
+    await ended(others, 'refused')
+    expect(reasonOf(others)).toEqual({ name: 'otherAccount', as: 'did:plc:c' })
+    const id = await accept(acts, click(vote(0), typed))
     await ended(id, 'signingIn')
+    expect(told.at(-1)).toMatchObject({ voter: alice.did, as: alice.handle })
+    expect(opened).toEqual([alice.did, alice.did])
     sessions = [alice]
-    await Promise.all([acts.signedIn(1, { did: alice.did }), deed(0).then(({ succeed }) => succeed())])
+    await Promise.all([acts.signedIn(2, { did: alice.did }), deed(0).then(({ succeed }) => succeed())])
     expect(deeds[0]!.doing.did).toBe(alice.did)
     expect((await endings())[id]).toBe('done')
+  })
+
+  test('by a handle that nobody has is refused before anything is opened', async () => {
+    const { acts } = await startWorker()
+    const id = await accept(acts, click(vote(0), { account: undefined, identifier: 'nobody.test' }))
+    await ended(id, 'refused')
+    expect(reasonOf(id)).toEqual({ name: 'fault', detail: 'nobody is nobody.test' })
+    expect(opened).toEqual([])
   })
 
   test('by a handle does not undo what the same person has clicked since', async () => {

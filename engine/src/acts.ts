@@ -18,6 +18,8 @@ const DEADLINE = 20_000
 const KEEP_ENDED = 3_600_000
 /** What could not be begun for so long, in ms, is not done: nobody expects it any more. */
 const MAX_WAIT = 600_000
+/** A page to sign in that was opened longer ago, in ms, may be lost among others, or show something else by now. */
+const MAX_SHARED = 180_000
 /** Where nobody can tell whether a page to sign in is still open: it comes back within this time (ms), or never. */
 const MAX_SIGN_IN = 3_600_000
 
@@ -215,12 +217,19 @@ export class Acts {
 
   /** What an act begins with: where a page to sign in is open for one that it supersedes, no other is opened. */
   async #inherited(entry: JournalledAct, all: JournalledAct[]): Promise<JournalledAct['state']> {
-    const { signInOpen } = this.#options
-    const signedIn = entry.state.name === 'ready' && entry.state.signedIn
+    const { accounts, signInOpen } = this.#options
+    const { act, voter } = entry
     // Who asks for a page to sign in wants to see one.
-    if (!signInOpen || signedIn || entry.act.type === 'signIn') return entry.state
+    if (!signInOpen || act.type === 'signIn') return entry.state
+    const signedIn = entry.state.name === 'ready' && entry.state.signedIn
+    if (signedIn || (voter && (await accounts.isSignedIn(voter.did, collectionOf(act))))) return entry.state
     for (const { state } of this.#olderRivals(entry, all))
-      if (state.name === 'signingIn' && (await signInOpen(state.tab))) return state
+      if (
+        state.name === 'signingIn' &&
+        state.since > Date.now() - MAX_SHARED &&
+        (await signInOpen(state.tab))
+      )
+        return state
     return entry.state
   }
 
@@ -301,7 +310,11 @@ export class Acts {
       const all = await this.#journalled()
       const next = all.find((it) => it.state.name === 'ready' && this.#queueOf(it) === queue)
       if (!next) return
-      // Whoever signed in by a handle has a DID now, and a poll may have got one since: there may be a newer act.
+      if (!next.voter && next.act.type !== 'signIn') {
+        await this.#identify(next)
+        continue
+      }
+      // Whoever typed a handle has a DID now, and a poll may have got one since: there may be a newer act.
       if (all.some((other) => other.seq > next.seq && this.#areRivals(other, next))) {
         await this.#end(next, { type: 'superseded' })
         continue
@@ -312,6 +325,18 @@ export class Acts {
         await this.#end(next, { type: 'refused', reason: { name: 'tooLate' } })
       else if (state !== next.state) await this.#wait(next, state)
       else await this.#do(next)
+    }
+  }
+
+  /** Who types a handle acts as its owner, and as nobody else who may sign in. From then on it is in their queue. */
+  async #identify({ id, identifier = '', ...entry }: JournalledAct): Promise<void> {
+    try {
+      const { accounts } = this.#options
+      const voter = await inTime(DEADLINE, () => accounts.identify(nameIn(identifier)))
+      const identified = await this.#change(id, { voter })
+      if (identified) void this.#run(this.#queueOf(identified))
+    } catch (error) {
+      await this.#end({ ...entry, id, identifier }, { type: 'refused', reason: reasonOf(error) })
     }
   }
 
