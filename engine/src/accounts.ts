@@ -30,11 +30,11 @@ const METADATA_TIMEOUT = 5_000
 export class Accounts {
   #server: string
   #repos: Repos
-  #db: Promise<ServerDb>
+  #db: PromiseLike<ServerDb>
   #client: Promise<{ client: OAuthClient; redirectUri: string }> | undefined
   #open: OpenSignIn
 
-  constructor(server: string, repos: Repos, db: Promise<ServerDb>, open: OpenSignIn) {
+  constructor(server: string, repos: Repos, db: PromiseLike<ServerDb>, open: OpenSignIn) {
     this.#server = server
     this.#repos = repos
     this.#db = db
@@ -198,14 +198,21 @@ export class Accounts {
     }
   }
 
-  async #createClient(): Promise<{ client: OAuthClient; redirectUri: string }> {
-    const { plc, handleResolver, allowHttp } = this.#repos.network
-    const clientMetadata = await this.#metadata()
+  /** Of sign-ins that never came back. */
+  async #forgetStates(): Promise<void> {
     const db = await this.#db
     for (const key of await db.getAllKeys('states')) {
       const state = await db.get('states', key)
       if (state && state.savedAt < Date.now() - MAX_STATE_AGE) await db.delete('states', key)
     }
+  }
+
+  async #createClient(): Promise<{ client: OAuthClient; redirectUri: string }> {
+    const { plc, handleResolver, allowHttp } = this.#repos.network
+    const clientMetadata = await this.#metadata()
+    await this.#forgetStates()
+    // The client lives longer than a connection may.
+    const db = this.#db
     const client = new OAuthClient({
       clientMetadata,
       responseMode: 'fragment',
@@ -213,15 +220,15 @@ export class Accounts {
       plcDirectoryUrl: plc,
       handleResolver,
       stateStore: {
-        get: async (key) => decode(await db.get('states', key)),
+        get: async (key) => decode(await (await db).get('states', key)),
         set: async (key, value) =>
-          void (await db.put('states', { ...encode(value), savedAt: Date.now() }, key)),
-        del: (key) => db.delete('states', key),
+          void (await (await db).put('states', { ...encode(value), savedAt: Date.now() }, key)),
+        del: async (key) => (await db).delete('states', key),
       },
       sessionStore: {
-        get: async (key) => decode(await db.get('sessions', key)),
-        set: async (key, value) => void (await db.put('sessions', encode(value), key)),
-        del: (key) => db.delete('sessions', key),
+        get: async (key) => decode(await (await db).get('sessions', key)),
+        set: async (key, value) => void (await (await db).put('sessions', encode(value), key)),
+        del: async (key) => (await db).delete('sessions', key),
       },
       runtimeImplementation: {
         createKey: (algs) => WebcryptoKey.generate(algs),

@@ -90,7 +90,7 @@ async function startWorker({ knowsTabs = true, before }: WorkerOptions = {}) {
     own.close()
   }
   onTestFinished(die)
-  return { acts, die }
+  return { acts, die, db: own }
 }
 
 let clicks = 0
@@ -242,6 +242,48 @@ test('where nobody is known it is asked who it is, and nothing is kept', async (
   const id = await accept(acts, click(vote(0), { account: undefined }))
   expect(told).toEqual([{ type: 'whoAreYou', id, act: vote(0), last: alice }])
   expect(await db.count('acts')).toBe(0)
+})
+
+describe('where the journal', () => {
+  const full = () => Promise.reject(new DOMException('the disk is full', 'QuotaExceededError'))
+  beforeEach(() => {
+    const silent = vi.spyOn(console, 'error').mockImplementation(() => {})
+    onTestFinished(() => silent.mockRestore())
+  })
+
+  test('can’t be written, what is clicked is refused', async () => {
+    const { acts, db: own } = await startWorker()
+    vi.spyOn(own, 'put').mockImplementation(full)
+    const id = await accept(acts, click(vote(0)))
+    expect(told).toEqual([
+      { type: 'refused', id, act: vote(0), reason: { name: 'fault', detail: 'the disk is full' } },
+    ])
+    expect(await acts.signIn('alice.test')).toEqual({ name: 'fault', detail: 'the disk is full' })
+    expect(deeds).toEqual([])
+  })
+
+  test('is closed, what is clicked or asked for is refused', async () => {
+    const { acts, db: own } = await startWorker()
+    own.close()
+    const id = await accept(acts, click(vote(0)))
+    expect(reasonOf(id)).toMatchObject({ name: 'fault' })
+    told = []
+    await acts.tell(1, { type: 'ask', id, act: vote(0) })
+    expect(reasonOf(id)).toMatchObject({ name: 'fault' })
+  })
+
+  test('can’t be written any more, how an act went is told all the same', async () => {
+    const { acts, db: own } = await startWorker()
+    const id = await accept(acts, click(vote(0)))
+    await deed(0)
+    const transaction = own.transaction.bind(own)
+    vi.spyOn(own, 'transaction').mockImplementation((() => {
+      throw new DOMException('the disk is full', 'QuotaExceededError')
+    }) as typeof transaction)
+    deeds[0]!.succeed()
+    await vi.waitUntil(() => told.some(({ type }) => type === 'done'), { interval: 1 })
+    expect(told.find(({ type }) => type === 'done')).toMatchObject({ id, voter: alice.did })
+  })
 })
 
 test('two engines with one journal do not both do what is in it', async () => {

@@ -35,7 +35,7 @@ export type Doer<T extends Act['type']> = (act: Act & { type: T }, doing: Doing)
 export type Doers = { [T in Exclude<Act['type'], 'signIn'>]: Doer<T> }
 
 export type ActsOptions = {
-  db: Promise<ServerDb>
+  db: PromiseLike<ServerDb>
   accounts: Accounts
   pages: Pages
   doers: Doers
@@ -78,18 +78,40 @@ export class Acts {
     return resuming
   }
 
-  /** @param page that it came from */
-  accept(page: number | undefined, message: ToEngine & { type: 'act' }): Promise<void> {
-    const accepted = this.#accepting.then(() => this.#accept(page, message))
-    this.#accepting = accepted.catch(() => {})
+  /** @param page that it came from @returns why it can't be; undefined: it is accepted, or was before */
+  accept(page: number | undefined, message: ToEngine & { type: 'act' }): Promise<Reason | undefined> {
+    const accepted = this.#accepting.then(() => this.#orSay(page, message, () => this.#accept(page, message)))
+    this.#accepting = accepted
     return accepted
+  }
+
+  /** Where the journal can't be used nobody waits for it. @returns why */
+  async #orSay(
+    page: number | undefined,
+    { id, act }: Pick<ActMessage, 'id' | 'act'>,
+    task: () => Promise<void>,
+  ): Promise<Reason | undefined> {
+    const { pages, signal } = this.#options
+    try {
+      await task()
+      return undefined
+    } catch (error) {
+      const reason = reasonOf(error)
+      // Of an engine that has ended the next is asked.
+      if (signal.aborted) return reason
+      console.error('pollz:', error)
+      pages.sendPage(page, { type: 'refused', id, act, reason })
+      return reason
+    }
   }
 
   /** Signs somebody in for nothing else. @returns why that could not begin; undefined: a page to sign in was opened */
   async signIn(identifier: string): Promise<Reason | undefined> {
     const id = newId()
     const act = { type: 'signIn' } as const
-    await this.accept(undefined, { type: 'act', id, at: Date.now(), act, account: undefined, identifier })
+    const message = { type: 'act', id, at: Date.now(), act, account: undefined, identifier } as const
+    const failed = await this.accept(undefined, message)
+    if (failed) return failed
     const journal = await this.#options.db
     const accepted = await journal.get('acts', id)
     if (accepted) await this.#running.get(this.#queueOf(accepted))
@@ -99,10 +121,12 @@ export class Acts {
 
   /** Tells a page how one of its acts is. */
   async tell(page: number | undefined, { id, act }: ToEngine & { type: 'ask' }): Promise<void> {
-    await this.#resumed
-    const entry = await (await this.#options.db).get('acts', id)
-    if (entry) await this.#tellPage(entry, page)
-    else this.#options.pages.sendPage(page, { type: 'superseded', id, act })
+    await this.#orSay(page, { id, act }, async () => {
+      await this.#resumed
+      const entry = await (await this.#options.db).get('acts', id)
+      if (entry) await this.#tellPage(entry, page)
+      else this.#options.pages.sendPage(page, { type: 'superseded', id, act })
+    })
   }
 
   /** Nobody wants it any more: it is not done, unless that is under way. */
@@ -280,18 +304,28 @@ export class Acts {
 
   /** Does what is ready in a queue, after what is being done there now. */
   #run(queue: string): Promise<void> {
-    const { signal } = this.#options
     const running = (this.#running.get(queue) ?? Promise.resolve())
       .then(() => this.#alone(queue, () => this.#runAll(queue)))
-      .catch((error: unknown) => {
-        // The database closes with the engine.
-        if (!signal.aborted) console.error('pollz:', error)
-      })
+      .catch((error: unknown) => this.#giveUp(queue, error))
       .finally(() => {
         if (this.#running.get(queue) === running) this.#running.delete(queue)
       })
     this.#running.set(queue, running)
     return running
+  }
+
+  /** The journal could not be used: what waits is refused. */
+  async #giveUp(queue: string, error: unknown): Promise<void> {
+    // The database closes with the engine.
+    if (this.#options.signal.aborted) return
+    console.error('pollz:', error)
+    try {
+      for (const entry of await this.#journalled())
+        if (entry.state.name === 'ready' && this.#queueOf(entry) === queue)
+          await this.#end(entry, { type: 'refused', reason: reasonOf(error) })
+    } catch (again) {
+      console.error('pollz:', again)
+    }
   }
 
   /** The server's own pages each have an engine, and one journal: only one of them works on a queue. */
@@ -429,15 +463,23 @@ export class Acts {
     return changed
   }
 
+  /** @throws where it can't be written down; its page is told all the same */
   async #end(
-    { id, act, voter }: JournalledAct,
+    entry: JournalledAct,
     ending: Ending,
     mayEnd?: (entry: JournalledAct) => boolean,
   ): Promise<void> {
+    const { id, act, voter } = entry
     const message = { ...ending, id, act, ...(voter ? { voter: voter.did } : {}) } as ActMessage
-    const ended = await this.#change(id, { state: { name: 'ended', at: Date.now(), message } }, mayEnd)
+    const state = { name: 'ended', at: Date.now(), message } as const
     this.#own.delete(id)
-    if (ended) this.#tell(ended)
+    try {
+      const ended = await this.#change(id, { state }, mayEnd)
+      if (ended) this.#tell(ended)
+    } catch (error) {
+      if (!this.#options.signal.aborted) this.#tell({ ...entry, state })
+      throw error
+    }
   }
 
   /** From now on it is this page that is told. */

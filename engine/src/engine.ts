@@ -9,7 +9,7 @@ import { Live } from './live.ts'
 import { Outbox } from './outbox.ts'
 import type { Pages, Port } from './pages.ts'
 import { Repos } from './repos.ts'
-import { openServerDb } from './storage.ts'
+import { keepServerDb } from './storage.ts'
 import { VoteIndex } from './vote-index.ts'
 import { showVoters } from './voters.ts'
 import { Votes } from './votes.ts'
@@ -43,14 +43,13 @@ export type EngineOptions = {
 
 export function createEngine(options: EngineOptions): Engine {
   const { server, network, pages, openSignIn, signInOpen, voted, signal } = options
-  const db = openServerDb(server)
+  const db = keepServerDb(server, signal)
   /** What nobody waits for. Its database closes with the engine. */
   const start = (task: Promise<unknown>) => {
     task.catch((error: unknown) => {
       if (!signal.aborted) console.error('pollz:', error)
     })
   }
-  signal.addEventListener('abort', () => void db.then((it) => it.close()))
   const repos = new Repos({ ...network, allowHttp: isLoopback(new URL(server).hostname) })
   const accounts = options.accounts ?? new Accounts(server, repos, db, openSignIn)
   const api = new Api(server)

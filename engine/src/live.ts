@@ -30,7 +30,7 @@ const MAX_KEPT = 300
 const KEEP_EVERY = 1_000
 
 /** Fallbacks while offline: cached polls, then the author's PDS. */
-export type WhileAway = { db: Promise<ServerDb>; readPoll: (uri: string) => Promise<ReadPoll> }
+export type WhileAway = { db: PromiseLike<ServerDb>; readPoll: (uri: string) => Promise<ReadPoll> }
 
 /** There is no such poll, and not only no answer. */
 export const isGone = (error: string) =>

@@ -14,14 +14,14 @@ export class Outbox {
   #api: Api
   #live: Live
   #pages: Pages
-  #db: Promise<ServerDb>
+  #db: PromiseLike<ServerDb>
   #signal: AbortSignal
   #retry: ReturnType<typeof setTimeout> | undefined
   #wait = FIRST_RETRY
   #flushing: Promise<void> | undefined
 
   constructor(
-    { api, live, pages, db }: { api: Api; live: Live; pages: Pages; db: Promise<ServerDb> },
+    { api, live, pages, db }: { api: Api; live: Live; pages: Pages; db: PromiseLike<ServerDb> },
     signal: AbortSignal,
   ) {
     this.#api = api

@@ -24,6 +24,4 @@ export function reasonOf(error: unknown): Reason {
 }
 
 const isNoAnswer = (error: Error) =>
-  error.name === 'TimeoutError' ||
-  error.name === 'AbortError' ||
-  (error instanceof TypeError && /fetch|network/i.test(error.message))
+  error.name === 'TimeoutError' || (error instanceof TypeError && /fetch|network/i.test(error.message))

@@ -70,8 +70,39 @@ interface ServerStores extends DBSchema {
 }
 export type ServerDb = IDBPDatabase<ServerStores>
 
-/** A session is bound to the server whose OAuth client started it, so each server has a database. */
-export const openServerDb = (server: string): Promise<ServerDb> =>
+/**
+ * The database of a server while an engine works for it. Browsers close connections when they clear data or run into
+ * errors of the disk: whoever awaits it gets one that is open.
+ */
+export function keepServerDb(server: string, signal: AbortSignal): PromiseLike<ServerDb> {
+  let connection: Promise<ServerDb> | undefined
+  const connect = async () => {
+    signal.throwIfAborted()
+    connection ??= openServerDb(server, forget).catch((error: unknown) => {
+      forget()
+      throw error
+    })
+    return connection
+  }
+  const forget = () => (connection = undefined)
+  signal.addEventListener('abort', () => {
+    connection?.then(
+      (db) => db.close(),
+      () => {},
+    )
+  })
+  return {
+    // eslint-disable-next-line unicorn/no-thenable
+    then: (resolve, reject) => connect().then(resolve, reject),
+  }
+}
+
+/**
+ * A session is bound to the server whose OAuth client started it, so each server has a database.
+ *
+ * @param closed is called when the connection is closed by anybody else
+ */
+export const openServerDb = (server: string, closed = () => {}): Promise<ServerDb> =>
   openDB<ServerStores>(`pollz ${server}`, 2, {
     upgrade(db, before) {
       if (before < 1) {
@@ -84,5 +115,9 @@ export const openServerDb = (server: string): Promise<ServerDb> =>
       db.createObjectStore('votes').createIndex('poll', ['did', 'poll'])
     },
     // An update of the extension must not wait for a page of the version before.
-    blocking: (_, __, event) => (event.target as IDBDatabase).close(),
+    blocking: (_, __, event) => {
+      ;(event.target as IDBDatabase).close()
+      closed()
+    },
+    terminated: closed,
   })
