@@ -295,6 +295,39 @@ test('where the PDS still grants less, that is the end of it', async () => {
   await comeBack()
   expect(await next('refused')).toMatchObject({ type: 'refused', reason: { name: 'noScope' } })
   expect(opened.length).toBe(2)
+  // Nobody is brought to the same page with every click.
+  await vote(other.poll)
+  expect(await next('refused')).toMatchObject({ type: 'refused', reason: { name: 'noScope' } })
+  expect(opened.length).toBe(2)
+  // In the worst case their server has learnt it an hour later.
+  const denied = `${alice.did} ${other.vote}`
+  await db.put('denied', (await db.get('denied', denied))! - 3_600_000, denied)
+  pds.grant = (asked) => asked
+  await vote(other.poll)
+  await next('signingIn')
+  await comeBack()
+  await next('done')
+})
+
+test('nor is anybody asked for what they can’t grant: the companion server does not know it', async () => {
+  pds.clientScope = NARROW
+  await signIn(alice)
+  const { vote, next } = createActs()
+  await vote(other.poll)
+  expect(await next('refused')).toMatchObject({ type: 'refused', reason: { name: 'noScope' } })
+  expect(opened.length).toBe(1)
+})
+
+test('where nothing at all is granted the next click opens no page either', async () => {
+  pds.grant = () => 'atproto'
+  const { vote, next, comeBack } = createActs()
+  await vote(home.poll)
+  await next('signingIn')
+  await comeBack()
+  await next('refused')
+  await vote(home.poll)
+  expect(await next('refused')).toMatchObject({ type: 'refused', reason: { name: 'noScope' } })
+  expect(opened.length).toBe(1)
 })
 
 test('so it is where only the PDS knows that a session may do less', async () => {

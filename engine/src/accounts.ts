@@ -24,6 +24,8 @@ export type OpenSignIn = (url: string, keep: (key: number) => Promise<void>) => 
 
 /** Sign-ins that never came back are forgotten after this many ms. */
 const MAX_STATE_AGE = 3_600_000
+/** What an account's server has not granted is asked for again after this many ms. */
+const DENIED_FOR = 3_600_000
 /** Timeout (ms) for fetching client metadata; then the cached copy is used. */
 const METADATA_TIMEOUT = 5_000
 
@@ -45,6 +47,20 @@ export class Accounts {
   async isSignedIn(did: string, collection?: string): Promise<boolean> {
     const session = await (await this.#db).get('sessions', did)
     return session !== undefined && (collection === undefined || mayWrite(session.tokenSet.scope, collection))
+  }
+
+  /** Whether signing in may let us write a collection, as far as that is known. @throws ServerAway */
+  async mayGet(did: string, collection: string): Promise<boolean> {
+    const { client } = await this.#getClient()
+    const { scope } = client.clientMetadata
+    if (scope !== undefined && !mayWrite(scope, collection)) return false
+    const denied = await (await this.#db).get('denied', `${did} ${collection}`)
+    return denied === undefined || denied < Date.now() - DENIED_FOR
+  }
+
+  /** An account's server was asked whether we may write a collection, and did not say so. */
+  async noteDenied(did: string, collection: string): Promise<void> {
+    await (await this.#db).put('denied', Date.now(), `${did} ${collection}`)
   }
 
   /** Those who are signed in, the last used first. */

@@ -56,6 +56,7 @@ async function startWorker({ knowsTabs = true, before }: WorkerOptions = {}) {
     all: async () => sessions,
     lastUsed: async () => sessions[0],
     used: async (did: string) => ({ did }),
+    mayGet: async () => true,
     identify: async (handle: string) => {
       if (handle !== alice.handle) throw new Error(`nobody is ${handle}`)
       return alice

@@ -140,7 +140,10 @@ export class Acts {
   async signedIn(tab: number, result: SignInResult): Promise<void> {
     const entry = await this.waitingFor(tab)
     if (!entry) return
-    if ('failed' in result) return this.#end(entry, { type: 'refused', reason: result.failed })
+    if ('failed' in result) {
+      if (result.failed.name === 'noScope') await this.#noteDenied(entry)
+      return this.#end(entry, { type: 'refused', reason: result.failed })
+    }
     if (entry.act.type === 'signIn') return this.#end(entry, { type: 'done', uri: '' })
     const voter = entry.voter ?? { did: result.did }
     if (voter.did !== result.did)
@@ -381,7 +384,10 @@ export class Acts {
       if (!(await this.#change(entry.id, {}))) return
       await inTime(DEADLINE, (signal) => this.#try(entry, signal))
     } catch (error) {
-      await this.#end(entry, { type: 'refused', reason: reasonOf(error) })
+      const reason = reasonOf(error)
+      const justSignedIn = entry.state.name === 'ready' && entry.state.signedIn
+      if (justSignedIn && reason.name === 'noScope') await this.#noteDenied(entry)
+      await this.#end(entry, { type: 'refused', reason })
     } finally {
       this.#doing.delete(entry.id)
     }
@@ -411,8 +417,13 @@ export class Acts {
         voter && (await accounts.isSignedIn(voter.did))
           ? { name: 'noScope' }
           : { name: 'signInFailed', detail: 'the session ended at once' }
+      if (reason.name === 'noScope') await this.#noteDenied(entry)
       return this.#end(entry, { type: 'refused', reason })
     }
+    const collection = act.type === 'signIn' ? undefined : collectionOf(act)
+    // It would end as the last time.
+    if (voter && collection !== undefined && !(await accounts.mayGet(voter.did, collection)))
+      return this.#end(entry, { type: 'refused', reason: { name: 'noScope' } })
     await accounts.signIn(
       voter?.did ?? identifier!,
       async (tab) => {
@@ -421,6 +432,11 @@ export class Acts {
       },
       signal,
     )
+  }
+
+  async #noteDenied({ act, voter }: JournalledAct): Promise<void> {
+    const collection = act.type === 'signIn' ? undefined : collectionOf(act)
+    if (voter && collection !== undefined) await this.#options.accounts.noteDenied(voter.did, collection)
   }
 
   async #wait(entry: JournalledAct, state: JournalledAct['state']): Promise<boolean> {

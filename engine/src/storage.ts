@@ -55,6 +55,8 @@ interface ServerStores extends DBSchema {
   /** signed-in account by DID; `usedAt` in ms since 1970 */
   people: { key: string; value: PageAccount & { usedAt: number } }
   acts: { key: string; value: JournalledAct }
+  /** by DID and collection, with a blank between: when it was asked for and not granted, in ms since 1970 */
+  denied: { key: string; value: number }
   /** by tab: how a sign-in went that came back to a page which is gone */
   results: { key: number; value: SignInResult }
   /** by at-uri of the record; of accounts that are signed in here. `poll`: [did, poll] */
@@ -111,7 +113,8 @@ export const openServerDb = (server: string, closed = () => {}): Promise<ServerD
       }
       // Sign-ins that were under way during the update.
       if (before === 1) (db as unknown as IDBPDatabase).deleteObjectStore('tabs')
-      for (const name of ['acts', 'results', 'listed', 'announcements'] as const) db.createObjectStore(name)
+      for (const name of ['acts', 'denied', 'results', 'listed', 'announcements'] as const)
+        db.createObjectStore(name)
       db.createObjectStore('votes').createIndex('poll', ['did', 'poll'])
     },
     // An update of the extension must not wait for a page of the version before.
