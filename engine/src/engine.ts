@@ -55,7 +55,7 @@ export function createEngine(options: EngineOptions): Engine {
   const api = new Api(server)
   const live: Live = new Live(server, pages, signal, { db, readPoll: (uri) => repos.readPoll(uri) })
   const outbox = new Outbox({ api, live, pages, db }, signal)
-  live.onOnline = () => start(outbox.flush())
+  live.onOnline = () => start(outbox.retry())
   const index = new VoteIndex(db, repos)
   const votes = new Votes({ accounts, live, repos, pages, index, outbox, voted })
   const authored = new Authored({ accounts, repos, pages, index, outbox })

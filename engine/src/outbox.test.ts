@@ -67,6 +67,23 @@ test('of a vote that was changed meanwhile they hear when the change is counted'
   await isEmpty()
 })
 
+test('what the server can’t read holds up nothing else', async () => {
+  const theirs = 'at://did:plc:c/tech.waow.vote/3kabc'
+  await outbox.add('votes', vote, { poll, option: 1 })
+  ;(await request(0)).answer('away')
+  await outbox.add('votes', theirs, { poll, option: 0 })
+  ;(await request(1)).answer(view(1))
+  await vi.waitUntil(async () => (await db.count('announcements')) === 1, { interval: 1 })
+  expect(asked.map(({ uri }) => uri)).toEqual([vote, theirs])
+  // With the next connection it is tried again, and so it is when it changes.
+  void outbox.retry()
+  ;(await request(2)).answer('away')
+  await outbox.add('votes', vote, { poll, option: null })
+  ;(await request(3)).answer('none')
+  await isEmpty()
+  expect(asked.map(({ uri }) => uri)).toEqual([vote, theirs, vote, vote])
+})
+
 test('where the server is away it is told later', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())

@@ -3,7 +3,7 @@ import { parseAtUri } from '@pollz/shared/at-uri'
 import type { Api } from './api.ts'
 import type { Live } from './live.ts'
 import type { Pages } from './pages.ts'
-import type { CastVote, ServerDb } from './storage.ts'
+import type { Announcement, CastVote, ServerDb } from './storage.ts'
 
 const FIRST_RETRY = 5_000
 const LAST_RETRY = 600_000
@@ -16,8 +16,10 @@ export class Outbox {
   #pages: Pages
   #db: PromiseLike<ServerDb>
   #signal: AbortSignal
-  #retry: ReturnType<typeof setTimeout> | undefined
-  #wait = FIRST_RETRY
+  /** By at-uri: what the server could not be told, and how long that waits, in ms. One can hold up no other. */
+  #resting = new Map<string, { wait: number; timer: ReturnType<typeof setTimeout> | undefined }>()
+  /** Something may be left that those who are under way have not seen. */
+  #wanted = false
   #flushing: Promise<void> | undefined
 
   constructor(
@@ -29,7 +31,7 @@ export class Outbox {
     this.#pages = pages
     this.#db = db
     this.#signal = signal
-    signal.addEventListener('abort', () => clearTimeout(this.#retry))
+    signal.addEventListener('abort', () => this.#wake())
   }
 
   /**
@@ -39,40 +41,69 @@ export class Outbox {
   async add(what: 'votes' | 'polls', uri: string, vote?: CastVote): Promise<void> {
     const announcement = { what, at: Date.now(), ...(vote ? { vote } : {}) }
     await (await this.#db).put('announcements', announcement, uri)
+    this.#wake(uri)
     void this.flush()
   }
 
-  /** Tells all that is left, one after the other. */
+  /** The server is there again. */
+  retry(): Promise<void> {
+    this.#wake()
+    return this.flush()
+  }
+
+  /** Tells what is left and does not rest, one after the other. */
   flush(): Promise<void> {
-    this.#flushing ??= this.#flush()
-      .catch((error: unknown) => {
-        // The database closes with the engine.
-        if (!this.#signal.aborted) throw error
-      })
-      .finally(() => (this.#flushing = undefined))
-    return this.#flushing
+    this.#wanted = true
+    return (this.#flushing ??= this.#flush())
   }
 
   async #flush(): Promise<void> {
-    const db = await this.#db
+    try {
+      while (this.#wanted) {
+        this.#wanted = false
+        await this.#tellAll()
+      }
+    } catch (error) {
+      // The database closes with the engine.
+      if (!this.#signal.aborted) console.error('pollz:', error)
+    } finally {
+      this.#flushing = undefined
+    }
+  }
+
+  async #tellAll(): Promise<void> {
     for (;;) {
       if (this.#signal.aborted) return
-      const cursor = await db.transaction('announcements').store.openCursor()
-      if (!cursor) break
-      const uri = cursor.primaryKey
-      const { what, at, vote } = cursor.value
+      const next = await this.#next()
+      if (!next) return
+      const { uri, what, at, vote } = next
       const answer = await this.#api.announce(what, uri)
-      if (answer === 'away' && at > Date.now() - GIVE_UP) return this.#later()
+      if (answer === 'away' && at > Date.now() - GIVE_UP) {
+        this.#rest(uri)
+        continue
+      }
+      this.#resting.delete(uri)
       if (typeof answer === 'object') this.#live.update(answer)
       // Meanwhile it may have been written again.
-      const tx = db.transaction('announcements', 'readwrite')
+      const tx = (await this.#db).transaction('announcements', 'readwrite')
       const isNewest = (await tx.store.get(uri))?.at === at
       if (isNewest) await tx.store.delete(uri)
       await tx.done
       if (isNewest && vote)
         this.#counted(vote, parseAtUri(uri)!.repo, typeof answer === 'object' ? answer.version : 0)
     }
-    this.#wait = FIRST_RETRY
+  }
+
+  /** What was never tried comes before what the server could not be told. */
+  async #next() {
+    const { store } = (await this.#db).transaction('announcements')
+    let tried: ({ uri: string } & Announcement) | undefined
+    for (let it = await store.openCursor(); it; it = await it.continue()) {
+      const resting = this.#resting.get(it.primaryKey)
+      if (!resting) return { uri: it.primaryKey, ...it.value }
+      if (resting.timer === undefined) tried ??= { uri: it.primaryKey, ...it.value }
+    }
+    return tried
   }
 
   #counted({ poll, option }: CastVote, voter: string, version: number): void {
@@ -81,9 +112,23 @@ export class Outbox {
         this.#pages.send({ type: 'counted', uri, voter, option, version })
   }
 
-  #later(): void {
-    clearTimeout(this.#retry)
-    this.#retry = setTimeout(() => void this.flush(), this.#wait)
-    this.#wait = Math.min(this.#wait * 2, LAST_RETRY)
+  #rest(uri: string): void {
+    if (this.#signal.aborted) return
+    const before = this.#resting.get(uri)
+    const wait = before ? Math.min(before.wait * 2, LAST_RETRY) : FIRST_RETRY
+    const timer = setTimeout(() => {
+      this.#wake(uri)
+      void this.flush()
+    }, wait)
+    this.#resting.set(uri, { wait, timer })
+  }
+
+  /** @param only at-uri; undefined: all */
+  #wake(only?: string): void {
+    for (const [uri, resting] of this.#resting) {
+      if (only !== undefined && uri !== only) continue
+      clearTimeout(resting.timer)
+      resting.timer = undefined
+    }
   }
 }

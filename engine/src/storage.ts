@@ -49,6 +49,9 @@ export type Listing = {
 /** `poll`: at-uri by DID; `option`: null takes the vote back */
 export type CastVote = { poll: string; option: number | null }
 
+/** A record that was written or deleted. `at`: when, in ms since 1970 */
+export type Announcement = { what: 'votes' | 'polls'; at: number; vote?: CastVote }
+
 interface ServerStores extends DBSchema {
   states: { key: string; value: Encoded<{ dpopKey: Key }> & { savedAt: number } }
   sessions: { key: string; value: Encoded<Session> }
@@ -64,7 +67,7 @@ interface ServerStores extends DBSchema {
   /** by DID */
   listed: { key: string; value: Listing }
   /** by at-uri: records that the server has not heard of */
-  announcements: { key: string; value: { what: 'votes' | 'polls'; at: number; vote?: CastVote } }
+  announcements: { key: string; value: Announcement }
   /** by at-uri as asked: the last known poll, and when that was */
   polls: { key: string; value: { poll: PollView; at: number }; indexes: { at: number } }
   /** the OAuth client's metadata: a vote needs it while the server is away too */
