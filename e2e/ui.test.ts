@@ -1,6 +1,7 @@
 /** The extension's own pages, its settings, its languages, and what it does when something is away or refuses. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { databaseOf } from '@pollz/engine/storage'
 import { home } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import type { BrowserContext, Page, Request } from 'playwright-core'
@@ -162,7 +163,7 @@ describe.skipIf(!tap)('the extension beside the page', () => {
         url: request.url(),
         token: authorization!.replace(/^DPoP /, ''),
         body: { repo: alice.did, collection: home.vote, rkey: voteRkey(poll), record },
-        session: { database: `pollz ${network.serverUrl}`, did: alice.did },
+        session: { database: databaseOf(network.serverUrl), did: alice.did },
       })
     const other = { ...before, option: 1 }
     const refused = (status: number, text: string) => ({ status, text: expect.stringContaining(text) })
@@ -202,9 +203,9 @@ describe.skipIf(!tap)('the extension beside the page', () => {
   test('a session that is over leads back to signing in, and the click is kept', async () => {
     const inside = await ownPage(context, 'popup.html')
     await inside.evaluate(
-      ([server, did]) =>
+      ([database, did]) =>
         new Promise<void>((resolve, reject) => {
-          const opening = indexedDB.open(`pollz ${server}`)
+          const opening = indexedDB.open(database!)
           opening.onerror = () => reject(opening.error!)
           opening.onsuccess = () => {
             const store = opening.result.transaction('sessions', 'readwrite').objectStore('sessions')
@@ -217,7 +218,7 @@ describe.skipIf(!tap)('the extension beside the page', () => {
             }
           }
         }),
-      [network.serverUrl, alice.did],
+      [databaseOf(network.serverUrl), alice.did],
     )
     await inside.close()
     await page.bringToFront()

@@ -2,7 +2,7 @@
 import type { Key, OAuthClientMetadataInput, Session } from '@atproto/oauth-client'
 import type { Act, ActMessage, PageAccount, Reason } from '@pollz/shared/engine'
 import type { PollView } from '@pollz/shared/wire'
-import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
+import { deleteDB, openDB, type DBSchema, type IDBPDatabase } from 'idb'
 
 type StoredKey = { keyId: string | undefined; keyPair: CryptoKeyPair }
 export type Encoded<T> = Omit<T, 'dpopKey'> & { dpopKey: StoredKey }
@@ -102,28 +102,51 @@ export function keepServerDb(server: string, signal: AbortSignal): PromiseLike<S
   }
 }
 
-/**
- * A session is bound to the server whose OAuth client started it, so each server has a database.
- *
- * @param closed is called when the connection is closed by anybody else
- */
-export const openServerDb = (server: string, closed = () => {}): Promise<ServerDb> =>
-  openDB<ServerStores>(`pollz ${server}`, 2, {
-    upgrade(db, before) {
-      if (before < 1) {
-        for (const name of ['states', 'sessions', 'people', 'client'] as const) db.createObjectStore(name)
-        db.createObjectStore('polls').createIndex('at', 'at')
-      }
-      // Sign-ins that were under way during the update.
-      if (before === 1) (db as unknown as IDBPDatabase).deleteObjectStore('tabs')
-      for (const name of ['acts', 'denied', 'results', 'listed', 'announcements'] as const)
-        db.createObjectStore(name)
-      db.createObjectStore('votes').createIndex('poll', ['did', 'poll'])
+/** A session is bound to the server whose OAuth client started it, so each server has a database. @returns its name */
+export const databaseOf = (server: string) => `pollz/2 ${server}`
+/** That of pollz 0.3. Its pages never let go of it, so it could not be changed while one of them is open. */
+const databaseBefore = (server: string) => `pollz ${server}`
+
+/** @param closed is called when the connection is closed by anybody else */
+export async function openServerDb(server: string, closed = () => {}): Promise<ServerDb> {
+  let isNew = false
+  const db = await openDB<ServerStores>(databaseOf(server), 1, {
+    upgrade(created) {
+      isNew = true
+      for (const name of [...TAKEN_OVER, 'acts', 'denied', 'results', 'listed', 'announcements'] as const)
+        created.createObjectStore(name)
+      created.createObjectStore('polls').createIndex('at', 'at')
+      created.createObjectStore('votes').createIndex('poll', ['did', 'poll'])
     },
-    // An update of the extension must not wait for a page of the version before.
+    // An update must not wait for a page of the version before.
     blocking: (_, __, event) => {
       ;(event.target as IDBDatabase).close()
       closed()
     },
     terminated: closed,
   })
+  if (isNew)
+    await takeOver(databaseBefore(server), db).catch((error: unknown) =>
+      console.warn('pollz: whoever was signed in has to sign in again', error),
+    )
+  return db
+}
+
+const TAKEN_OVER = ['states', 'sessions', 'people', 'client'] as const
+
+/** Whoever was signed in stays so, and the database before is gone as soon as nobody has it open. */
+async function takeOver(name: string, db: ServerDb): Promise<void> {
+  const known = await indexedDB.databases()
+  // Opening another version would wait for its pages, and opening none would make one.
+  if (!known.some((it) => it.name === name && it.version === 1)) return
+  const before = await openDB<ServerStores>(name, 1)
+  for (const store of TAKEN_OVER) {
+    const [keys, values] = await Promise.all([before.getAllKeys(store), before.getAll(store)])
+    const tx = db.transaction(store, 'readwrite')
+    await Promise.all([...keys.map((key, i) => tx.store.put(values[i]!, key as 'metadata')), tx.done])
+  }
+  // A session is renewed once: where two do it, the account's server takes it for stolen.
+  await before.clear('sessions')
+  before.close()
+  deleteDB(name).catch((error: unknown) => console.debug('pollz:', error))
+}
