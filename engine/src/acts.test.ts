@@ -43,14 +43,21 @@ beforeEach(async () => {
   cannotSignIn = undefined
 })
 
-type WorkerOptions = { knowsTabs?: boolean; before?: (acts: Acts) => void }
+type WorkerOptions = { knowsTabs?: boolean; before?: (acts: Acts) => void; ids?: number[] }
 
 /** An engine, as far as acts go. `die`: nothing that it has begun goes on */
-async function startWorker({ knowsTabs = true, before }: WorkerOptions = {}) {
+async function startWorker({ knowsTabs = true, before, ids = [1, 2] }: WorkerOptions = {}) {
   const stop = new AbortController()
   const own = await openServerDb(server)
   const pages = new Pages()
-  for (const id of [1, 2]) pages.add({ postMessage: (it: ToPage) => void ('act' in it && told.push(it)) }, id)
+  const heard: ActMessage[] = []
+  const hear = (it: ToPage) => {
+    if (!('act' in it)) return
+    heard.push(it)
+    told.push(it)
+  }
+  for (const id of ids) pages.add({ postMessage: hear }, id)
+  pages.share(server, stop.signal)
   const accounts = {
     isSignedIn: async (did: string) => sessions.some((it) => it.did === did),
     all: async () => sessions,
@@ -91,7 +98,7 @@ async function startWorker({ knowsTabs = true, before }: WorkerOptions = {}) {
     own.close()
   }
   onTestFinished(die)
-  return { acts, die, db: own }
+  return { acts, die, db: own, heard }
 }
 
 let clicks = 0
@@ -245,6 +252,21 @@ test('where nobody is known it is asked who it is, and nothing is kept', async (
   expect(await db.count('acts')).toBe(0)
 })
 
+test('two engines with one journal tell the page that an act is of, whichever does it', async () => {
+  const one = await startWorker({ ids: [1] })
+  const two = await startWorker({ ids: [2] })
+  const first = await accept(one.acts, click(vote(0)), 1)
+  await deed(0)
+  const second = await accept(two.acts, click(vote(1)), 2)
+  deeds[0]!.succeed()
+  ;(await deed(1)).succeed()
+  const endingOf = ({ heard }: { heard: ActMessage[] }, id: string) =>
+    vi.waitUntil(() => heard.find((it) => it.id === id && it.type !== 'accepted'), { interval: 1 })
+  // Nobody waits for the one that is superseded, though it is being done.
+  expect(await endingOf(one, first)).toMatchObject({ type: 'superseded' })
+  expect(await endingOf(two, second)).toMatchObject({ type: 'done' })
+})
+
 describe('where the journal', () => {
   const full = () => Promise.reject(new DOMException('the disk is full', 'QuotaExceededError'))
   beforeEach(() => {
@@ -372,6 +394,7 @@ describe('signing in', () => {
     const next = await accept(acts, click(vote(1)))
     ;(await deed(0)).succeed()
     await ended(next, 'done')
+    expect(opened.length).toBe(1)
   })
 
   test('as somebody else does nothing in their name', async () => {

@@ -9,7 +9,7 @@ import { Live } from './live.ts'
 import { Outbox } from './outbox.ts'
 import type { Pages, Port } from './pages.ts'
 import { Repos } from './repos.ts'
-import { keepServerDb } from './storage.ts'
+import { databaseOf, keepServerDb } from './storage.ts'
 import { VoteIndex } from './vote-index.ts'
 import { showVoters } from './voters.ts'
 import { Votes } from './votes.ts'
@@ -44,6 +44,7 @@ export type EngineOptions = {
 export function createEngine(options: EngineOptions): Engine {
   const { server, network, pages, openSignIn, signInOpen, voted, signal } = options
   const db = keepServerDb(server, signal)
+  pages.share(databaseOf(server), signal)
   /** What nobody waits for. Its database closes with the engine. */
   const start = (task: Promise<unknown>) => {
     task.catch((error: unknown) => {

@@ -107,7 +107,7 @@ export class Outbox {
   }
 
   #counted({ poll, option }: CastVote, voter: string, version: number): void {
-    for (const uri of this.#pages.all())
+    for (const uri of new Set([poll, ...this.#pages.all()]))
       if (uri === poll || this.#live.known(uri)?.uri === poll)
         this.#pages.send({ type: 'counted', uri, voter, option, version })
   }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ToPage } from '@pollz/shared/engine'
 import { Pages } from './pages.ts'
 
@@ -42,4 +42,21 @@ test('a poll’s messages go to the pages that show it, an act’s to the tab th
   pages.sendPage(undefined, done)
   expect([first, second, other, popup].map(({ length }) => length)).toEqual([1, 1, 1, 2])
   expect(pages.all().toSorted()).toEqual(['at://a', 'at://b'])
+})
+
+test('pages of another engine hear of votes, and of acts that are theirs', async () => {
+  const stop = new AbortController()
+  onTestFinished(() => stop.abort())
+  const [one, two] = [new Pages(), new Pages()]
+  one.share('a database', stop.signal)
+  two.share('a database', stop.signal)
+  const [first, second] = [page(one, 1, 'at://a'), page(two, 2, 'at://a')]
+  const done = { type: 'done', act: { type: 'signIn' }, uri: '' } as const
+  one.sendPage(1, { ...done, id: 'of the first' })
+  one.sendPage(2, { ...done, id: 'of the second' })
+  one.send({ type: 'missing', uri: 'at://a', error: 'PollNotFound' })
+  one.send(message)
+  await vi.waitUntil(() => second.length === 2)
+  expect(second).toEqual([{ ...done, id: 'of the second' }, message])
+  expect(first.map(({ type }) => type)).toEqual(['done', 'missing', 'own'])
 })

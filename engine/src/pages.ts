@@ -1,8 +1,11 @@
 /** The open pages, and which polls each of them shows. */
-import type { PollMessage, ToPage } from '@pollz/shared/engine'
+import type { ActMessage, PollMessage, ToPage } from '@pollz/shared/engine'
 
 /** As much of a browser's port as is needed. */
 export type Port = { postMessage: (message: ToPage) => void }
+
+/** What the pages of another engine may have to hear: `page`: only one of them. */
+type News = { message: PollMessage } | { page: number; message: ActMessage }
 
 type Page = { uris: Set<string>; id: number | undefined }
 
@@ -10,8 +13,32 @@ export class Pages {
   #pages = new Map<Port, Page>()
   /** Hears what is sent to the pages that show a poll. */
   onSend: (message: PollMessage) => void = () => {}
+  /** The server's own pages each have an engine, which may do what was begun in another. */
+  #others: BroadcastChannel | undefined
 
-  /** @param id of the tab; undefined: the extension's own pages, or the only page there is */
+  /**
+   * Whose acts and votes are in one database hear of them, whichever engine does them.
+   *
+   * @param name of the database
+   */
+  share(name: string, signal: AbortSignal): void {
+    const channel = new BroadcastChannel(name)
+    channel.onmessage = ({ data }: MessageEvent<News>) => {
+      if ('page' in data) this.#sendPage(data.page, data.message)
+      else this.#send(data.message)
+    }
+    this.#others = channel
+    signal.addEventListener('abort', () => {
+      channel.close()
+      if (this.#others === channel) this.#others = undefined
+    })
+  }
+
+  #tellOthers(news: News): void {
+    this.#others?.postMessage(news)
+  }
+
+  /** @param id of the tab; undefined: the extension's own pages */
   add(port: Port, id: number | undefined): void {
     this.#pages.set(port, { uris: new Set(), id })
   }
@@ -39,12 +66,22 @@ export class Pages {
 
   /** To the pages that show a poll. */
   send(message: PollMessage): void {
+    this.#send(message)
+    if (message.type === 'own' || message.type === 'counted') this.#tellOthers({ message })
+  }
+
+  #send(message: PollMessage): void {
     for (const [port, { uris }] of this.#pages) if (uris.has(message.uri)) this.post(port, message)
     this.onSend(message)
   }
 
   /** To the pages of one tab: what only they have asked for. */
-  sendPage(id: number | undefined, message: ToPage): void {
+  sendPage(id: number | undefined, message: ActMessage): void {
+    this.#sendPage(id, message)
+    if (id !== undefined) this.#tellOthers({ page: id, message })
+  }
+
+  #sendPage(id: number | undefined, message: ActMessage): void {
     for (const [port, page] of this.#pages) if (page.id === id) this.post(port, message)
   }
 

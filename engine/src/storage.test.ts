@@ -14,7 +14,7 @@ test('a connection that the browser closes is opened anew, until its engine ends
   await first.put('people', alice, alice.did)
   expect(await db).toBe(first)
   forceCloseDatabase(unwrap(first) as unknown as Parameters<typeof forceCloseDatabase>[0])
-  await expect(first.get('people', alice.did)).rejects.toThrow()
+  await expect(first.get('people', alice.did)).rejects.toHaveProperty('name', 'InvalidStateError')
   expect(await (await db).get('people', alice.did)).toEqual(alice)
   stop.abort()
   await expect(Promise.resolve(db)).rejects.toThrow('aborted')

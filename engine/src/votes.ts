@@ -264,7 +264,7 @@ export class Votes {
   #show({ poll, uri, did, option }: CastVote & { uri: string; did: string }): void {
     const { pages } = this.#options
     const { rkey } = parseAtUri(poll)!
-    for (const it of pages.all())
+    for (const it of new Set([uri, poll, ...pages.all()]))
       if (it === uri || it === poll) pages.send({ type: 'own', uri: it, voter: { did }, option })
       // Perhaps the same poll by another name.
       else if (parseAtUri(it)!.rkey === rkey) this.#tell(it, { did }).catch(() => {})

@@ -3,7 +3,7 @@ import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
 import { reasonOf } from '@pollz/engine/reasons'
 import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
-import { forgetSignIn, openHere, signInOfTab } from './signin.ts'
+import { forgetSignIn, openHere, pageOfTab, signInOfTab } from './signin.ts'
 import { state } from './state.ts'
 
 export type PageEngine = {
@@ -28,7 +28,7 @@ export async function startEngine(
       if (message.type === 'done') void refresh()
     },
   }
-  pages.add(port, undefined)
+  pages.add(port, pageOfTab())
   const { accounts, acts, index, receive } = createEngine({
     server: location.origin,
     network: state.network,
