@@ -492,8 +492,15 @@ describe('signing in', () => {
     const { acts } = await startWorker()
     const id = await accept(acts, click(vote(0)))
     await ended(id, 'signingIn')
-    await acts.forgetSignIns()
-    expect(reasonOf(id)).toEqual({ name: 'notFinished' })
+    sessions = [alice]
+    const doing = await accept(acts, click(vote(0, other)))
+    told = []
+    await acts.forgetTabs()
+    ;(await deed(0)).succeed()
+    await ended(doing, 'done')
+    expect(await endings()).toEqual({ [id]: 'refused', [doing]: 'done' })
+    // Another page may have the number of the one where it was begun.
+    expect(told).toEqual([])
   })
 })
 

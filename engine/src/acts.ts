@@ -163,11 +163,13 @@ export class Acts {
   }
 
   /** The browser has started: whatever page it has opened again, it is known by another number. */
-  async forgetSignIns(): Promise<void> {
+  async forgetTabs(): Promise<void> {
     await this.#resumed
-    for (const entry of await this.#journalled())
+    for (const entry of await this.#journalled()) {
+      await this.#change(entry.id, { page: undefined })
       if (entry.state.name === 'signingIn')
         await this.#end(entry, { type: 'refused', reason: { name: 'notFinished' } })
+    }
   }
 
   async #resume(): Promise<void> {

@@ -29,9 +29,13 @@ const returned = new Set<number>()
  */
 export async function navigated({ accounts, acts }: Engine, tab: number, url: string): Promise<boolean> {
   if (!accounts.isReturn(url) || returned.has(tab)) return false
-  const waiting = await acts.waitingFor(tab)
-  if (!waiting) return false
+  // Before anything is awaited: the browser may say it twice.
   returned.add(tab)
+  const waiting = await acts.waitingFor(tab)
+  if (!waiting) {
+    returned.delete(tab)
+    return false
+  }
   finishing.add(tab)
   const { page, voter } = waiting
   if (page !== undefined) await browser.tabs.update(page, { active: true }).catch(() => {})

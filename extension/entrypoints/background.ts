@@ -143,6 +143,6 @@ export default defineBackground(() => {
   // Whatever it is for, bsky.app may be in it.
   browser.permissions.onAdded.addListener(() => void runInOpenTabs())
   browser.runtime.onStartup.addListener(() => {
-    void running.then(({ store, acts }) => Promise.all([store.forgetTabs(), acts.forgetSignIns()]))
+    void running.then(({ store, acts }) => Promise.all([store.forgetTabs(), acts.forgetTabs()]))
   })
 })
