@@ -1,5 +1,7 @@
 import 'fake-indexeddb/auto'
+import { XRPCError } from '@atproto/api'
 import type { Act, ActMessage, PageAccount, Reason, ToEngine, ToPage } from '@pollz/shared/engine'
+import { home } from '@pollz/shared/families'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Accounts } from './accounts.ts'
 import { Acts, type Doing } from './acts.ts'
@@ -23,6 +25,8 @@ let sessions: PageAccount[]
 /** Pages to sign in, by who was to. */
 let opened: string[]
 let openTabs: Set<number>
+/** What was asked for and not granted. */
+let denied: string[]
 /** What the engine knows of other names. */
 let aliases: Record<string, string>
 /** When somebody voted elsewhere. */
@@ -38,6 +42,7 @@ beforeEach(async () => {
   sessions = [alice]
   opened = []
   openTabs = new Set()
+  denied = []
   aliases = {}
   lastVote = 0
   cannotSignIn = undefined
@@ -64,6 +69,7 @@ async function startWorker({ knowsTabs = true, before, ids = [1, 2] }: WorkerOpt
     lastUsed: async () => sessions[0],
     used: async (did: string) => ({ did }),
     mayGet: async () => true,
+    noteDenied: async (did: string, collection: string) => void denied.push(`${did} ${collection}`),
     identify: async (handle: string) => {
       if (handle !== alice.handle) throw new Error(`nobody is ${handle}`)
       return alice
@@ -460,6 +466,17 @@ describe('signing in', () => {
     await ended(id, 'refused')
     expect(reasonOf(id)).toMatchObject({ name: 'signInFailed' })
     expect(opened.length).toBe(1)
+  })
+
+  test('in vain is remembered: whoever has just signed in may not write all the same', async () => {
+    const { acts } = await startWorker()
+    const id = await accept(acts, click(vote(0, `at://did:plc:b/${home.poll}/3kabc`)))
+    await ended(id, 'signingIn')
+    sessions = [alice]
+    const refuse = deed(0).then(({ fail }) => fail(new XRPCError(403, 'ScopeMissingError')))
+    await Promise.all([acts.signedIn(1, { did: alice.did }), refuse])
+    expect(reasonOf(id)).toEqual({ name: 'noScope' })
+    expect(denied).toEqual([`${alice.did} ${home.vote}`])
   })
 
   test('that failed, or can’t begin, is said', async () => {
