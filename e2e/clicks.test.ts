@@ -250,5 +250,6 @@ describe.skipIf(!tap)('a click', () => {
     await scriptTries(shown.getByRole('button', { name: 'Try again' }))
     await alice.agent.com.atproto.server.activateAccount()
     await shown.getByRole('button', { name: 'Dismiss' }).click()
+    expect(await shown.getByRole('radio', { name: 'Dogs', checked: true }).count()).toBe(1)
   })
 })
