@@ -218,6 +218,115 @@ describe('bsky.app’s page', () => {
     await cdp.detach()
   })
 
+  describe('a link to poll.blue', () => {
+    /** Each note: the post that it is in, what it stands below, and where its link leads. */
+    const notes = () =>
+      page.locator('[data-pollz-note]').evaluateAll((hosts) =>
+        hosts.map((host) => {
+          const before = host.previousElementSibling!
+          const at = before.matches('a[aria-label]')
+            ? 'card'
+            : before.querySelector('[data-word-wrap] a') && 'text'
+          const post = host.closest('[data-testid*="-by-"], [aria-label^="Post by "]')!
+          const name = post.getAttribute('data-testid') ?? post.getAttribute('aria-label')
+          return `${at}, ${name}, ${host.shadowRoot!.querySelector('a')!.getAttribute('href')}`
+        }),
+      )
+
+    const own = 'https://pollz.waow.tech/poll/did:plc:yk4dd2qkboz2yv6tpubpc6co/'
+    const elsewhere = 'https://poll.blue/p/'
+    const inFeed = () => fixture('feed').replaceAll(own, elsewhere)
+    const expected = [
+      `card, feedItem-by-alice.test, ${elsewhere}card`,
+      `text, feedItem-by-bob.test, ${elsewhere}text`,
+      `card, feedItem-by-carol.test, ${elsewhere}both`,
+      `card, Post by Bob, ${elsewhere}quoted`,
+      `text, feedItem-by-carol.test, ${elsewhere}first`,
+    ]
+
+    test('has one note in each post, below its card or text, and nobody is asked for anything', async () => {
+      const asked: string[] = []
+      context.on('request', (request) => asked.push(request.url()))
+      await show(inFeed())
+      await page.locator('[data-pollz-note]').first().waitFor()
+      expect(await notes()).toEqual(expected)
+      expect(await page.locator('[data-pollz]').count()).toBe(0)
+      expect(await page.locator('a[aria-label][href^="https://poll.blue/"]').first().isVisible()).toBe(true)
+      expect(asked.filter((url) => !url.startsWith('https://bsky.app/'))).toEqual([])
+      // Drawn anew, as React does, each has its note again, and none has two.
+      await page.evaluate(() => {
+        const root = document.getElementById('root')!
+        const anew = root.cloneNode(true) as Element
+        for (const host of anew.querySelectorAll('[data-pollz-note]')) host.remove()
+        root.replaceWith(anew)
+      })
+      await page.locator('[data-pollz-note]').first().waitFor()
+      expect(await notes()).toEqual(expected)
+    })
+
+    test('looks like the small text around it in each theme', async () => {
+      await show(inFeed())
+      const note = page.locator('[data-pollz-note]').first()
+      await note.waitFor()
+      for (const [theme, color] of [
+        ['light', 'rgb(64, 81, 104)'],
+        ['dark', 'rgb(165, 178, 197)'],
+        ['dim', 'rgb(171, 184, 201)'],
+      ]) {
+        await page.evaluate((it) => (document.documentElement.className = `theme--${it}`), theme)
+        await until(`the colour in ${theme}`, () =>
+          note.locator('p').evaluate((it, color) => getComputedStyle(it).color === color, color),
+        )
+      }
+      expect(await note.locator('p').evaluate((it) => getComputedStyle(it).fontSize)).toBe('13.125px')
+    })
+
+    test('that is a poll’s link by now, or nothing, has none any more', async () => {
+      await show(inFeed())
+      await page.locator('[data-pollz-note]').first().waitFor()
+      const card = page.locator('a[aria-label][href^="https://poll.blue/"]').first()
+      await card.evaluate((it, href) => it.setAttribute('href', href), `${own}card`)
+      await page.locator('[data-pollz$="/card"]').waitFor()
+      expect(await notes()).toEqual(expected.slice(1))
+      await page.evaluate(() => document.querySelector('[data-pollz-note]')!.previousElementSibling!.remove())
+      await until('no note of what has left', async () => (await notes()).length === expected.length - 2)
+    })
+
+    test('opens there, and not the thread', async () => {
+      await show(inFeed())
+      await context.route(`${elsewhere}**`, (route) => route.fulfill({ body: '' }))
+      await page.evaluate(() =>
+        document.addEventListener('click', () => document.body.setAttribute('data-clicked', '')),
+      )
+      const [opened] = await Promise.all([
+        context.waitForEvent('page'),
+        page.getByRole('link', { name: 'Open it on poll.blue', exact: true }).first().click(),
+      ])
+      await opened.waitForURL(`${elsewhere}card`)
+      expect(await page.locator('[data-clicked]').count()).toBe(0)
+      await opened.close()
+    })
+
+    test('has none in the composer', async () => {
+      await show(fixture('composer').replaceAll(own, elsewhere))
+      await page.locator('[data-pollz-note]').waitFor()
+      expect(await notes()).toEqual([`card, feedItem-by-alice.test, ${elsewhere}behind`])
+    })
+
+    test('switched off, there are none', async () => {
+      await show(inFeed())
+      await page.locator('[data-pollz-note]').first().waitFor()
+      const popup = await popupOver(page)
+      const shown = popup.getByRole('switch', { name: 'Show polls on this page' })
+      await shown.uncheck()
+      await until('no notes', async () => (await notes()).length === 0)
+      await shown.check()
+      await page.locator('[data-pollz-note]').first().waitFor()
+      expect(await notes()).toEqual(expected)
+      await popup.close()
+    })
+  })
+
   /** As it is over a page. */
   async function popupOver(below: Page): Promise<Page> {
     const popup = await ownPage(context, 'popup.html')

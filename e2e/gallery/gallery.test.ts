@@ -33,6 +33,7 @@ const NARROW = [
   'cannot be loaded',
   'details',
   'a new poll, its question from the post',
+  'a poll that can’t be counted here',
 ]
 
 const folder = join(import.meta.dirname, '../artifacts/gallery')

@@ -2,7 +2,14 @@
 import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
 import type { Act, ActMessage, PageAccount, PollMessage, ToPage } from '@pollz/shared/engine'
-import { drawComposerButton, drawEditor, drawEditorDialog, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
+import {
+  drawComposerButton,
+  drawEditor,
+  drawEditorDialog,
+  drawLink,
+  drawPoll,
+  drawUncounted,
+} from '@pollz/widget/draw.tsx'
 import { EditorModel } from '@pollz/widget/editor'
 import { PollModel, type Surroundings } from '@pollz/widget/model'
 import { createTexts, type Key, type Texts } from '@pollz/widget/texts'
@@ -295,6 +302,9 @@ const settings: Record<string, Setting> = {
   },
   'a link that was not put in': {
     instead: (root, texts) => drawLink(root, 'https://pollz.example/poll/bob.example/3kabc', texts, () => {}),
+  },
+  'a poll that can’t be counted here': {
+    instead: (root, texts) => drawUncounted(root, 'https://poll.blue/p/3kabc', texts),
   },
   'the composer’s button': { instead: (root, texts) => drawComposerButton(root, texts, () => {}) },
 }

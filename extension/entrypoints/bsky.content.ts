@@ -1,7 +1,13 @@
 import { browser } from 'wxt/browser'
 import { defineContentScript } from 'wxt/utils/define-content-script'
 import { effect } from '@preact/signals'
-import { drawComposerButton, drawEditorDialog, drawLink, drawPoll } from '@pollz/widget/draw.tsx'
+import {
+  drawComposerButton,
+  drawEditorDialog,
+  drawLink,
+  drawPoll,
+  drawUncounted,
+} from '@pollz/widget/draw.tsx'
 import { connectPolls, type PageSettings } from '@pollz/widget/polls'
 import { browserTexts, connectBackground } from '../connect.ts'
 import { account, followAccount, lookAtAccount } from '../page/account.ts'
@@ -10,6 +16,7 @@ import { findInPage } from '../page/finder.ts'
 import { removeRemains } from '../page/host.ts'
 import { followTheme, theme } from '../page/theme.ts'
 import { Mounts } from '../page/mount.ts'
+import { Notes } from '../page/notes.ts'
 import type { PageAsk, PageAnswer } from '../requests.ts'
 
 export default defineContentScript({
@@ -73,6 +80,7 @@ export default defineContentScript({
         signal,
       )
       mounts = shown
+      const notes = new Notes((root, link) => draw(root, drawUncounted(root, link, texts)), signal)
       const composer = followComposers(
         {
           write: (done) => polls.write((_, link) => done(link)),
@@ -84,7 +92,15 @@ export default defineContentScript({
       )
       findInPage(
         hosts,
-        { link: (anchor, uri) => shown.link(anchor, uri), composer, removed: () => shown.sweep() },
+        {
+          link: (anchor, uri) => shown.link(anchor, uri),
+          uncounted: (anchor, link) => notes.link(anchor, link),
+          composer,
+          removed: () => {
+            shown.sweep()
+            notes.sweep()
+          },
+        },
         signal,
       )
     }

@@ -1,10 +1,11 @@
 /** Finds poll links and composers, in what is there and in what is added, and looks at nothing else. */
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
 import { MEDIA_BUTTON } from './selectors.ts'
+import { UNCOUNTED_LINKS, uncountedPoll } from './uncounted.ts'
 
-const LINKS = 'a[href*="/poll/"]'
+const LINKS = `a[href*="/poll/"], ${UNCOUNTED_LINKS}`
 
-/** One search for both: what is added is looked at once. */
+/** One search for all: what is added is looked at once. */
 const WANTED = `${LINKS}, ${MEDIA_BUTTON}`
 
 export type Found = {
@@ -13,6 +14,8 @@ export type Found = {
    * undefined where that is no poll.
    */
   link: (anchor: HTMLAnchorElement, uri: string | undefined) => void
+  /** The same of links to polls that can't be counted here. */
+  uncounted: (anchor: HTMLAnchorElement, link: string | undefined) => void
   /** Called with a button of each composer's toolbar, and again when that is drawn anew. */
   composer: (mediaButton: HTMLElement) => void
   /** Called after elements have left the document, once for all that left together, after what came with that change. */
@@ -20,14 +23,25 @@ export type Found = {
 }
 
 export function findInPage(hosts: PollHosts, found: Found, signal: AbortSignal): void {
-  const known = new WeakMap<Element, string>()
-  const look = (anchor: HTMLAnchorElement) => {
-    const uri = parsePollLink(anchor.href, hosts)
-    if (uri === undefined && !known.has(anchor)) return
-    if (uri === undefined) known.delete(anchor)
-    else known.set(anchor, uri)
-    found.link(anchor, uri)
+  const polls = new WeakSet<Element>()
+  const uncounted = new WeakSet<Element>()
+  /** @param known the anchors that have been told of @param meant what this one means now */
+  const tell = (
+    known: WeakSet<Element>,
+    anchor: HTMLAnchorElement,
+    meant: string | undefined,
+    told: Found['link'],
+  ) => {
+    if (meant === undefined && !known.delete(anchor)) return
+    if (meant !== undefined) known.add(anchor)
+    told(anchor, meant)
   }
+  const look = (anchor: HTMLAnchorElement) => {
+    const { href } = anchor
+    tell(polls, anchor, parsePollLink(href, hosts), found.link)
+    tell(uncounted, anchor, uncountedPoll(href), found.uncounted)
+  }
+  const isKnown = (element: Element) => polls.has(element) || uncounted.has(element)
   const take = (element: HTMLElement) => {
     if (element instanceof HTMLAnchorElement) look(element)
     else found.composer(element)
@@ -42,7 +56,7 @@ export function findInPage(hosts: PollHosts, found: Found, signal: AbortSignal):
     for (const { type, target, addedNodes, removedNodes } of records) {
       removed ||= removedNodes.length > 0
       // React may give an element that is already there another link.
-      if (type === 'attributes' && (known.has(target as Element) || (target as Element).matches(LINKS)))
+      if (type === 'attributes' && (isKnown(target as Element) || (target as Element).matches(LINKS)))
         look(target as HTMLAnchorElement)
       for (const node of addedNodes)
         if (node.nodeType === Node.ELEMENT_NODE && node.isConnected) search(node as Element)

@@ -18,8 +18,12 @@ const SWALLOWED = [
   'dragstart',
 ]
 
-/** The attributes by which they are known: of a poll, with its at-uri; in the composer, of its button and its editor. */
+/**
+ * The attributes by which they are known: of a poll, with its at-uri; of a note; in the composer, of its button and its
+ * editor.
+ */
 export const POLL = 'data-pollz'
+export const NOTE = 'data-pollz-note'
 export const BUTTON = 'data-pollz-button'
 export const EDITOR = 'data-pollz-editor'
 
@@ -28,7 +32,7 @@ export const EDITOR = 'data-pollz-editor'
  * without a word.
  */
 export function removeRemains(): void {
-  for (const host of document.querySelectorAll(`[${POLL}], [${BUTTON}], [${EDITOR}]`)) {
+  for (const host of document.querySelectorAll(`[${POLL}], [${NOTE}], [${BUTTON}], [${EDITOR}]`)) {
     if (host.matches(`[${POLL}]`))
       (host.nextElementSibling as HTMLElement | null)?.style.removeProperty('display')
     host.remove()

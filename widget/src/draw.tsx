@@ -9,6 +9,7 @@ import type { PollModel } from './model.ts'
 import { Poll } from './Poll.tsx'
 import css from './poll.css?inline'
 import { TextsContext, type Texts } from './texts.ts'
+import { Uncounted } from './Uncounted.tsx'
 
 let sheet: CSSStyleSheet | undefined
 
@@ -47,6 +48,10 @@ export const drawEditor = (
   texts: Texts,
   onCancel?: () => void,
 ): (() => void) => draw(root, <Editor model={model} onCancel={onCancel} />, texts)
+
+/** @returns a dispose function */
+export const drawUncounted = (root: ShadowRoot, link: string, texts: Texts): (() => void) =>
+  draw(root, <Uncounted link={link} />, texts)
 
 /**
  * Over a composer.
