@@ -15,6 +15,8 @@ export type Settings = {
   resultsFirst: boolean
   /** More hosts (with their ports, if any) whose links are polls. */
   hosts: string[]
+  /** Origins of sites like bsky.app that polls are shown on too. */
+  sites: string[]
   /** False: no polls on any page. */
   on: boolean
 }
@@ -26,14 +28,23 @@ export interface Requests {
   /** Revokes the session at the account's PDS and forgets it. */
   signOut: { ask: { did: string }; answer: object }
   mine: { ask: { did: string }; answer: Mine | { failed: Reason } }
+  /** All but the sites. */
   save: { ask: { settings: Settings }; answer: object }
+  /** Shows polls on a site that the extension has access to, or no more. Answers with all that are on then. */
+  site: { ask: { site: string; on: boolean }; answer: { sites: string[] } }
   page: { ask: { tab: number; on: boolean }; answer: object }
 }
 export type Ask = { [T in keyof Requests]: { type: T } & Requests[T]['ask'] }[keyof Requests]
 
 /** What the popup asks the content script of the tab below it. */
 export type PageAsk = { type: 'unplaced' }
-/** `unplaced`: polls that could not be shown there, because bsky.app has changed */
+/** `unplaced`: polls that could not be shown there, because the site has changed */
 export type PageAnswer = { unplaced: number }
 
-export type State = { settings: Settings; accounts: PageAccount[]; pageOn: boolean }
+export type State = {
+  settings: Settings
+  accounts: PageAccount[]
+  pageOn: boolean
+  /** Origin of the site that was used last. */
+  site: string
+}

@@ -17,5 +17,6 @@ export const defaults: Settings = {
   server: import.meta.env?.['WXT_SERVER_URL'] ?? DEFAULT_SERVER_URL,
   resultsFirst: false,
   hosts: [],
+  sites: [],
   on: true,
 }

@@ -1,6 +1,7 @@
 /** What somebody has set. In IndexedDB, which needs no permission. */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import type { Settings } from '../requests.ts'
+import { siteOr, sitesOf } from '../sites.ts'
 
 /** What is true of this browser from some time on. */
 type Fact = 'hasVoted' | 'hasSignedIn'
@@ -10,6 +11,8 @@ interface SettingsStores extends DBSchema {
   facts: { key: Fact; value: true }
   /** tabs that show no polls until they are closed */
   offTabs: { key: number; value: true }
+  /** origin of the site that was used last */
+  site: { key: 'site'; value: string }
 }
 
 /** The settings, read once and then known. */
@@ -18,23 +21,27 @@ export class SettingsStore {
   #facts: Set<Fact>
   #db: IDBPDatabase<SettingsStores>
   #offTabs: Set<number>
+  #site: string | undefined
 
   private constructor(
     db: IDBPDatabase<SettingsStores>,
     settings: Settings,
     facts: Fact[],
     offTabs: number[],
+    site: string | undefined,
   ) {
     this.#db = db
     this.settings = settings
     this.#facts = new Set(facts)
     this.#offTabs = new Set(offTabs)
+    this.#site = site
   }
 
   static async open(defaults: Settings): Promise<SettingsStore> {
-    const db = await openDB<SettingsStores>('settings', 1, {
+    const db = await openDB<SettingsStores>('settings', 2, {
       upgrade(db) {
-        for (const name of ['settings', 'facts', 'offTabs'] as const) db.createObjectStore(name)
+        for (const name of ['settings', 'facts', 'offTabs', 'site'] as const)
+          if (!db.objectStoreNames.contains(name)) db.createObjectStore(name)
       },
     })
     const saved = await db.get('settings', 'settings')
@@ -43,12 +50,30 @@ export class SettingsStore {
       { ...defaults, ...saved },
       await db.getAllKeys('facts'),
       await db.getAllKeys('offTabs'),
+      await db.get('site', 'site'),
     )
   }
 
   async save(settings: Settings): Promise<void> {
     this.settings = settings
     await this.#db.put('settings', settings, 'settings')
+  }
+
+  /** @param site its origin */
+  async setSite(site: string, on: boolean): Promise<void> {
+    const others = this.settings.sites.filter((it) => it !== site)
+    await this.save({ ...this.settings, sites: on ? [...others, site] : others })
+  }
+
+  /** Origin of the site that was used last, of those that polls are shown on. */
+  get site(): string {
+    return siteOr(this.#site, this.settings)
+  }
+
+  async used(site: string): Promise<void> {
+    if (site === this.#site || !this.isShownOn(site)) return
+    this.#site = site
+    await this.#db.put('site', site, 'site')
   }
 
   is(fact: Fact): boolean {
@@ -65,6 +90,11 @@ export class SettingsStore {
 
   isOn(tab: number | undefined): boolean {
     return this.settings.on && !(tab !== undefined && this.#offTabs.has(tab))
+  }
+
+  /** @param site origin */
+  isShownOn(site: string): boolean {
+    return sitesOf(this.settings).includes(site)
   }
 
   async setTab(tab: number, on: boolean): Promise<void> {

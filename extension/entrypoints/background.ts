@@ -4,17 +4,20 @@ import { pollHosts } from '@pollz/shared/families'
 import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
 import { reasonOf } from '@pollz/engine/reasons'
-import type { ToPage } from '@pollz/shared/engine'
+import type { ToEngine, ToPage } from '@pollz/shared/engine'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
 import { closed, mayComeBack, navigated, openInTab } from '../background/signin.ts'
-import { runInOpenTabs } from '../background/tabs.ts'
+import { registerIn, runInOpenTabs } from '../background/tabs.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
 import { defaults, network } from '../settings.ts'
+import { covers, sitesOf } from '../sites.ts'
 
 export default defineBackground(() => {
   const pages = new Pages()
   const own = browser.runtime.getURL('/')
+  /** The site that a tab shows, as its origin, where the content script runs in it. */
+  const siteIn = new Map<number, string>()
   let stop = new AbortController()
 
   async function start() {
@@ -34,6 +37,12 @@ export default defineBackground(() => {
     })
   }
 
+  /** Patterns take no port, and a script that runs can't be taken out of an open tab: neither shows polls. */
+  const isShownIn = (store: SettingsStore, tab: number) => {
+    const site = siteIn.get(tab)
+    return store.isOn(tab) && (site === undefined || store.isShownOn(site))
+  }
+
   const hostsOf = ({ settings: { server, hosts } }: SettingsStore) =>
     pollHosts(server, ...hosts.map((host) => `https://${host}`))
 
@@ -44,7 +53,7 @@ export default defineBackground(() => {
       hosts: hostsOf(store),
       server,
       // The extension's own pages show polls while others don't.
-      on: tab === undefined || store.isOn(tab),
+      on: tab === undefined || isShownIn(store, tab),
       resultsFirst,
       hasVoted: store.is('hasVoted'),
       knowsSignIn: store.is('hasSignedIn') || store.is('hasVoted'),
@@ -66,6 +75,7 @@ export default defineBackground(() => {
           settings: store.settings,
           accounts: await accounts.all(),
           pageOn: store.isOn(ask.tab),
+          site: store.site,
         }
       case 'signIn': {
         const failed = await acts.signIn(ask.identifier)
@@ -80,7 +90,7 @@ export default defineBackground(() => {
         return authored.mine(ask.did, hostsOf(store)).catch((error: unknown) => ({ failed: reasonOf(error) }))
       case 'save': {
         const before = store.settings.server
-        await store.save(ask.settings)
+        await store.save({ ...ask.settings, sites: store.settings.sites })
         if (before !== ask.settings.server) {
           stop.abort()
           stop = new AbortController()
@@ -89,6 +99,12 @@ export default defineBackground(() => {
         pages.broadcast((tab) => settings(store, tab))
         return {}
       }
+      case 'site':
+        await store.setSite(ask.site, ask.on)
+        await registerIn(store.settings.sites)
+        pages.broadcast((tab) => settings(store, tab))
+        if (ask.on) await runInOpenTabs([ask.site])
+        return { sites: store.settings.sites }
       case 'page':
         await store.setTab(ask.tab, ask.on)
         pages.broadcast((tab) => settings(store, tab))
@@ -98,11 +114,16 @@ export default defineBackground(() => {
     }
   }
 
+  // An update of the extension, or of the browser, forgets them.
+  void running.then(({ store }) => registerIn(store.settings.sites))
+
   // All listeners are added while the worker starts: it may have been woken for one of these events.
   browser.runtime.onConnect.addListener((port) => {
     if (port.name !== PORT) return
-    // A page of the extension's own that is open in a tab is none of bsky.app's.
+    // A page of the extension's own that is open in a tab is none of a site's.
     const tab = isOwnPage(port.sender, own) ? undefined : port.sender?.tab?.id
+    const site = tab === undefined ? undefined : new URL(port.sender!.url!).origin
+    if (tab !== undefined) siteIn.set(tab, site!)
     const added = running.then(({ store }) => {
       pages.add(port, tab)
       pages.post(port, settings(store, tab))
@@ -113,7 +134,12 @@ export default defineBackground(() => {
         pages.post(port, { type: 'connection', online: live.online, since: live.since })
     })
     port.onMessage.addListener((message: unknown) => {
-      void added.then(async () => (await running).receive(port, message))
+      void added.then(async () => {
+        const parts = await running
+        parts.receive(port, message)
+        // A keepalive comes from tabs that nobody uses, too.
+        if (site !== undefined && (message as ToEngine).type !== 'keepalive') await parts.store.used(site)
+      })
     })
     port.onDisconnect.addListener(() => {
       void added.then(async () => {
@@ -134,14 +160,21 @@ export default defineBackground(() => {
     })
   })
   browser.tabs.onRemoved.addListener((tab) => {
+    siteIn.delete(tab)
     void running.then((parts) => Promise.all([closed(parts, tab), parts.store.setTab(tab, true)]))
   })
   browser.runtime.onInstalled.addListener(({ reason }) => {
-    // Firefox does it by itself.
-    if (!import.meta.env.FIREFOX && (reason === 'install' || reason === 'update')) void runInOpenTabs()
+    if (reason !== 'install' && reason !== 'update') return
+    // Firefox does it by itself where the manifest says so.
+    void running.then(({ store: { settings } }) =>
+      runInOpenTabs(import.meta.env.FIREFOX ? settings.sites : sitesOf(settings)),
+    )
   })
-  // Whatever it is for, bsky.app may be in it.
-  browser.permissions.onAdded.addListener(() => void runInOpenTabs())
+  browser.permissions.onAdded.addListener(({ origins = [] }) => {
+    void running.then(({ store: { settings } }) =>
+      runInOpenTabs(sitesOf(settings).filter((it) => covers(origins, it))),
+    )
+  })
   browser.runtime.onStartup.addListener(() => {
     void running.then(({ store, acts }) => Promise.all([store.forgetTabs(), acts.forgetTabs()]))
   })

@@ -5,10 +5,12 @@ import type { PageAccount } from '@pollz/shared/engine'
 import { nameOf } from '@pollz/widget/Notice.tsx'
 import { useTexts } from '@pollz/widget/texts'
 import { useEffect, useRef } from 'preact/hooks'
+import { nameOfSite } from '../sites.ts'
 
-type NewPollProps = { model: EditorModel; account: PageAccount | undefined }
+/** `site`: whose composer comes next, as its origin */
+type NewPollProps = { model: EditorModel; account: PageAccount | undefined; site: string }
 
-export function NewPoll({ model, account }: NewPollProps) {
+export function NewPoll({ model, account, site }: NewPollProps) {
   const texts = useTexts()
   const { t } = texts
   const host = useRef<HTMLDivElement>(null)
@@ -18,7 +20,7 @@ export function NewPoll({ model, account }: NewPollProps) {
       <h1>pollz</h1>
       <p class="help">
         {account && `${t('publishedBy', nameOf(account.handle ?? account.did))} `}
-        {t('thenPost')}
+        {t('thenPost', nameOfSite(site))}
       </p>
       <div ref={host} data-theme="auto" />
     </main>

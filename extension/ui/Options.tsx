@@ -4,12 +4,21 @@ import { useTexts } from '@pollz/widget/texts'
 import { browser } from 'wxt/browser'
 import { ask } from '../connect.ts'
 import type { Settings } from '../requests.ts'
+import { nameOfSite, sitesOf } from '../sites.ts'
+import { Access } from './Access.tsx'
 import { checkServer, type Wrong } from './check.ts'
 import { saveSettings } from './save.ts'
+import { Sites } from './Sites.tsx'
 import { Switch } from './Switch.tsx'
 
-export function Options({ settings }: { settings: Settings }) {
-  const { t } = useTexts()
+type OptionsProps = {
+  settings: Settings
+  /** match patterns of what the extension needs and may not use */
+  missing: string[]
+}
+
+export function Options({ settings, missing }: OptionsProps) {
+  const { t, list } = useTexts()
   const saved = useSignal(settings)
   const server = useSignal(settings.server)
   const hosts = useSignal(settings.hosts.join('\n'))
@@ -28,7 +37,8 @@ export function Options({ settings }: { settings: Settings }) {
         save: (settings) => ask('save', { settings }),
       },
     )
-    saved.value = outcome.settings
+    // Sites may have been switched meanwhile.
+    saved.value = { ...outcome.settings, sites: saved.value.sites }
     wrong.value = outcome.wrong
     if (outcome.wrong.length > 0) return
     server.value = outcome.settings.server
@@ -38,6 +48,7 @@ export function Options({ settings }: { settings: Settings }) {
   return (
     <main>
       <h1>{t('settings')}</h1>
+      <Access settings={saved.value} missing={missing} />
       <form
         onSubmit={(event) => {
           event.preventDefault()
@@ -45,7 +56,7 @@ export function Options({ settings }: { settings: Settings }) {
           void save()
         }}
       >
-        <Switch on={on} label={t('onEverywhere')} />
+        <Switch on={on} label={t('onEverywhere', list(sitesOf(saved.value).map(nameOfSite)))} />
         <Switch on={resultsFirst} label={t('resultsFirst')} />
         <label>
           {t('server')}
@@ -86,6 +97,7 @@ export function Options({ settings }: { settings: Settings }) {
           </span>
         </p>
       </form>
+      <Sites saved={saved} />
     </main>
   )
 }

@@ -1,5 +1,5 @@
 /** Who is signed in, what they voted on and made lately, a way to a new poll, and a switch for the page below. */
-import { composeUrl, SITE } from '@pollz/shared/network'
+import { composeUrl } from '@pollz/shared/network'
 import { HandleInput, typedHandle } from '@pollz/widget/HandleInput.tsx'
 import { nameOf, reasonText } from '@pollz/widget/Notice.tsx'
 import type { PageAccount, Reason } from '@pollz/shared/engine'
@@ -9,15 +9,16 @@ import { signal as createSignal, useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { browser } from 'wxt/browser'
 import { ISSUES_URL } from '../settings.ts'
-import { followAccess, missingAccess } from './access.ts'
 import { ask, connectBackground } from '../connect.ts'
 import type { Requests, State } from '../requests.ts'
+import { nameOfSite } from '../sites.ts'
+import { Access } from './Access.tsx'
 import { openTab } from './open.ts'
 import { Switch } from './Switch.tsx'
 import { Widget } from './Widget.tsx'
 
-/** A tab of bsky.app. `unplaced`: polls that could not be shown in it, because bsky.app has changed */
-export type Below = { tab: number; unplaced: number }
+/** A tab of a site (its origin). `unplaced`: polls that could not be shown in it, because the site has changed */
+export type Below = { tab: number; site: string; unplaced: number }
 
 type PopupProps = {
   state: State
@@ -32,20 +33,21 @@ export function Popup({ state, below, missing }: PopupProps) {
   const accounts = useSignal(state.accounts)
   const on = useSignal(state.pageOn)
   const chosen = accounts.value[0]
+  const site = below?.site ?? state.site
 
   const signOut = async (did: string) => {
     await ask('signOut', { did })
     accounts.value = accounts.value.filter((it) => it.did !== did)
   }
   const newPoll = () => {
-    const query = chosen ? `?${new URLSearchParams({ did: chosen.did })}` : ''
-    void openTab(browser.runtime.getURL(`/new.html${query}` as '/new.html'))
+    const query = new URLSearchParams({ site, ...(chosen ? { did: chosen.did } : {}) })
+    void openTab(browser.runtime.getURL(`/new.html?${query}` as '/new.html'))
   }
 
   return (
     <main>
       <h1>pollz</h1>
-      <Access server={state.settings.server} missing={missing} />
+      <Access settings={state.settings} missing={missing} />
       {below && state.settings.on && (
         <Switch
           on={on}
@@ -53,7 +55,7 @@ export function Popup({ state, below, missing }: PopupProps) {
           onChange={() => void ask('page', { tab: below.tab, on: on.value })}
         />
       )}
-      {below && below.unplaced > 0 && <Unplaced count={below.unplaced} />}
+      {below && below.unplaced > 0 && <Unplaced count={below.unplaced} site={below.site} />}
       <p class="row">
         <button type="button" onClick={newPoll}>
           {t('newPoll')}
@@ -88,7 +90,7 @@ export function Popup({ state, below, missing }: PopupProps) {
         </ul>
         <SignIn />
       </section>
-      {chosen && <Mine key={chosen.did} account={chosen} />}
+      {chosen && <Mine key={chosen.did} account={chosen} site={site} />}
       <p class="row">
         <button type="button" class="plain" onClick={() => void browser.runtime.openOptionsPage()}>
           {t('settings')}
@@ -98,28 +100,11 @@ export function Popup({ state, below, missing }: PopupProps) {
   )
 }
 
-/** What was taken away, and a button that asks for it again. */
-function Access({ server, missing }: { server: string; missing: string[] }) {
-  const { t } = useTexts()
-  const origins = useSignal(missing)
-  useEffect(() => followAccess(() => void missingAccess(server).then((now) => (origins.value = now))), [])
-  if (origins.value.length === 0) return null
-  const hosts = origins.value.map((it) => new URL(it).hostname)
-  return (
-    <p class="row" role="alert">
-      <span class="bad">{t('noAccess', hosts.join(', '))}</span>
-      <button type="button" onClick={() => void browser.permissions.request({ origins: origins.value })}>
-        {t('allow')}
-      </button>
-    </p>
-  )
-}
-
-function Unplaced({ count }: { count: number }) {
+function Unplaced({ count, site }: { count: number; site: string }) {
   const { t, unplaced } = useTexts()
   return (
     <p class="row" role="alert">
-      <span class="bad">{unplaced(count)}</span>
+      <span class="bad">{unplaced(count, nameOfSite(site))}</span>
       {ISSUES_URL !== undefined && (
         <button type="button" class="plain" onClick={() => void openTab(ISSUES_URL!)}>
           {t('report')}
@@ -155,7 +140,7 @@ function SignIn() {
 }
 
 /** What an account voted on and made lately: the widget itself, live. */
-function Mine({ account }: { account: PageAccount }) {
+function Mine({ account, site }: { account: PageAccount; site: string }) {
   const { t } = useTexts()
   const mine = useSignal<Requests['mine']['answer'] | undefined>(undefined)
   const stop = useMemo(() => new AbortController(), [])
@@ -164,7 +149,7 @@ function Mine({ account }: { account: PageAccount }) {
       connectPolls(
         (connection) => connectBackground(connection, () => {}, stop.signal),
         createSignal<PageAccount | undefined>(account),
-        SITE,
+        site,
         () => {},
         stop.signal,
       ),
@@ -191,7 +176,11 @@ function Mine({ account }: { account: PageAccount }) {
         {made.map(({ uri, options, posted }) => (
           <div key={uri}>
             <Widget model={polls.model(uri, options)} />
-            <NotPosted model={polls.model(uri)} posted={posted} link={() => polls.linkTo(uri, options)} />
+            <NotPosted
+              model={polls.model(uri)}
+              posted={posted}
+              compose={() => composeUrl(polls.linkTo(uri, options), site)}
+            />
           </div>
         ))}
       </section>
@@ -209,17 +198,18 @@ function Mine({ account }: { account: PageAccount }) {
 type NotPostedProps = {
   model: ReturnType<Polls['model']>
   posted: boolean | undefined
-  link: () => string
+  /** @returns the address of a composer with its link */
+  compose: () => string
 }
 
 /** Below a poll that was made but never posted. */
-function NotPosted({ model, posted, link }: NotPostedProps) {
+function NotPosted({ model, posted, compose }: NotPostedProps) {
   const { t } = useTexts()
   if (posted !== false || model.missing.value !== undefined) return null
   return (
     <p class="row unposted">
       <span>{t('notPosted')}</span>
-      <button type="button" class="plain" onClick={() => void openTab(composeUrl(link()))}>
+      <button type="button" class="plain" onClick={() => void openTab(compose())}>
         {t('post')}
       </button>
       <button type="button" class="plain bad" onClick={() => (model.managing.value = 'deleting')}>

@@ -1,11 +1,11 @@
 /** Where the browser lets the extension work: somebody can take that away, or has never given it. */
-import { SITE } from '@pollz/shared/network'
 import { browser } from 'wxt/browser'
-import { originPattern } from './check.ts'
+import type { Settings } from '../requests.ts'
+import { neededPatterns } from '../sites.ts'
 
-/** @returns match patterns of the sites that it needs and may not use: of bsky.app, and of the server */
-export async function missingAccess(server: string): Promise<string[]> {
-  const needed = [SITE, server].map(originPattern)
+/** @returns match patterns of what it needs and may not use: of sites that polls are shown on, and of the server */
+export async function missingAccess(settings: Settings): Promise<string[]> {
+  const needed = neededPatterns(settings)
   const granted = await Promise.all(needed.map((it) => browser.permissions.contains({ origins: [it] })))
   return needed.filter((_, i) => !granted[i])
 }

@@ -8,7 +8,7 @@ export type Wrong = [Key, ...string[]]
 /** A DNS name or an address: browsers differ in what else they take for a host. */
 const HOSTNAME = /^([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])$/
 
-/** @returns base URL of a server: https, or http on this machine; undefined: it is none */
+/** @returns base URL of a server, which is its origin: https, or http on this machine; undefined: it is none */
 export function readServer(typed: string): string | undefined {
   const text = typed.trim()
   try {
@@ -37,12 +37,6 @@ export function readHosts(typed: string): { hosts: string[] } | { wrong: string 
     hosts.add(new URL(origin).host)
   }
   return { hosts: [...hosts] }
-}
-
-/** Match pattern of a server's origin: patterns take no port. */
-export function originPattern(server: string): string {
-  const { protocol, hostname } = new URL(server)
-  return `${protocol}//${hostname}/*`
 }
 
 /** @returns what is wrong with a server, as far as it says so itself */

@@ -7,9 +7,13 @@ const before: Settings = {
   server: 'https://old.example',
   hosts: ['a.example'],
   resultsFirst: false,
+  sites: [],
   on: true,
 }
-const typed = (change: Partial<Typed>): Typed => ({ ...before, hosts: 'a.example', ...change })
+const typed = (change: Partial<Typed>): Typed => {
+  const { server, resultsFirst, on } = before
+  return { server, resultsFirst, on, hosts: 'a.example', ...change }
+}
 
 let granted: Set<string>
 let answer: boolean
@@ -59,6 +63,13 @@ test('another server is taken when it says that it is one; the one before is not
 test('another port of the same host needs the same permission', async () => {
   await saveSettings(before, typed({ server: 'https://old.example:8443' }), saving)
   expect([...granted]).toEqual(['https://old.example/*'])
+})
+
+test('sites stay as they are, and so does the access that one needs', async () => {
+  const sites = ['https://old.example:8443']
+  const outcome = await saveSettings({ ...before, sites }, typed({ server: 'new.example' }), saving)
+  expect(outcome.settings.sites).toEqual(sites)
+  expect([...granted]).toEqual(['https://old.example/*', 'https://new.example/*'])
 })
 
 describe('a server that is not taken', () => {

@@ -1,11 +1,8 @@
 /** Saves what somebody has set: what is right at once, and a server once it has said that it is one. */
 import type { Settings } from '../requests.ts'
-import { originPattern, readHosts, readServer, type Wrong } from './check.ts'
-
-type Origins = { origins: string[] }
-
-/** As much of `browser.permissions` as is used here. */
-export type Permissions = Record<'contains' | 'request' | 'remove', (what: Origins) => Promise<boolean>>
+import { originPattern } from '../sites.ts'
+import { readHosts, readServer, type Wrong } from './check.ts'
+import { giveBack, type Permissions } from './permissions.ts'
 
 export type Saving = {
   permissions: Permissions
@@ -15,7 +12,7 @@ export type Saving = {
 }
 
 /** As it was typed. */
-export type Typed = Omit<Settings, 'hosts'> & { hosts: string }
+export type Typed = Omit<Settings, 'hosts' | 'sites'> & { hosts: string }
 
 /**
  * Whatever is wrong keeps its value from before. To be called in answer to a click, before anything that takes time: the
@@ -36,6 +33,7 @@ export async function saveSettings(
   const settings: Settings = {
     ...typed,
     server: before.server,
+    sites: before.sites,
     hosts: 'wrong' in hosts ? before.hosts : hosts.hosts,
   }
   // A server that is in use may be away, and what else was set counts all the same.
@@ -53,14 +51,9 @@ export async function saveSettings(
   if (!refused) {
     const changed = { ...settings, server }
     await save(changed)
-    if (originPattern(before.server) !== origins[0]) await giveBack(permissions, before.server)
+    await giveBack(permissions, before.server, changed)
     return { settings: changed, wrong }
   }
-  if (granted && !(await had)) await giveBack(permissions, server)
+  if (granted && !(await had)) await giveBack(permissions, server, settings)
   return { settings, wrong: [refused, ...wrong] }
-}
-
-/** The browser refuses for what the extension always has. */
-async function giveBack(permissions: Permissions, server: string): Promise<void> {
-  await permissions.remove({ origins: [originPattern(server)] }).catch(() => false)
 }

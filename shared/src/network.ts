@@ -9,5 +9,6 @@ export const SITE = 'https://bsky.app'
 /** @param person handle or DID @param site base URL of a site like it */
 export const profileUrl = (person: string, site = SITE) => `${site}/profile/${person}`
 
-/** A composer with a text in it; of a link it makes a card. */
-export const composeUrl = (text: string) => `${SITE}/intent/compose?${new URLSearchParams({ text })}`
+/** A composer with a text in it; of a link it makes a card. @param site base URL of a site like it */
+export const composeUrl = (text: string, site = SITE) =>
+  `${site}/intent/compose?${new URLSearchParams({ text })}`

@@ -12,8 +12,10 @@ export type Texts = {
   /** @param share 0 to 1 */
   percent: (share: number) => string
   votes: (count: number) => string
-  /** That so many polls of a page could not be shown. */
-  unplaced: (count: number) => string
+  /** That so many polls of a page could not be shown. @param site as people know it */
+  unplaced: (count: number, site: string) => string
+  /** Names in a sentence: "a, b and c". */
+  list: (names: string[]) => string
   /** @param time RFC 3339, or ms since 1970 */
   date: (time: string | number) => string
   /** ms since 1970; with its day where that is not today */
@@ -33,6 +35,7 @@ export function createTexts(
   const locale = language.split('-')[0] === translated ? language : translated
   const number = new Intl.NumberFormat(locale)
   const percent = new Intl.NumberFormat(locale, { style: 'percent' })
+  const list = new Intl.ListFormat(locale, { type: 'conjunction' })
   const plural = new Intl.PluralRules(locale)
   const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
   const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
@@ -47,8 +50,9 @@ export function createTexts(
       const key = category === 'one' || category === 'many' ? (`votes_${category}` as const) : 'votes_other'
       return t(key, number.format(count))
     },
-    unplaced: (count) =>
-      t(plural.select(count) === 'one' ? 'unplaced_one' : 'unplaced_other', number.format(count)),
+    unplaced: (count, site) =>
+      t(plural.select(count) === 'one' ? 'unplaced_one' : 'unplaced_other', number.format(count), site),
+    list: (names) => list.format(names),
     // Whatever comes from elsewhere: a text that can't be said must not end a widget.
     date: (it) => (isDate(it) ? date.format(new Date(it)) : String(it)),
     time: (it) =>

@@ -1,23 +1,20 @@
-import { SITE } from '@pollz/shared/network'
 import { TextsContext } from '@pollz/widget/texts'
 import { render } from 'preact'
 import { browser } from 'wxt/browser'
 import { ask, askPage } from '../../connect.ts'
+import { sitesOf } from '../../sites.ts'
 import { missingAccess } from '../../ui/access.ts'
 import { Popup, type Below } from '../../ui/Popup.tsx'
 import { prepare } from '../../ui/prepare.ts'
 
-/** The tab below the popup; the browser says the address only of those that the extension may use. */
-async function findBelow(): Promise<Below | undefined> {
-  const [tab] = await browser.tabs.query({ active: true, lastFocusedWindow: true })
-  if (tab?.id === undefined || !tab.url?.startsWith(`${SITE}/`)) return undefined
-  return { tab: tab.id, ...(await askPage(tab.id)) }
-}
-
 const texts = prepare('extensionName')
-const below = await findBelow()
-const state = await ask('state', { tab: below?.tab })
-const missing = await missingAccess(state.settings.server)
+const [tab] = await browser.tabs.query({ active: true, lastFocusedWindow: true })
+const state = await ask('state', { tab: tab?.id })
+// The browser says the address only of tabs that the extension may use.
+const site = sitesOf(state.settings).find((it) => tab?.url?.startsWith(`${it}/`))
+const below: Below | undefined =
+  tab?.id === undefined || site === undefined ? undefined : { tab: tab.id, site, ...(await askPage(tab.id)) }
+const missing = await missingAccess(state.settings)
 render(
   <TextsContext.Provider value={texts}>
     <Popup state={state} below={below} missing={missing} />
