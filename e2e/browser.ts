@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { SITE } from '@pollz/shared/network'
 import axe from 'axe-core'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import type { Account, Network } from './network.ts'
@@ -99,20 +100,25 @@ export async function ownPage(context: BrowserContext, name: string): Promise<Pa
   return page
 }
 
-/** Opens the stand-in with an account logged in, or none. */
+/**
+ * Opens the stand-in with an account logged in, or none.
+ *
+ * @param address a path on bsky.app, or a URL of a site that it stands in for too
+ */
 export async function openBsky(
   context: BrowserContext,
   account: Account | undefined,
-  path = '/',
+  address = '/',
 ): Promise<Page> {
+  const { origin, href } = new URL(address, SITE)
   const page = context.pages().find((it) => it.url() === 'about:blank') ?? (await context.newPage())
-  await page.goto('https://bsky.app/')
+  await page.goto(`${origin}/`)
   if (account) {
     const current = { did: account.did, handle: account.handle }
     const session = { session: { accounts: [current], currentAccount: current } }
     await page.evaluate((text) => localStorage.setItem('BSKY_STORAGE', text), JSON.stringify(session))
   }
-  await page.goto(`https://bsky.app${path}`)
+  await page.goto(href)
   return page
 }
 

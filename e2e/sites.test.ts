@@ -3,9 +3,11 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { axeFinds, buildExtension, openBrowser, ownPage, pictureFailure } from './browser.ts'
+import { axeFinds, buildExtension, openBrowser, openBsky, ownPage, pictureFailure } from './browser.ts'
+import { startTestNetwork, type Account, type Network } from './network.ts'
 import { until } from './processes.ts'
-import { stopWorker } from './widget.ts'
+import { standInForBsky } from './standin/bsky-standin.ts'
+import { showsCounts, stopWorker, voteFirst, widget } from './widget.ts'
 
 const artifacts = join(import.meta.dirname, 'artifacts')
 const feed = readFileSync(join(import.meta.dirname, '../extension/page/fixtures/feed.html'), 'utf8')
@@ -16,11 +18,30 @@ const nowhere = 'http://127.0.0.1:9'
 const SISTER = 'https://blacksky.community'
 const OWN = 'https://own.example'
 
+const workerOf = async (context: BrowserContext) =>
+  context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
+
+/** Opens chrome://extensions, which may do what somebody does there. */
+async function openExtensions(context: BrowserContext): Promise<Page> {
+  const extensions = await context.newPage()
+  await extensions.goto('chrome://extensions')
+  return extensions
+}
+
+/** Gives or takes access to a site in the browser's settings. */
+async function inSettings(
+  extensions: Page,
+  what: 'addHostPermission' | 'removeHostPermission',
+  site: string,
+): Promise<void> {
+  const id = new URL((await workerOf(extensions.context())).url()).host
+  await extensions.evaluate(`chrome.developerPrivate.${what}('${id}', '${site}/*')`)
+}
+
 describe('stand-ins for sister sites', () => {
   let context: BrowserContext
   /** A tab of the stand-in for blacksky.community. */
   let page: Page
-  /** chrome://extensions, which may do what somebody does there. */
   let extensions: Page
   /** What every site answers. */
   let body = feed
@@ -33,12 +54,11 @@ describe('stand-ins for sister sites', () => {
       await context.route(`${site}/**`, (route) =>
         route.fulfill({ contentType: 'text/html; charset=utf-8', body }),
       )
-    extensions = await context.newPage()
-    await extensions.goto('chrome://extensions')
+    extensions = await openExtensions(context)
     // An unpacked extension starts again only then.
     await extensions.evaluate('chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true })')
     // Nobody can answer the browser's question here: it does not ask again for what it was once told.
-    for (const site of [SISTER, OWN]) await inSettings('addHostPermission', site)
+    for (const site of [SISTER, OWN]) await inSettings(extensions, 'addHostPermission', site)
     page = context.pages()[0]!
     await page.bringToFront()
     await page.goto(`${SISTER}/`)
@@ -49,14 +69,6 @@ describe('stand-ins for sister sites', () => {
   afterAll(() => context?.close())
 
   const widgets = (of = page) => of.locator('[data-pollz]')
-  const worker = async () => context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
-
-  /** Gives or takes access to a site in the browser's settings. */
-  const inSettings = async (what: 'addHostPermission' | 'removeHostPermission', site: string) => {
-    const id = new URL((await worker()).url()).host
-    return extensions.evaluate(`chrome.developerPrivate.${what}('${id}', '${site}/*')`)
-  }
-
   /** What the extension has of the browser: access, and where its script runs besides in bsky.app. */
   const has = async () => {
     const inside = await ownPage(context, 'popup.html')
@@ -200,7 +212,7 @@ describe('stand-ins for sister sites', () => {
     await page.reload()
     await until('all widgets', async () => (await widgets().count()) === 6)
     await widgets().evaluateAll((all) => all.forEach((it) => Object.assign(it, { old: true })))
-    const before = await worker()
+    const before = await workerOf(context)
     await Promise.all([
       context.waitForEvent('serviceworker'),
       // Its own answer is cut off.
@@ -218,7 +230,7 @@ describe('stand-ins for sister sites', () => {
   })
 
   test('access that was taken away in the browser’s settings is said with a button; given back, open tabs have polls', async () => {
-    await inSettings('removeHostPermission', SISTER)
+    await inSettings(extensions, 'removeHostPermission', SISTER)
     await page.reload()
     const options = await ownPage(context, 'options.html')
     const popup = await ownPage(context, 'popup.html')
@@ -234,7 +246,7 @@ describe('stand-ins for sister sites', () => {
     )
     await popup.getByRole('button', { name: 'Allow' }).click()
     expect(await popup.evaluate('asked')).toEqual({ origins: [`${SISTER}/*`] })
-    await inSettings('addHostPermission', SISTER)
+    await inSettings(extensions, 'addHostPermission', SISTER)
     for (const own of [options, popup]) await own.getByText(said).waitFor({ state: 'detached' })
     await widgets().first().waitFor()
     await popup.close()
@@ -320,5 +332,68 @@ describe('stand-ins for sister sites', () => {
     await until('no script', async () => (await has()).matches.length === 0)
     await there.close()
     await options.close()
+  })
+})
+
+describe.skipIf(!process.env['POLLZ_TAP'])('a stand-in for a sister site, with a network', () => {
+  const stop = new AbortController()
+  let network: Network
+  let alice: Account
+  let context: BrowserContext
+  let page: Page
+  let poll: string
+
+  beforeAll(async () => {
+    const started = await startTestNetwork(stop.signal, 'alice', 'bob')
+    network = started.network
+    const [, bob] = started.accounts
+    alice = started.accounts[0]
+    await buildExtension(network)
+    poll = await bob.makePoll('Tea or coffee?', ['Tea', 'Coffee'])
+    await bob.post('Well?', poll, 'card')
+    context = await openBrowser([])
+    await standInForBsky(context, started.accounts, SISTER)
+    const extensions = await openExtensions(context)
+    await inSettings(extensions, 'addHostPermission', SISTER)
+    await extensions.close()
+    page = await openBsky(context, alice, `${SISTER}/`)
+    const options = await ownPage(context, 'options.html')
+    await options.getByRole('switch', { name: 'blacksky.community' }).check()
+    await widget(page, poll).waitFor()
+    await options.close()
+  })
+
+  afterEach(({ task }) => pictureFailure(task, context))
+
+  afterAll(async () => {
+    await context?.close()
+    stop.abort()
+    await network?.done
+  })
+
+  test('people vote there as the account that it uses, and its links stay there', async () => {
+    await page.bringToFront()
+    await voteFirst(context, page, poll, 'Tea')
+    await showsCounts(page, poll, [1, 0])
+    expect(await alice.voteRecord(poll)).toMatchObject({ subject: poll, option: 0 })
+    await widget(page, poll).getByRole('button', { name: 'Details' }).click()
+    const profile = widget(page, poll).getByRole('link', { name: '@bob.test' })
+    expect(await profile.first().getAttribute('href')).toBe(`${SISTER}/profile/bob.test`)
+  })
+
+  test('a new poll goes on in its composer', async () => {
+    const popup = await ownPage(context, 'popup.html')
+    const [made] = await Promise.all([
+      context.waitForEvent('page'),
+      popup.getByRole('button', { name: 'New poll' }).click(),
+    ])
+    await made.getByRole('textbox', { name: 'Question' }).fill('Here?')
+    await made.getByRole('textbox', { name: 'Option 1' }).fill('Yes')
+    await made.getByRole('textbox', { name: 'Option 2' }).fill('No')
+    await made.getByRole('button', { name: 'Publish poll' }).click()
+    await made.getByRole('dialog', { name: 'Composer' }).waitFor()
+    expect(new URL(made.url()).origin).toBe(SISTER)
+    expect(await made.locator('.ProseMirror').textContent()).toMatch(/\/poll\/.*options=2$/)
+    await made.close()
   })
 })

@@ -1,15 +1,23 @@
-/** Serves the stand-in as https://bsky.app/ in a browser context, with posts read from the local PDS. */
+/** Serves the stand-in as https://bsky.app/, or as a site like it, in a browser context, with posts read from the local PDS. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RichText } from '@atproto/api'
+import { SITE } from '@pollz/shared/network'
 import type { BrowserContext } from 'playwright-core'
 import type { Account } from '../network.ts'
 
 const read = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8')
 
-/** @param accounts whose posts the feed has, and who can be logged in */
-export async function standInForBsky(context: BrowserContext, accounts: Account[]): Promise<void> {
-  await context.route('https://bsky.app/**', async (route) =>
+/**
+ * @param accounts whose posts the feed has, and who can be logged in
+ * @param site origin
+ */
+export async function standInForBsky(
+  context: BrowserContext,
+  accounts: Account[],
+  site: string = SITE,
+): Promise<void> {
+  await context.route(`${site}/**`, async (route) =>
     route.fulfill(await standInPage(accounts, new URL(route.request().url()))),
   )
 }
