@@ -1,6 +1,7 @@
 import { browser } from 'wxt/browser'
 import { defineContentScript } from 'wxt/utils/define-content-script'
 import { effect } from '@preact/signals'
+import { SITE } from '@pollz/shared/network'
 import {
   drawComposerButton,
   drawEditorDialog,
@@ -20,7 +21,7 @@ import { Notes } from '../page/notes.ts'
 import type { PageAsk, PageAnswer } from '../requests.ts'
 
 export default defineContentScript({
-  matches: ['https://bsky.app/*'],
+  matches: [`${SITE}/*`],
   runAt: 'document_start',
   main(ctx) {
     removeRemains()
