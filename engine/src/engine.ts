@@ -124,8 +124,8 @@ type Known = { live: Live; repos: Repos; index: VoteIndex }
 
 async function votedSince({ live, repos, index }: Known, uri: string, did: string, at: number) {
   const poll = live.known(uri)?.uri ?? (await repos.canonical(uri))
-  // Where the repo can't be listed, what is known of it has to do.
-  await index.refresh(did, 0).catch(() => {})
+  // Where the PDS can't be asked, what is known has to do.
+  await index.look(did, poll, 0).catch(() => {})
   const [own] = await index.votesFor(did, poll)
   return own !== undefined && Date.parse(own.createdAt) > at
 }
