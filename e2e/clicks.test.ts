@@ -252,6 +252,7 @@ describe.skipIf(!tap)('a click', () => {
     await shown.getByText(/Couldn’t vote: /).waitFor()
     await scriptTries(shown.getByRole('button', { name: 'Try again' }))
     await alice.agent.com.atproto.server.activateAccount()
+    expect(await alice.voteRecord(other)).toMatchObject({ option: 1 })
     await shown.getByRole('button', { name: 'Dismiss' }).click()
     expect(await shown.getByRole('radio', { name: 'Dogs', checked: true }).count()).toBe(1)
   })
