@@ -227,8 +227,9 @@ describe.skipIf(!tap)('a click', () => {
       page.getByRole('textbox', { name: 'Option 2', exact: true }).press('Enter'),
     )
     expect(opened).toHaveLength(1)
+    // In the text, or already as a card.
     await until('the link', async () =>
-      ((await page.locator('.ProseMirror').textContent()) ?? '').includes(`/poll/${bob.did}/`),
+      ((await page.getByTestId('composePostView').textContent()) ?? '').includes(`/poll/${bob.did}/`),
     )
     const { data } = await bob.agent.com.atproto.repo.listRecords({
       repo: bob.did,
