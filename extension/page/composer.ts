@@ -86,6 +86,8 @@ export function followComposers(
     const end = draw(host.attachShadow({ mode: 'open' }), () => close?.())
     close = () => {
       close = undefined
+      // A script that is replaced leaves to the next one what is under way.
+      if (!signal.aborted) model?.leave()
       end()
       host.remove()
       editorOf(post)?.focus()

@@ -86,7 +86,14 @@ export function Editor({ model, onCancel }: EditorProps) {
       <div class="footer">
         <span class="actions">
           {onCancel && (
-            <button type="button" class="link" onClick={onCancel}>
+            <button
+              type="button"
+              class="link"
+              onClick={() => {
+                model.leave()
+                onCancel()
+              }}
+            >
               {t('cancel')}
             </button>
           )}

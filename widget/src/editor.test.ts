@@ -194,3 +194,15 @@ test('a poll that is changed keeps its key and date, and says what will become o
   model.publish()
   expect(sent[0]).toMatchObject({ act: { rkey: '3kabc', draft: { createdAt: poll.createdAt } } })
 })
+
+test('whoever closes the editor while they are to sign in does not want it published', () => {
+  write('Tea?', 'Yes', 'No')
+  model.publish()
+  const { id, act } = sent.at(-1) as ToEngine & { type: 'act' }
+  model.receive({ type: 'accepted', id, act })
+  model.leave()
+  expect(sent.at(-1)).toMatchObject({ type: 'act' })
+  model.receive({ type: 'signingIn', id, act, as: 'a.test' })
+  model.leave()
+  expect(sent.at(-1)).toEqual({ type: 'withdraw', id })
+})

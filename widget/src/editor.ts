@@ -148,6 +148,11 @@ export class EditorModel {
     return act !== undefined
   }
 
+  /** Somebody closes the editor. While they were to sign in for it, they do not want it published any more. */
+  leave(): void {
+    if (this.click.phase.peek().name === 'signingIn') this.click.dismiss()
+  }
+
   receive(message: ActMessage): void {
     if (this.click.receive(message) && message.type === 'done') this.#onDone(message.uri)
   }
