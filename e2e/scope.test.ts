@@ -170,19 +170,19 @@ describe.skipIf(!process.env['POLLZ_TAP'])('what somebody lets the extension do'
     ).toEqual([])
   })
 
-  test('where more is needed than can be had, somebody is asked once, and no button leads in a circle', async () => {
+  test('where more is needed than the server can ask for, that is said, and nobody is sent in a circle', async () => {
     const before = asked.size
-    await signIn(context, page, () => option(page, newer, 'Vi').click())
+    await option(page, newer, 'Vi').click()
     const shown = widget(page, newer)
     await shown.getByText('Couldn’t vote: your account’s server can’t limit an app to polls').waitFor()
     expect(await shown.getByRole('button', { name: 'Try again' }).count()).toBe(0)
-    expect(asked.size).toBe(before + 1)
+    expect(asked.size).toBe(before)
     expect(await recorded()).toBeUndefined()
     await shown.getByRole('button', { name: 'Dismiss' }).click()
     // What is allowed goes on without a word.
     await option(page, poll, 'Tabs').click()
     await showsCounts(page, poll, [1, 0])
-    expect(asked.size).toBe(before + 1)
+    expect(asked.size).toBe(before)
   })
 
   test('a newer version that needs more asks once, and then does what was clicked', async () => {

@@ -433,3 +433,21 @@ describe('a server that has another poll for the one that is asked for', () => {
     await server.start()
   })
 })
+
+test('an engine that has ended, and its database with it, leaves no error behind', async () => {
+  const said = vi.spyOn(console, 'error')
+  const live = engine()
+  const page = openPage()
+  stop.abort()
+  db.close()
+  const unhandled: unknown[] = []
+  const note = (error: unknown) => void unhandled.push(error)
+  process.on('unhandledRejection', note)
+  live.watch(page.port, uri)
+  live.retry(uri)
+  // Node says what nobody handled when a turn of its loop is over.
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', note)
+  expect(unhandled).toEqual([])
+  expect(said).not.toHaveBeenCalled()
+})

@@ -98,7 +98,7 @@ export class Live {
     const poll = this.#polls.get(uri)
     if (poll)
       this.#pages.post(port, { type: 'poll', uri, poll, tally: this.online ? 'live' : { at: this.since } })
-    else void this.#remember(uri)
+    else this.#start(this.#remember(uri))
     this.#say({ type: 'watch', uris: [uri] })
     this.wake()
   }
@@ -118,7 +118,7 @@ export class Live {
     this.#say({ type: 'unwatch', uris: [uri] })
     this.#say({ type: 'watch', uris: [uri] })
     this.wake()
-    if (this.online === false) void this.#remember(uri)
+    if (this.online === false) this.#start(this.#remember(uri))
   }
 
   unwatch(port: Port, uri: string): void {
@@ -153,7 +153,14 @@ export class Live {
     this.#unsaved.add(uri)
     if (this.#saving) return
     this.#saving = true
-    setTimeout(() => void this.#save(), KEEP_EVERY)
+    setTimeout(() => this.#start(this.#save()), KEEP_EVERY)
+  }
+
+  /** What nobody waits for. Its database closes with the engine. */
+  #start(task: Promise<void>): void {
+    task.catch((error: unknown) => {
+      if (!this.#signal.aborted) console.error('pollz:', error)
+    })
   }
 
   async #save(): Promise<void> {
@@ -205,7 +212,7 @@ export class Live {
     if (!this.#pages.shows(uri)) return void this.#missing.delete(uri)
     this.#say({ type: 'unwatch', uris: [uri] })
     this.#say({ type: 'watch', uris: [uri] })
-    if (this.online === false) void this.#remember(uri)
+    if (this.online === false) this.#start(this.#remember(uri))
   }
 
   #settle(uri: string): void {
@@ -293,7 +300,7 @@ export class Live {
     this.online = online
     this.#pages.broadcast(() => ({ type: 'connection', online, since: this.since }))
     if (online) return this.onOnline()
-    for (const uri of this.#pages.all()) if (!this.#polls.has(uri)) void this.#remember(uri)
+    for (const uri of this.#pages.all()) if (!this.#polls.has(uri)) this.#start(this.#remember(uri))
   }
 
   #read(text: string): void {
@@ -329,7 +336,7 @@ export class Live {
         if (message.uri === undefined) return console.warn('pollz:', message.message)
         if (isGone(message.error)) {
           this.#polls.delete(message.uri)
-          void this.#forget(message.uri)
+          this.#start(this.#forget(message.uri))
         } else if (this.#polls.has(message.uri)) return
         this.#miss(message.uri, message.error)
         return
