@@ -1,6 +1,7 @@
 /** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
 import { isValidDid } from '@atproto/syntax'
 import { parseAtUri } from '@pollz/shared/at-uri'
+import { isGone } from '@pollz/shared/missing'
 import {
   MAX_URIS,
   PING_INTERVAL,
@@ -31,10 +32,6 @@ const KEEP_EVERY = 1_000
 
 /** Fallbacks while offline: cached polls, then the author's PDS. */
 export type WhileAway = { db: PromiseLike<ServerDb>; readPoll: (uri: string) => Promise<ReadPoll> }
-
-/** There is no such poll, and not only no answer. */
-export const isGone = (error: string) =>
-  ['PollNotFound', 'RepoNotFound', 'RepoInactive', 'Hidden'].includes(error)
 
 /**
  * Whether a poll is the one that is asked for. What its author changes is written to where it says that it is, so no

@@ -31,10 +31,6 @@ export type Voters = {
 /** Fewer or more than this many options: the skeleton has another height than the poll, and the page jumps. */
 const LIKELY_OPTIONS = 3
 
-/** There is no such poll, and not only no answer. */
-export const isGone = (error: string) =>
-  ['PollNotFound', 'RepoNotFound', 'RepoInactive', 'Hidden'].includes(error)
-
 /** Of all votes, from 0 to 1. */
 export const shareOf = ({ total }: PollView, count: number) => (total === 0 ? 0 : count / total)
 
