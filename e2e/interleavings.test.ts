@@ -301,12 +301,12 @@ class PageWithPoll {
 /** The option of the vote that counts, on the PDS; null: none. */
 async function recorded({ agent, did }: Account, poll: string): Promise<number | null> {
   const { data } = await agent.com.atproto.repo.listRecords({ repo: did, collection: home.vote, limit: 100 })
-  const votes = data.records.flatMap(({ value }) => {
-    const read = home.readVote(value)
+  const votes = data.records.flatMap(({ uri, value }) => {
+    const read = home.readVote(value, { did, collection: home.vote, rkey: uri.split('/')[4]! })
     return read.ok && read.value.subject === poll ? [read.value] : []
   })
   expect(votes.length).toBeLessThanOrEqual(1)
-  return votes[0]?.option ?? null
+  return votes[0]?.choices[0] ?? null
 }
 
 /** How often each version of a vote was committed: its date makes it another for each click. */

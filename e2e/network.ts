@@ -229,7 +229,11 @@ export class Account {
       repo: this.did,
       collection: home.vote,
       rkey: voteRkey(poll),
-      record: home.writeVote({ subject: poll, option, createdAt: new Date().toISOString() }),
+      record: home.writeVote({
+        poll: { uri: poll },
+        choices: [option],
+        createdAt: new Date().toISOString(),
+      })[0]!.record,
     })
   }
 

@@ -142,7 +142,7 @@ describe.skipIf(!process.env['POLLZ_TAP'])('what somebody lets the extension do'
   const recorded = async () => {
     const { data } = await alice.agent.com.atproto.repo.listRecords({
       repo: alice.did,
-      collection: other.vote,
+      collection: other.votes[0]!.nsid,
     })
     const record = data.records.find(({ uri }) => uri.endsWith(`/${voteRkey(newer)}`))?.value
     return (record as { option: number } | undefined)?.option

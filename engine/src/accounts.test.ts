@@ -203,7 +203,7 @@ test('the companion server is needed for the first sign-in, and for no vote afte
   expect(pds.served).toEqual([alice.did])
 })
 
-const [, other] = families as [unknown, (typeof families)[number]]
+const other = { ...families[1]!, vote: families[1]!.votes[0]!.nsid }
 /** What an older version of this client asked for. */
 const NARROW = `atproto repo:${home.vote}`
 

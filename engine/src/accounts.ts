@@ -8,7 +8,7 @@ import {
   type Key,
   type OAuthClientMetadataInput,
 } from '@atproto/oauth-client'
-import { families } from '@pollz/shared/families'
+import { familyOfVote } from '@pollz/shared/families'
 import { OAUTH_SCOPE, mayWrite } from '@pollz/shared/oauth'
 import type { PageAccount } from '@pollz/shared/engine'
 import { ServerAway, reasonOf } from './reasons.ts'
@@ -169,7 +169,7 @@ export class Accounts {
       })
       const { scope } = await session.getTokenInfo(false)
       // A PDS drops what it does not know in silence.
-      if (!families.some(({ vote }) => mayWrite(scope, vote))) {
+      if (![...familyOfVote.keys()].some((nsid) => mayWrite(scope, nsid))) {
         await session.signOut()
         return { failed: { name: 'noScope' } }
       }

@@ -520,7 +520,7 @@ export class Acts {
 
 /** NSID of the records that are written; undefined where no family has the poll. */
 function collectionOf(act: Act & { type: keyof Doers }): string | undefined {
-  return act.type === 'vote' ? familyOfPoll.get(parseAtUri(act.uri)!.collection)?.vote : home.poll
+  return act.type === 'vote' ? familyOfPoll.get(parseAtUri(act.uri)!.collection)?.votes[0]!.nsid : home.poll
 }
 
 /** A handle or DID that somebody has typed. */

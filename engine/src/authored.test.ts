@@ -7,6 +7,7 @@ import { families, home, pollHosts } from '@pollz/shared/families'
 import { pollLink } from '@pollz/shared/links'
 import { tid } from '@pollz/shared/tid'
 import { beforeEach, expect, test } from 'vitest'
+import { voteRecord } from '../test/vote-record.ts'
 import type { Accounts } from './accounts.ts'
 import { Authored } from './authored.ts'
 import type { Outbox } from './outbox.ts'
@@ -99,7 +100,7 @@ test('a draft that is published hours later has the time of its publishing', asy
   const uri = await authored.publish(act, clicked(now + 5 * HOUR))
   expect(uri).toBe(uriOf(home.poll, rkey))
   expect(repo.get(uri)).toEqual({ $type: home.poll, ...draft, createdAt: '2026-03-01T17:00:00.000Z' })
-  expect(home.readPoll(repo.get(uri)).ok).toBe(true)
+  expect(home.readPoll(repo.get(uri), { did: alice.did, collection: home.poll, rkey }).ok).toBe(true)
   // Whenever it is tried again, it writes the same bytes.
   await authored.publish(act, clicked(now + 5 * HOUR))
   expect(new Set(writes).size).toBe(1)
@@ -150,16 +151,13 @@ test('what was voted on lately comes by the date of the votes: their keys are ha
     const createdAt = new Date(now + i * HOUR).toISOString()
     // The greatest key is that of the oldest vote.
     const rkey = String.fromCodePoint(122 - i)
-    repo.set(uriOf(family.vote, rkey), family.writeVote({ subject, option: 0, createdAt }))
+    repo.set(uriOf(family.votes[0]!.nsid, rkey), voteRecord({ subject, option: 0, createdAt }, family))
   }
   // Another vote for the same poll, and what is none.
-  const vote = home.writeVote({ subject: polls[13]!, option: 1, createdAt: new Date(now).toISOString() })
+  const vote = voteRecord({ subject: polls[13]!, option: 1, createdAt: new Date(now).toISOString() })
   repo.set(uriOf(home.vote, 'again'), vote)
   const late = new Date(now + 99 * HOUR).toISOString()
-  repo.set(
-    uriOf(home.vote, 'none'),
-    home.writeVote({ subject: `at://${bob.did}`, option: 0, createdAt: late }),
-  )
+  repo.set(uriOf(home.vote, 'none'), voteRecord({ subject: `at://${bob.did}`, option: 0, createdAt: late }))
   const { votedOn } = await authored.mine(alice.did, hosts)
   expect(votedOn).toEqual(polls.toReversed().slice(0, 10))
 })

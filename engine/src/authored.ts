@@ -86,7 +86,7 @@ export class Authored {
     const votes = await index.all(did)
     const { records } = await repos.list(did, home.poll, { limit: LISTED })
     const polls = records.flatMap(({ uri, value }) => {
-      const read = home.readPoll(value)
+      const read = home.readPoll(value, { did, collection: home.poll, rkey: parseAtUri(uri)!.rkey })
       return read.ok ? [{ uri, options: read.value.options.length }] : []
     })
     const posted = await this.#posted(

@@ -2,6 +2,7 @@ import { home } from '@pollz/shared/families'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { cidOf } from '../test/cid.ts'
 import { PdsStandIn } from '../test/pds-standin.ts'
+import { voteRecord } from '../test/vote-record.ts'
 import { Repos } from './repos.ts'
 
 let pds: PdsStandIn
@@ -15,7 +16,7 @@ beforeEach(async () => {
 
 test('a PDS that lists records of others, or of another collection, is not believed', async () => {
   const [alice, bob] = pds.people.map(({ did }) => did)
-  const vote = home.writeVote({ subject: 'at://a', option: 0, createdAt: '2026-11-25T00:00:00.000Z' })
+  const vote = voteRecord({ subject: 'at://a', option: 0, createdAt: '2026-11-25T00:00:00.000Z' })
   const record = (did: string, collection: string) => ({
     uri: `at://${did}/${collection}/3kabc`,
     cid: cidOf(vote),

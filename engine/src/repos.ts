@@ -53,21 +53,21 @@ export class Repos {
     try {
       const { did, handle } = await this.resolve(repo)
       const record = await this.read(formatAtUri({ repo: did, collection, rkey }))
-      const read = familyOfPoll.get(collection)?.readPoll(record?.value)
+      const read = familyOfPoll.get(collection)?.readPoll(record?.value, { did, collection, rkey })
       if (!read?.ok) return { ok: false, error: 'PollNotFound' }
-      const { text, options, createdAt, endsAt } = read.value
+      const { options, ...content } = read.value
       return {
         ok: true,
         poll: {
           uri: formatAtUri({ repo: did, collection, rkey }),
           repo: did,
+          collection,
           rkey,
-          text,
+          ...content,
           options: options.map((option) => ({ text: option, count: 0 })),
-          createdAt,
           ...(handle === undefined ? {} : { handle }),
-          ...(endsAt === undefined ? {} : { endsAt }),
           total: 0,
+          ...(content.multiple ? { voters: 0 } : {}),
           edited: false,
           version: 0,
         },

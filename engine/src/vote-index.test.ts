@@ -3,6 +3,7 @@ import { parseAtUri } from '@pollz/shared/at-uri'
 import { home } from '@pollz/shared/families'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { cidOf } from '../test/cid.ts'
+import { voteRecord } from '../test/vote-record.ts'
 import type { Repos } from './repos.ts'
 import { openServerDb, type ServerDb } from './storage.ts'
 import { VoteIndex, usualVote } from './vote-index.ts'
@@ -17,7 +18,7 @@ const createdAt = '2026-11-25T00:00:00.000Z'
 
 type Listed = { uri: string; cid: string; value: unknown }
 const record = (rkey: string, option: number, at = createdAt, subject = poll): Listed => {
-  const value = home.writeVote({ subject, option, createdAt: at })
+  const value = voteRecord({ subject, option, createdAt: at })
   return { uri: uriOf(rkey), cid: cidOf(value), value }
 }
 const vote = (option: number) => ({ did, poll, option, createdAt, cid: String(option) })

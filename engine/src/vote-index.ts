@@ -3,7 +3,7 @@
  * nobody learns what somebody looks at.
  */
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
-import { families, familyOfPoll, familyOfVote } from '@pollz/shared/families'
+import { familyOfPoll, familyOfVote } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import { inTime, unlessAborted } from './deadline.ts'
 import type { Repos } from './repos.ts'
@@ -22,7 +22,7 @@ const MAX_WAIT = 3_000
 const PAGE_TIMEOUT = 8_000
 const LIST_TIMEOUT = 300_000
 /** A list of so many pages may be begun whenever somebody looks. Each further one puts off the next list, by so many ms. */
-const FREE_PAGES = 2 * families.length
+const FREE_PAGES = 2 * familyOfVote.size
 const PAUSE_PER_PAGE = 120_000
 /** How often, in pages, a list that goes on notes what it costs: the worker may end. */
 const NOTE_EVERY = 10
@@ -43,7 +43,7 @@ const NEVER: Listing = { at: 0, tried: 0, pause: 0, complete: false }
 export function usualVote(did: string, poll: string): string {
   const family = familyOfPoll.get(parseAtUri(poll)!.collection)
   if (!family) throw new Error(`no family has the poll ${poll}`)
-  return formatAtUri({ repo: did, collection: family.vote, rkey: voteRkey(poll) })
+  return formatAtUri({ repo: did, collection: family.votes[0]!.nsid, rkey: voteRkey(poll) })
 }
 
 export class VoteIndex {
@@ -105,11 +105,11 @@ export class VoteIndex {
 
   /** Asks the PDS for one record. @returns its cid, whatever is in it; undefined: there is none @throws as `look` */
   async read(uri: string, signal?: AbortSignal): Promise<string | undefined> {
-    const { repo: did, collection } = parseAtUri(uri)!
+    const { repo: did } = parseAtUri(uri)!
     const happened = this.#happened
     const record = await this.#repos.read(uri, signal)
     if (record && record.cid === undefined) throw new Error(`${uri} has no cid`)
-    const vote = record && readVote(did, collection, { cid: record.cid!, value: record.value })
+    const vote = record && readVote({ uri, cid: record.cid!, value: record.value })
     const changed = Math.max(this.#written.get(uri) ?? 0, this.#forgotten.get(did) ?? 0)
     if (changed <= happened) await (vote ? this.put(uri, vote) : this.delete(uri))
     return record?.cid
@@ -303,7 +303,7 @@ export class VoteIndex {
     await this.#keep(did, happened, { listing: { tried: at } })
     try {
       const ends = await unlessAborted(
-        Promise.all(families.map(({ vote }) => this.#listCollection(did, vote, read, signal))),
+        Promise.all([...familyOfVote.keys()].map((nsid) => this.#listCollection(did, nsid, read, signal))),
         signal,
       )
       this.#failures.delete(did)
@@ -342,7 +342,7 @@ export class VoteIndex {
       signal.throwIfAborted()
       await read(
         records.flatMap((record): [string, IndexedVote][] => {
-          const vote = readVote(did, collection, record)
+          const vote = readVote(record)
           return vote ? [[record.uri, vote]] : []
         }),
       )
@@ -359,15 +359,20 @@ const isRecent = (at: number, now: number, maxAge: number) => at > now - maxAge 
 const pollsOf = (did: string) => IDBKeyRange.bound([did], [did, []])
 
 /** @returns undefined where a record is no vote */
-function readVote(
-  did: string,
-  collection: string,
-  { cid, value }: { cid: string; value: unknown },
-): IndexedVote | undefined {
-  const read = familyOfVote.get(collection)!.readVote(value)
+function readVote({
+  uri,
+  cid,
+  value,
+}: {
+  uri: string
+  cid: string
+  value: unknown
+}): IndexedVote | undefined {
+  const { repo: did, collection, rkey } = parseAtUri(uri)!
+  const read = familyOfVote.get(collection)!.readVote(value, { did, collection, rkey })
   if (!read.ok) return undefined
-  const { subject, option, createdAt } = read.value
-  return { did, poll: subject, option, createdAt, cid }
+  const { subject, choices, createdAt } = read.value
+  return { did, poll: subject, option: choices[0]!, createdAt, cid }
 }
 
 function byTime(votes: OwnVote[]): OwnVote[] {

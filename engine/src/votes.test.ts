@@ -1,11 +1,12 @@
 import 'fake-indexeddb/auto'
 import { Agent } from '@atproto/api'
-import { families, home } from '@pollz/shared/families'
+import { familyOfVote, home } from '@pollz/shared/families'
 import type { ToPage } from '@pollz/shared/engine'
 import { voteRkey } from '@pollz/shared/votes'
 import type { PollView } from '@pollz/shared/wire'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { cidOf } from '../test/cid.ts'
+import { voteRecord } from '../test/vote-record.ts'
 import type { Accounts } from './accounts.ts'
 import type { Live } from './live.ts'
 import type { Outbox } from './outbox.ts'
@@ -52,7 +53,7 @@ class Repo {
   }
 
   put(uri: string, option: number, createdAt: string): void {
-    const value = home.writeVote({ subject: poll, option, createdAt })
+    const value = voteRecord({ subject: poll, option, createdAt })
     this.records.set(uri, { value, cid: cidOf(value) })
     this.written.push(option)
   }
@@ -66,7 +67,7 @@ class Repo {
   #put(body: Record<string, unknown>): Response {
     const uri = `at://${alice.did}/${String(body['collection'])}/${String(body['rkey'])}`
     const { option, createdAt } = body['record'] as { option: number; createdAt: string }
-    const value = home.writeVote({ subject: poll, option, createdAt })
+    const value = voteRecord({ subject: poll, option, createdAt })
     const cid = cidOf(value)
     const known = this.records.get(uri)
     if (known?.cid !== cid) {
@@ -164,7 +165,7 @@ test('a vote, another and none', async () => {
   expect(told.map(({ option }) => option)).toEqual([1, 2, null])
   expect(announced).toEqual([usual, usual, usual])
   // The answers were enough.
-  expect(lists).toHaveBeenCalledTimes(families.length)
+  expect(lists).toHaveBeenCalledTimes(familyOfVote.size)
 })
 
 test('a vote is for the poll that was clicked, whatever the server takes it for', async () => {
@@ -262,7 +263,7 @@ test.each([
   { subject: byHandle, option: 0 },
   { subject: poll, option: -1 },
 ])('what stands where a vote belongs, as $subject option $option, is overwritten', async (vote) => {
-  const value = home.writeVote({ ...vote, createdAt: '2026-11-24T00:00:00.000Z' })
+  const value = voteRecord({ ...vote, createdAt: '2026-11-24T00:00:00.000Z' })
   repo.records.set(usual, { value, cid: cidOf(value) })
   await cast(1)
   expect(repo.records.get(usual)?.value).toMatchObject({ subject: poll, option: 1 })

@@ -152,12 +152,12 @@ export class Votes {
     const agent = await accounts.agent(did)
     const createdAt = dated(at, others)
     const swapRecord = own?.cid ?? swapped
+    const [written] = family.writeVote({ poll: { uri: poll }, choices: [option], createdAt })
     const { data } = await agent.com.atproto.repo.putRecord(
       {
         repo: did,
-        collection: family.vote,
         rkey: parseAtUri(own?.uri ?? usualVote(did, poll))!.rkey,
-        record: family.writeVote({ subject: poll, option, createdAt }),
+        ...written!,
         ...(swapRecord === undefined ? {} : { swapRecord }),
       },
       { signal },
@@ -171,7 +171,7 @@ export class Votes {
   /** Deletes all votes for the poll: there may be others, of other clients. */
   async #takeBack(poll: string, isAsked: boolean, known: OwnVote[], { did, signal }: Doing): Promise<void> {
     const { accounts, index } = this.#options
-    const { vote: collection } = familyOf(poll)
+    const collection = familyOf(poll).votes[0]!.nsid
     const agent = await accounts.agent(did)
     const usual = usualVote(did, poll)
     const isKnown = isAsked || known.some(({ uri }) => uri === usual)

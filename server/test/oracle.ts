@@ -1,24 +1,26 @@
 /** The counting rules once more, as the design words them and without SQL: what the store is checked against. */
+import { familyOfPoll } from '@pollz/shared/families'
 import { timeOfTid } from '@pollz/shared/tid'
+import { optionsOf } from '../src/ingest/choices.ts'
 import { microseconds, uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
 
 /** `made`: C2's time; `cast`: C8's. Microseconds since 1970. */
-type Vote = { voter: string; rkey: string; option: number; made: number; cast: number }
+type Vote = { voter: string; uri: string; rkey: string; options: number[]; made: number; cast: number }
 
 /** A vote record, and what is known of when its content was committed: `live`, or else not after `by`. */
 type HeldVote = { change: VoteChange; rev: string; live: number | undefined; by: number }
 
 type HeldPoll = {
   change: PollChange
-  /** the last that it had, as JSON */
-  options: string | undefined
+  /** what it had last of what must not change (C7), as JSON */
+  terms: string | undefined
   /** when they changed last, and the earliest time of a version */
   changed: number | undefined
   firstMade: number
 }
 
 const sameContent = ({ vote: a }: VoteChange, { vote: b }: VoteChange) =>
-  a !== null && b !== null && a.subject === b.subject && a.option === b.option && a.createdAt === b.createdAt
+  a !== null && b !== null && a.subject === b.subject && a.choice === b.choice && a.createdAt === b.createdAt
 
 export class Oracle {
   #votes = new Map<string, HeldVote>()
@@ -57,12 +59,12 @@ export class Oracle {
     const held = this.#polls.get(uriOf(change))
     if ((held && held.change.rev >= change.rev) || (!held && change.onlyIfHeld)) return
     const time = timeOfTid(change.rev)
-    const options = change.poll ? JSON.stringify(change.poll.options) : held?.options
-    const changes = held?.options !== undefined && options !== held.options
+    const terms = change.poll ? termsOf(change.poll) : held?.terms
+    const changes = held?.terms !== undefined && terms !== held.terms
     const made = change.poll ? Math.min(microseconds(change.poll.createdAt), time) : Number.POSITIVE_INFINITY
     this.#polls.set(uriOf(change), {
       change,
-      options,
+      terms,
       changed: changes ? time : held?.changed,
       firstMade: Math.min(made, held?.firstMade ?? Number.POSITIVE_INFINITY),
     })
@@ -79,34 +81,46 @@ export class Oracle {
     if (!record || record.change.rev === '') return 'unknown'
     if (!record.change.poll) return 'gone'
     const counts = record.change.poll.options.map(() => 0)
-    for (const { option } of this.choices(poll).values()) if (option < counts.length) counts[option]!++
+    for (const { options } of this.choices(poll)) for (const option of options) counts[option]!++
     return counts
+  }
+
+  /** C11: who has a choice that counts. */
+  voters(poll: string): Set<string> {
+    return new Set(this.choices(poll).map(({ voter }) => voter))
   }
 
   /** C7: whether the options changed after a vote that counts and is no older than the poll. */
   edited(poll: string): boolean {
-    const { change, changed, firstMade } = this.#polls.get(poll)!
-    const options = change.poll?.options.length ?? 0
-    return [...this.choices(poll).values()].some(
-      ({ option, made }) => option < options && made >= firstMade && made < (changed ?? 0),
-    )
+    const { changed, firstMade } = this.#polls.get(poll)!
+    return this.choices(poll).some(({ made }) => made >= firstMade && made < (changed ?? 0))
   }
 
-  /** Each voter's one vote. */
-  choices(poll: string): Map<string, Vote> {
-    const endsAt = this.#polls.get(poll)?.change.poll?.endsAt
+  /** What counts of a poll that is there: each voter's one vote, or their one for each option. */
+  choices(poll: string): Vote[] {
+    const { options = [], multiple, endsAt } = this.#polls.get(poll)?.change.poll ?? {}
+    const { together } = familyOfPoll.get(poll.split('/')[3]!)!
     const end = endsAt === undefined ? Number.POSITIVE_INFINITY : microseconds(endsAt)
     const choices = new Map<string, Vote>()
     for (const { change, live, by } of this.#votes.values()) {
       const { did, rkey, vote } = change
       if (!vote || vote.subject !== poll || !this.#isActive(did)) continue
       const made = Math.min(vote.createdAt, live ?? by)
-      const cast = (vote.ends ? live : undefined) ?? made
+      const cast = live ?? made
       if (cast >= end) continue
-      const other = choices.get(did)
+      const chosen = optionsOf(vote.choice)
+      const key = together ? `${did} ${chosen[0]}` : did
+      const other = choices.get(key)
       const later = !other || made > other.made || (made === other.made && rkey > other.rkey)
-      if (later) choices.set(did, { voter: did, rkey, option: vote.option, made, cast })
+      if (later) choices.set(key, { voter: did, uri: uriOf(change), rkey, options: chosen, made, cast })
     }
-    return choices
+    return [...choices.values()].filter(
+      (choice) =>
+        (multiple || choice.options.length === 1) &&
+        choice.options.every((option) => option < options.length),
+    )
   }
 }
+
+const termsOf = ({ options, multiple, endsAt }: PollChange['poll'] & {}) =>
+  JSON.stringify([options, multiple ?? false, endsAt && microseconds(endsAt)])

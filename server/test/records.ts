@@ -1,5 +1,5 @@
 /** Records and tap's events about them, for tests and benchmarks. */
-import { home } from '@pollz/shared/families'
+import { home, type Family } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
 
@@ -57,6 +57,39 @@ export function voteEvent(
   return option === null
     ? { ...base, action: 'delete' }
     : { ...base, action: 'create', record: voteRecord(subject, option, createdAt) }
+}
+
+/** A cid, of nothing in particular. */
+export const CID = 'bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy'
+
+export type PollDraft = {
+  options: string[]
+  /** microseconds since 1970, like `endsAt` */
+  time: number
+  endsAt?: number | undefined
+  multiple?: boolean
+  /** at-uri of the post that has the question */
+  post?: string
+}
+
+/** A poll as the clients of its family write it, as far as that has what is asked for. */
+export function pollRecordIn({ poll }: Family, draft: PollDraft): Record<string, unknown> {
+  const { options, time, multiple = false, post } = draft
+  const endsAt = draft.endsAt === undefined ? undefined : iso(draft.endsAt)
+  const createdAt = iso(time)
+  const subject = post === undefined ? {} : { subject: { uri: post, cid: CID } }
+  switch (poll) {
+    case 'tech.tokimeki.poll.poll':
+      return { $type: poll, ...subject, options, createdAt, endsAt }
+    case 'pub.leaflet.poll.definition':
+      return { $type: poll, name: 'A question', options: options.map((text) => ({ text })), endDate: endsAt }
+    case 'app.reddwarf.embed.poll': {
+      const [a, b, c, d] = options
+      return { $type: poll, ...subject, a, b, c, d, multiple: true, createdAt }
+    }
+    default:
+      return { $type: poll, text: 'A question', options, createdAt, endsAt, multiple }
+  }
 }
 
 export const recordMessage = (event: RecordEvent, id = 0) =>

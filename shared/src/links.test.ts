@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { MAX_AT_URI } from './at-uri.ts'
 import { read, toEngine } from './engine.ts'
-import { pollHosts } from './families.ts'
-import { parsePollLink, pollLink } from './links.ts'
+import { families, pollHosts } from './families.ts'
+import { parsePollLink, pollLink, pollPath, readPollLink } from './links.ts'
 
 const hosts = pollHosts('https://pollz.example', 'http://127.0.0.1:3000')
 const did = 'did:plc:ewvi7nxzyoun6zhxrhs64oiz'
@@ -18,6 +18,14 @@ describe('parsePollLink', () => {
       'https://pollz.example/poll/did:web:localhost%253A8080/x',
       'at://did:web:localhost%3A8080/tech.waow.poll/x',
     ],
+    [
+      `https://pollz.example/poll/${did}/pub.leaflet.poll.definition/3kabc`,
+      `at://${did}/pub.leaflet.poll.definition/3kabc`,
+    ],
+    [`https://pollz.example/poll/a.b/tech.waow.poll/3kabc`, 'at://a.b/tech.waow.poll/3kabc'],
+    [`https://poll.tokimeki.tech/p/${did}/3kabc?options=3`, `at://${did}/tech.tokimeki.poll.poll/3kabc`],
+    [`https://poll.tokimeki.blue/p/${did}/3kabc/`, `at://${did}/tech.tokimeki.poll.poll/3kabc`],
+    [`at://${did}/tech.tokimeki.poll.poll/3kabc`, `at://${did}/tech.tokimeki.poll.poll/3kabc`],
   ])('%s', (href, uri) => {
     expect(parsePollLink(href, hosts)).toBe(uri)
   })
@@ -28,6 +36,17 @@ describe('parsePollLink', () => {
     `https://pollz.example/poll/${did}`,
     `https://pollz.example/poll/${did}/3kabc/votes`,
     `https://pollz.example/x/poll/${did}/3kabc`,
+    `https://pollz.example/poll/${did}/app.bsky.feed.post/3kabc`,
+    `https://pollz.example/p/${did}/3kabc`,
+    `https://pollz.waow.tech/poll/${did}/tech.waow.poll/3kabc`,
+    `https://poll.tokimeki.tech/poll/${did}/3kabc`,
+    `https://poll.tokimeki.tech/poll/${did}/tech.tokimeki.poll.poll/3kabc`,
+    `https://poll.tokimeki.tech/p/${did}`,
+    `http://poll.tokimeki.tech/p/${did}/3kabc`,
+    `at://${did}/app.bsky.feed.post/3kabc`,
+    `at://${did}/tech.tokimeki.poll.poll/3kabc/x`,
+    `at://${did}/tech.tokimeki.poll.poll`,
+    `at://${did}`,
     `https://pollz.example/poll/${did}/..`,
     'https://pollz.example/poll/%FF/3kabc',
     'https://pollz.example/poll/nodots/3kabc',
@@ -61,9 +80,30 @@ describe('parsePollLink', () => {
   })
 
   test('there and back', () => {
-    for (const collection of ['tech.waow.poll', 'tech.waow.pollz.poll']) {
-      const uri = `at://${did}/${collection}/3kabc`
+    for (const { poll } of families) {
+      const uri = `at://${did}/${poll}/3kabc`
       expect(parsePollLink(pollLink(uri, hosts, 'https://pollz.example'), hosts)).toBe(uri)
+      const page = `https://pollz.example/poll/${pollPath(uri, hosts, 'https://pollz.example')}`
+      expect(parsePollLink(page, hosts)).toBe(uri)
     }
+  })
+
+  test('a link that may lead to something else is said to, and is no poll for sure', () => {
+    const href = `https://reddwarf.app/profile/${did}/post/3kabc`
+    expect(parsePollLink(href, hosts)).toBeUndefined()
+    expect(readPollLink(href, hosts)).toEqual({
+      uri: `at://${did}/app.reddwarf.embed.poll/3kabc`,
+      sure: false,
+    })
+    expect(readPollLink(`https://reddwarf.app/profile/${did}`, hosts)).toBeUndefined()
+    expect(readPollLink(`https://bsky.app/profile/${did}/post/3kabc`, hosts)).toBeUndefined()
+    expect(readPollLink(`https://poll.tokimeki.tech/p/${did}/3kabc`, hosts)).toMatchObject({ sure: true })
+  })
+
+  test('a host with a collection alone has the usual links', () => {
+    const plain = { 'plain.example': 'tech.waow.poll' }
+    expect(parsePollLink(`https://PLAIN.example/poll/${did}/3kabc`, plain)).toBe(
+      `at://${did}/tech.waow.poll/3kabc`,
+    )
   })
 })

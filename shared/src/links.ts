@@ -1,40 +1,92 @@
 /** Poll links to at-uri and back. The content script loads it in every bsky.app tab: imports have to be light. */
-import { formatAtUri, MAX_AT_URI, parseAtUri } from './at-uri.ts'
-
-/** Host (with its port, if any) to the collection (NSID) of the polls it links to. */
-export type PollHosts = Readonly<Record<string, string>>
+import { formatAtUri, MAX_AT_URI, parseAtUri, type RecordUri } from './at-uri.ts'
 
 /**
- * The at-uri of the poll that a link means, or undefined if it means none.
+ * Host (with its port, if any) to what links to it mean, in words: first the collection (NSID) of the polls that it links
+ * to. Then, where it is not `/poll/REPO/RKEY`, the path of such links, with a `?` before it where they may lead to
+ * something else; and all other collections that a link may name: `/poll/REPO/COLLECTION/RKEY`.
+ */
+export type PollHosts = Readonly<Record<string, string>>
+
+/** `sure`: else the link may lead to something else, and whether there is such a poll has to be asked. */
+export type PollLink = { uri: string; sure: boolean }
+
+type Meaning = { collection: string; path: string; sure: boolean; named: string[] }
+
+const SHORT = '/poll/REPO/RKEY'
+const LONG = '/poll/REPO/COLLECTION/RKEY'
+
+function meaningOf(words: string): Meaning {
+  const [collection = '', ...rest] = words.split(' ')
+  const path = rest.find((word) => /^\??\//.test(word)) ?? SHORT
+  return {
+    collection,
+    path: path.replace(/^\?/, ''),
+    sure: !path.startsWith('?'),
+    named: rest.filter((word) => !word.includes('/')),
+  }
+}
+
+/**
+ * The at-uri of the poll that a link means, or undefined if it means none for sure.
  * The repo may be a handle; only the server resolves it.
  *
- * @param href absolute URL: `https://HOST/poll/DID_OR_HANDLE/RKEY`; http only on loopback
+ * @param href absolute URL like `https://HOST/poll/DID_OR_HANDLE/RKEY`, http only on loopback; or an at-uri
  */
 export function parsePollLink(href: string, hosts: PollHosts): string | undefined {
+  const link = readPollLink(href, hosts)
+  return link?.sure ? link.uri : undefined
+}
+
+/** As `parsePollLink`, and also links that may lead to something else. */
+export function readPollLink(href: string, hosts: PollHosts): PollLink | undefined {
+  if (href.startsWith('at://')) return readAtUri(href, hosts)
   // Most links in a feed are something else: parsing them all as URLs is what costs.
-  if (!href.includes('/poll/')) return undefined
+  const [, host] = /^https?:\/\/([^/?#]+)\//i.exec(href) ?? []
+  if (host === undefined || !Object.hasOwn(hosts, host.toLowerCase())) return undefined
   let url: URL
   try {
     url = new URL(href)
   } catch {
     return undefined
   }
-  const collection = Object.hasOwn(hosts, url.host) ? hosts[url.host] : undefined
-  if (!collection) return undefined
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return undefined
-  const parts = url.pathname.split('/')
-  if (parts[1] !== 'poll' || (parts.length !== 4 && !(parts.length === 5 && parts[4] === '')))
-    return undefined
-  let repo: string
-  let rkey: string
-  try {
-    repo = decodeURIComponent(parts[2]!)
-    rkey = decodeURIComponent(parts[3]!)
-  } catch {
-    return undefined
-  }
+  if (url.protocol !== 'https:' && !isLoopback(url.hostname)) return undefined
+  const { collection, path, sure, named } = meaningOf(hosts[host.toLowerCase()]!)
+  const short = fill(path, url.pathname)
+  if (short) return linkTo({ collection, ...short }, sure)
+  const long = path === SHORT ? fill(LONG, url.pathname) : undefined
+  return long && [collection, ...named].includes(long.collection ?? '') ? linkTo(long, true) : undefined
+}
+
+/** Some posts have the poll's own name for a link. */
+function readAtUri(href: string, hosts: PollHosts): PollLink | undefined {
+  const uri = parseAtUri(href)
+  const isKnown = uri && Object.values(hosts).some((words) => words.split(' ').includes(uri.collection))
+  return isKnown ? linkTo(uri, true) : undefined
+}
+
+/** @returns undefined for what nobody here takes for a poll's at-uri */
+function linkTo({ repo = '', collection = '', rkey = '' }: Partial<RecordUri>, sure: boolean) {
   const uri = formatAtUri({ repo: repo.startsWith('did:') ? repo : repo.toLowerCase(), collection, rkey })
-  return uri.length <= MAX_AT_URI && parseAtUri(uri) ? uri : undefined
+  return uri.length <= MAX_AT_URI && parseAtUri(uri) ? { uri, sure } : undefined
+}
+
+/** What stands in a path where the template has a word in capitals; undefined where they don't match. */
+function fill(template: string, pathname: string): Partial<RecordUri> | undefined {
+  const parts = pathname.replace(/(.)\/$/, '$1').split('/')
+  const words = template.split('/')
+  if (parts.length !== words.length) return undefined
+  const found: Record<string, string> = {}
+  for (const [i, word] of words.entries()) {
+    if (word === 'REPO' || word === 'COLLECTION' || word === 'RKEY') {
+      try {
+        found[word.toLowerCase()] = decodeURIComponent(parts[i]!)
+      } catch {
+        return undefined
+      }
+    } else if (word !== parts[i]) return undefined
+  }
+  return found
 }
 
 /**
@@ -45,9 +97,19 @@ export function parsePollLink(href: string, hosts: PollHosts): string | undefine
  */
 export function pollLink(uri: string, hosts: PollHosts, server: string): string {
   const { repo, collection, rkey } = parseAtUri(uri)!
-  const ofServer = hosts[new URL(server).host] === collection
-  const own = ofServer ? undefined : Object.entries(hosts).find(([, nsid]) => nsid === collection)
-  return `${own ? `https://${own[0]}` : server.replace(/\/$/, '')}/poll/${repo}/${rkey}`
+  const isOwn = meaningOf(hosts[new URL(server).host] ?? '').collection === collection
+  for (const [host, words] of isOwn ? [] : Object.entries(hosts)) {
+    const { collection: of, path, sure } = meaningOf(words)
+    if (of === collection && sure) return `https://${host}${path.replace('REPO', repo).replace('RKEY', rkey)}`
+  }
+  return `${server.replace(/\/$/, '')}/poll/${pollPath(uri, hosts, server)}`
+}
+
+/** What stands after `/poll/` in the address of a poll's page on a companion server, whatever its family's links are. */
+export function pollPath(uri: string, hosts: PollHosts, server: string): string {
+  const { repo, collection, rkey } = parseAtUri(uri)!
+  const isOwn = meaningOf(hosts[new URL(server).host] ?? '').collection === collection
+  return isOwn ? `${repo}/${rkey}` : `${repo}/${collection}/${rkey}`
 }
 
 export function isLoopback(hostname: string): boolean {

@@ -1,13 +1,11 @@
 /** What a person lets pollz do, and nothing else: read facts of the account, write polls and votes. */
-import { families, home } from './families.ts'
+import { familyOfVote, home } from './families.ts'
 
 /** @param collection NSID: `repo:tech.waow.*` would be dropped in silence */
 const writing = (collection: string) => `repo:${collection}`
 
 /** Scopes, separated by spaces. */
-export const OAUTH_SCOPE = ['atproto', ...families.map(({ vote }) => writing(vote)), writing(home.poll)].join(
-  ' ',
-)
+export const OAUTH_SCOPE = ['atproto', ...[...familyOfVote.keys(), home.poll].map(writing)].join(' ')
 
 /** @param scope that was granted @param collection NSID */
 export const mayWrite = (scope: string, collection: string) => scope.split(' ').includes(writing(collection))

@@ -25,3 +25,10 @@ export function tid(time: number, clock = 0): string {
   for (let rest = time, i = 0; i < 11; i++, rest = Math.floor(rest / 32)) text = ALPHABET[rest % 32] + text
   return text + ALPHABET[clock >> 5] + ALPHABET[clock & 31]
 }
+
+/** The time in a TID as RFC 3339, to the microsecond. */
+export function datetimeOfTid(tid: string): string {
+  const time = timeOfTid(tid)
+  const micros = String(time % 1000).padStart(3, '0')
+  return `${new Date(Math.floor(time / 1000)).toISOString().slice(0, -1)}${micros}Z`
+}

@@ -23,7 +23,10 @@ export const pollView = l.object({
   uri: atUri,
   /** DID of the author */
   repo: l.string(),
+  /** NSID of its family's polls; absent from servers before 0.5 */
+  collection: l.optional(l.string()),
   rkey: l.string(),
+  /** empty where it has none, or where its post could not be read */
   text: l.string(),
   options: l.array(l.object({ text: l.string(), count })),
   /** as the author wrote it */
@@ -32,8 +35,17 @@ export const pollView = l.object({
   handle: l.optional(l.string()),
   /** C8; absent: it has no end */
   endsAt: l.optional(datetime),
+  /** C11: a voter may choose several options; absent: one */
+  multiple: l.optional(l.boolean()),
+  /** at-uri of the author's post whose text is the question */
+  post: l.optional(atUri),
+  /** of the record, where it is known: some families' votes name it */
+  cid: l.optional(l.string()),
+  /** of all options' counts: of a poll with several choices more than there are voters */
   total: count,
-  /** C7: the options changed after the first vote */
+  /** C11: shares are of these; absent where a voter has one choice: then `total` says it */
+  voters: l.optional(count),
+  /** C7: the options, the end, or whether there are several choices changed after the first vote */
   edited: l.boolean(),
   /** grows with every change of the poll or its tally; an answer with a lower one is older */
   version: count,
@@ -44,8 +56,11 @@ export type PollView = l.Infer<typeof pollView>
 export const voteView = l.object({
   /** DID of the voter */
   voter: l.string(),
+  /** C11: of several the least */
   option: count,
-  /** at-uri of the vote record */
+  /** C11: all that are chosen, in ascending order, where they are several */
+  options: l.optional(l.array(count)),
+  /** at-uri of the vote record; where each option has its own, of that for `option` */
   uri: atUri,
   /** C2: never later than the record's `rev` */
   createdAt: datetime,
@@ -66,9 +81,23 @@ export type ClientMessage = l.Infer<typeof clientMessage>
 
 export const serverMessage = l.discriminatedUnion('type', [
   /** The whole poll: once for each watched uri, and again when the poll itself changes. `uri` is as asked. */
-  l.object({ type: l.literal('snapshot'), uri: atUri, poll: pollView }),
+  l.object({
+    type: l.literal('snapshot'),
+    uri: atUri,
+    poll: pollView,
+    /** the server's clock, in ms since 1970, by which polls end; absent from servers before 0.5 */
+    now: l.optional(count),
+  }),
   /** The tally of a watched poll. `uri` has the author's DID. */
-  l.object({ type: l.literal('tally'), uri: atUri, counts: l.array(count), total: count, version: count }),
+  l.object({
+    type: l.literal('tally'),
+    uri: atUri,
+    counts: l.array(count),
+    total: count,
+    /** as a poll has it */
+    voters: l.optional(count),
+    version: count,
+  }),
   /** A watched uri that has no poll (any more), or a message that could not be read (no `uri`). */
   l.object({ type: l.literal('error'), uri: l.optional(atUri), error: l.string(), message: l.string() }),
   l.object({ type: l.literal('ping') }),

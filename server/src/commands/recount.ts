@@ -1,10 +1,11 @@
 /** `npm run recount`: checks the tallies of DATABASE_URL while the server runs. Exits 1 where they differ. */
+import { VOTERS } from '../store/counting/rules.ts'
 import { recount } from '../store/recount.ts'
 import { runCommand } from './open.ts'
 
 await runCommand(async (client) => {
   const started = performance.now()
-  const { rows } = await client.execute('SELECT coalesce(sum(n), 0) AS n FROM tallies')
+  const { rows } = await client.execute(`SELECT coalesce(${VOTERS}, 0) AS n FROM tallies t`)
   const differences = await recount(client)
   const ms = Math.round(performance.now() - started)
   for (const { poll, option, tally, recount: n } of differences)

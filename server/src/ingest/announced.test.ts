@@ -25,7 +25,7 @@ beforeEach(() => {
   const readRecord: Repos['readRecord'] = ({ budget, ...record }) =>
     outbound.read(budget, async () => {
       await setImmediate()
-      return { ...record, rev: '3kaaaaaaaaaa2', record: null }
+      return { ...record, rev: '3kaaaaaaaaaa2', record: null, cid: undefined }
     })
   announced = new AnnouncedRecords({
     repos: { readRecord } as Repos,

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { tid, timeOfTid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
 import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
-import { NO_OPTION, microseconds, readEvent } from './events.ts'
+import { NO_OPTION } from './choices.ts'
+import { microseconds, readEvent } from './events.ts'
 
 const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 
@@ -13,10 +14,10 @@ describe('readEvent', () => {
       change: {
         type: 'vote',
         did: 'did:plc:bob',
-        family: 0,
+        collection: 'tech.waow.vote',
         rkey: voteRkey(poll),
         rev: tid(T0),
-        vote: { subject: poll, option: 1, createdAt: T0, seenLive: true, ends: false },
+        vote: { subject: poll, choice: 1, createdAt: T0, seenLive: true },
       },
     })
   })
@@ -92,7 +93,7 @@ test('C2: a rev more than five minutes ahead of this clock is refused', () => {
     setAside: { reason: expect.stringMatching(/^rev: .*ahead/) },
   })
   expect(at(6 * 60_000).change).toBeUndefined()
-  expect(at(4 * 60_000).change).toMatchObject({ vote: { option: 1 } })
+  expect(at(4 * 60_000).change).toMatchObject({ vote: { choice: 1 } })
 })
 
 test('what is nested thousands of times is set aside and acked', () => {
@@ -112,11 +113,11 @@ test('what is nested thousands of times is set aside and acked', () => {
 
 test('what a record has beside its lexicon’s fields is no part of it', () => {
   const event = pollEvent(poll, ['a', 'b'], T0)
-  const extended = { ...event, record: { ...(event.record as object), endsAt: 5 } }
+  const extended = { ...event, record: { ...(event.record as object), post: 5, cid: 5 } }
   expect(readEvent(recordMessage(extended)).change).toEqual({
     type: 'poll',
     did: 'did:plc:alice',
-    family: 0,
+    collection: 'tech.waow.poll',
     rkey: '3kaaaaaaaaaa2',
     rev: tid(T0),
     poll: { text: expect.any(String), options: ['a', 'b'], createdAt: iso(T0) },
@@ -125,7 +126,7 @@ test('what a record has beside its lexicon’s fields is no part of it', () => {
 
 test('an option that no poll has is read as one', () => {
   const { change } = readEvent(recordMessage(voteEvent('did:plc:bob', poll, 2 ** 40, T0)))
-  expect(change).toMatchObject({ vote: { option: NO_OPTION } })
+  expect(change).toMatchObject({ vote: { choice: NO_OPTION } })
 })
 
 test('times keep their microseconds', () => {

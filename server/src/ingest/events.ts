@@ -3,13 +3,14 @@
  * Everything after this file trusts what it gets.
  */
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
-import { familyOfPoll, familyOfVote, familyWithId, type PollContent } from '@pollz/shared/families'
+import { familyOfPoll, familyOfVote, type PollContent } from '@pollz/shared/families'
 import { isTid, timeOfTid } from '@pollz/shared/tid'
+import { choiceOf } from './choices.ts'
 
 type RecordChange = {
   did: string
-  /** `Family.id` */
-  family: number
+  /** NSID */
+  collection: string
   rkey: string
   /** TID of the commit, which C3 compares */
   rev: string
@@ -22,21 +23,20 @@ export type VoteChange = RecordChange & {
   type: 'vote'
   vote: {
     subject: string
-    /** at most `NO_OPTION` */
-    option: number
+    /** the options that it names: `choiceOf` */
+    choice: number
     /** microseconds since 1970, as `microseconds` reads it */
     createdAt: number
     /** C2, C8: seen when it was committed, so `rev` says when that was; else it only says by when it was there */
     seenLive: boolean
-    /** C8: polls of its family can end, so the time of the commit matters */
-    ends: boolean
   } | null
 }
 
 /** The newest version of a poll record; `poll: null` is a record that is deleted or invalid. */
 export type PollChange = RecordChange & {
   type: 'poll'
-  poll: PollContent | null
+  /** `cid`: of the record, where that is known */
+  poll: (PollContent & { cid?: string }) | null
 }
 
 export type AccountChange = {
@@ -46,9 +46,6 @@ export type AccountChange = {
   /** null where it does not resolve; undefined where nothing was said of it */
   handle?: string | null
 }
-
-/** No poll has more options: a greater index is read as this one, which never counts. */
-export const NO_OPTION = 255
 
 export type Change = VoteChange | PollChange | AccountChange
 
@@ -68,6 +65,7 @@ export type ReadEvent = { id: number | undefined; change?: Change; setAside?: Se
 
 const DID = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/
 const RKEY = /^[a-zA-Z0-9._~:-]{1,512}$/
+const CID = /^[a-zA-Z0-9]{8,128}$/
 const HANDLE = /^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/
 
 const MAX_DID = 2048
@@ -199,8 +197,9 @@ function readRecordEvent(
   const collection = event['collection']
   if (typeof collection !== 'string' || !(familyOfPoll.has(collection) || familyOfVote.has(collection)))
     throw new Misfit(`collection: expected one of the poll families, got ${show(collection)}`)
+  const { cid } = event
   const { change, reason } = readRecord(
-    { did, collection, rkey, rev },
+    { did, collection, rkey, rev, cid: typeof cid === 'string' && CID.test(cid) ? cid : undefined },
     action === 'delete' ? null : (event['record'] ?? undefined),
     event['live'] === true,
   )
@@ -216,31 +215,30 @@ function readRecordEvent(
  * @param live whether this version was seen when it was made
  */
 export function readRecord(
-  at: { did: string; collection: string; rkey: string; rev: string },
+  at: { did: string; collection: string; rkey: string; rev: string; cid?: string | undefined },
   record: unknown,
   live: boolean,
 ): { change: VoteChange | PollChange; reason?: string } {
-  const { did, rkey, rev } = at
-  const ofPoll = familyOfPoll.get(at.collection)
+  const { did, collection, rkey, rev, cid } = at
+  const ofPoll = familyOfPoll.get(collection)
   if (ofPoll) {
-    const base = { type: 'poll' as const, did, family: ofPoll.id, rkey, rev }
+    const base = { type: 'poll' as const, did, collection, rkey, rev }
     if (record === null) return { change: { ...base, poll: null } }
-    const read = ofPoll.readPoll(record)
+    const read = ofPoll.readPoll(record, at)
     if (!read.ok) return { change: { ...base, poll: null }, reason: `record: ${read.reason}` }
-    const { text, options, createdAt, endsAt } = read.value
+    const { createdAt, endsAt } = read.value
     for (const [name, time] of Object.entries({ createdAt, endsAt }))
       if (time !== undefined && Number.isNaN(microseconds(time)))
         return { change: { ...base, poll: null }, reason: `${name}: no date: ${show(time)}` }
-    const poll = { text, options, createdAt, ...(endsAt === undefined ? {} : { endsAt }) }
-    return { change: { ...base, poll } }
+    return { change: { ...base, poll: { ...read.value, ...(cid === undefined ? {} : { cid }) } } }
   }
-  const ofVote = familyOfVote.get(at.collection)
-  if (!ofVote) throw new Error(`no family has the collection ${at.collection}`)
-  const base = { type: 'vote' as const, did, family: ofVote.id, rkey, rev }
+  const ofVote = familyOfVote.get(collection)
+  if (!ofVote) throw new Error(`no family has the collection ${collection}`)
+  const base = { type: 'vote' as const, did, collection, rkey, rev }
   if (record === null) return { change: { ...base, vote: null } }
-  const read = ofVote.readVote(record)
+  const read = ofVote.readVote(record, at)
   if (!read.ok) return { change: { ...base, vote: null }, reason: `record: ${read.reason}` }
-  const { subject, option, createdAt } = read.value
+  const { subject, choices, createdAt } = read.value
   const made = microseconds(createdAt)
   if (Number.isNaN(made))
     return { change: { ...base, vote: null }, reason: `createdAt: no date: ${show(createdAt)}` }
@@ -253,19 +251,12 @@ export function readRecord(
   return {
     change: {
       ...base,
-      vote: {
-        subject,
-        option: Math.min(option, NO_OPTION),
-        createdAt: made,
-        seenLive: live,
-        ends: ofVote.ends,
-      },
+      vote: { subject, choice: choiceOf(choices), createdAt: made, seenLive: live },
     },
   }
 }
 
 /** at-uri of the record that a change is about. */
-export function uriOf(change: VoteChange | PollChange): string {
-  const { did: repo, family, type, rkey } = change
-  return formatAtUri({ repo, collection: familyWithId(family)[type], rkey })
+export function uriOf({ did: repo, collection, rkey }: VoteChange | PollChange): string {
+  return formatAtUri({ repo, collection, rkey })
 }

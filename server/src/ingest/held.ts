@@ -17,8 +17,8 @@ export type HeldAccount = {
 export type HeldRecord = { collection: string; rkey: string; seen: boolean; held: string | null }
 
 /** What two versions of a vote have in common that count alike. `createdAt`: microseconds since 1970 */
-export const sameVote = (vote: { subject: string; option: number; createdAt: number }) =>
-  `${vote.subject} ${vote.option} ${vote.createdAt}`
+export const sameVote = (vote: { subject: string; choice: number; createdAt: number }) =>
+  `${vote.subject} ${vote.choice} ${vote.createdAt}`
 
 /** What two versions of a poll have in common that read alike. Times are microseconds since 1970. */
 export const samePoll = (poll: {
@@ -26,4 +26,6 @@ export const samePoll = (poll: {
   options: string[]
   createdAt: number
   endsAt: number | undefined
-}) => JSON.stringify([poll.text, poll.options, poll.createdAt, poll.endsAt])
+  multiple: boolean
+  post: string | undefined
+}) => JSON.stringify([poll.text, poll.options, poll.createdAt, poll.endsAt, poll.multiple, poll.post])

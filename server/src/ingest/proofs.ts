@@ -22,6 +22,8 @@ export type ProvenRecord = {
   rev: string
   /** as JSON has it, like the records of tap and of listRecords; null: proven not to exist */
   record: Record<string, unknown> | null
+  /** of the record; undefined where there is none */
+  cid: string | undefined
 }
 
 /** `key`: did:key of the repo's signing key */
@@ -47,5 +49,5 @@ export async function verify({ car, at, key }: Proof): Promise<ProvenRecord> {
     throw new RepoVerificationError('the signature of the commit is by another key')
   const cid = await MST.load(store, commit.data).get(formatDataKey(at.collection, at.rkey))
   const record = cid && (lexToJson(await store.readRecord(cid)) as Record<string, unknown>)
-  return { ...at, rev: commit.rev, record }
+  return { ...at, rev: commit.rev, record, cid: cid?.toString() }
 }

@@ -206,6 +206,8 @@ function contentOf(did: string, collection: string, rkey: string, value: unknown
       options: poll.options,
       createdAt: microseconds(poll.createdAt),
       endsAt: poll.endsAt === undefined ? undefined : microseconds(poll.endsAt),
+      multiple: poll.multiple ?? false,
+      post: poll.post,
     })
   )
 }

@@ -66,7 +66,8 @@ export class Polls {
       const kept = this.#kept.get(uri)
       if (!kept) continue
       const texts = kept.poll.options.map(({ text }) => text)
-      this.#kept.set(uri, { ...kept, poll: { ...kept.poll, ...tallied(texts, counts), edited, version } })
+      const tally = tallied(texts, kept.poll.multiple ?? false, counts)
+      this.#kept.set(uri, { ...kept, poll: { ...kept.poll, ...tally, edited, version } })
     }
   }
 

@@ -1,14 +1,18 @@
 /**
- * Random histories against the oracle: records of a few accounts, made, changed, moved, deleted, made again, invalid;
- * delivered in any order, late, twice, in batches of any size, with accounts that come and go.
+ * Random histories against the oracle, for every family: records of a few accounts, made, changed, moved, deleted, made
+ * again, invalid, with one choice or several; polls whose options, end and kind change; delivered in any order, late,
+ * twice, in batches of any size, with accounts that come and go.
  */
 import type { Client } from '@libsql/client'
+import { families, type Family } from '@pollz/shared/families'
+import { tid } from '@pollz/shared/tid'
+import { voteRkey } from '@pollz/shared/votes'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { emptyDatabase, isRemote } from '../../test/database.ts'
 import { Oracle } from '../../test/oracle.ts'
-import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
-import { ACCOUNT_STATUSES, readEvent, type Change } from '../ingest/events.ts'
+import { CID, T0, identityMessage, iso, pollRecordIn, recordMessage } from '../../test/records.ts'
+import { ACCOUNT_STATUSES, readEvent, uriOf, type Change } from '../ingest/events.ts'
 import { apply } from './counting/apply.ts'
 import { openDatabase } from './database.ts'
 import { migrate } from './migrations.ts'
@@ -35,10 +39,14 @@ const event = fc.oneof(
       poll: whichPoll,
       // under some poll's own key, not always that of the poll it names, or one of its own
       key: fc.oneof(whichPoll, fc.constantFrom('a', 'zz')),
-      option: fc.oneof(
-        { weight: 4, arbitrary: fc.integer({ min: 0, max: 3 }) },
-        fc.constantFrom(null, 300, -1),
+      // null: it is deleted
+      choices: fc.oneof(
+        { weight: 4, arbitrary: fc.integer({ min: 0, max: 3 }).map((option) => [option]) },
+        { weight: 4, arbitrary: fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 2, maxLength: 4 }) },
+        fc.constantFrom(null, [300], [-1], [0, 11], [0, 1, -1]),
       ),
+      // its options do not begin with its option
+      misfit: fc.nat(9).map((n) => n === 0),
       createdAt: step,
       rev: step,
     }),
@@ -50,6 +58,7 @@ const event = fc.oneof(
       poll: whichPoll,
       options: fc.constantFrom<string[] | null>(['a', 'b'], ['a', 'b', 'c'], ['c', 'd'], ['only one'], null),
       endsAt: fc.option(step),
+      multiple: fc.boolean(),
       rev: step,
     }),
   },
@@ -72,8 +81,12 @@ const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).ch
       fc.record({ i: fc.nat(events.length - 1), rev: fc.option(step, { freq: 2 }), live: fc.boolean() }),
       { minLength: 1, maxLength: 30, size: 'max' },
     ),
-    // Votes by a family whose polls can end.
-    ends: fc.boolean(),
+    // Those with more to them more often.
+    family: fc.oneof(
+      { weight: 4, arbitrary: fc.constant(families[0]!) },
+      { weight: 4, arbitrary: fc.constantFrom(...families.filter(({ together }) => together)) },
+      { weight: 2, arbitrary: fc.constantFrom(...families) },
+    ),
     cuts: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
     events: fc.constant(events),
   }),
@@ -97,7 +110,7 @@ afterAll(async () => {
 
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
 
-type Names = { voters: string[]; author: string; polls: string[]; ends: boolean }
+type Names = { voters: string[]; author: string; polls: string[]; family: Family }
 
 function toChange(it: Event, live: boolean, names: Names): Change {
   const read = (message: string) => {
@@ -105,6 +118,7 @@ function toChange(it: Event, live: boolean, names: Names): Change {
     if (!change) throw new Error(`no change: ${message}`)
     return change
   }
+  const { family } = names
   switch (it.type) {
     case 'account':
       return read(
@@ -114,32 +128,55 @@ function toChange(it: Event, live: boolean, names: Names): Change {
         ),
       )
     case 'poll': {
-      const change = read(recordMessage(pollEvent(names.polls[it.poll]!, it.options, at(it.rev))))
-      if (change.type === 'poll' && change.poll && it.endsAt !== null && names.ends)
-        change.poll = { ...change.poll, endsAt: iso(at(it.endsAt) + 500_000) }
-      return change
+      const [, , did, collection, rkey] = names.polls[it.poll]!.split('/') as [
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+      const { options, multiple } = it
+      const endsAt = it.endsAt === null ? undefined : at(it.endsAt) + 500_000
+      const record = options && pollRecordIn(family, { options, multiple, endsAt, time: at(it.rev) })
+      return read(recordMessage({ did, collection, rkey, rev: tid(at(it.rev)), live, ...versionOf(record) }))
     }
     case 'vote': {
-      const { rkey } = voteEvent(
-        '',
-        names.polls[typeof it.key === 'number' ? it.key : 0]!,
-        0,
-        0,
-        typeof it.key === 'string' ? { rkey: it.key } : {},
+      const { collection, record } = voteIn(it, names)
+      const rkey =
+        typeof it.key === 'string'
+          ? // Some records say by it when they were made.
+            tid(at(it.createdAt), it.key === 'a' ? 0 : 1)
+          : voteRkey(names.polls[it.key]!)
+      const did = names.voters[it.voter]!
+      const change = read(
+        recordMessage({ did, collection, rkey, rev: tid(at(it.rev)), live, ...versionOf(record) }),
       )
-      const voting = voteEvent(names.voters[it.voter]!, names.polls[it.poll]!, it.option, at(it.rev), {
-        rkey,
-        createdAt: at(it.createdAt),
-      })
-      const change = read(recordMessage(voting))
-      if (change.type !== 'vote') return change
-      if (change.vote) change.vote = { ...change.vote, seenLive: live, ends: names.ends }
       // What a proof says of a record that is gone.
-      return change.vote || live ? change : { ...change, onlyIfHeld: true }
+      return change.type === 'account' || live || it.choices ? change : { ...change, onlyIfHeld: true }
     }
     default:
       return it satisfies never
   }
+}
+
+const versionOf = (record: unknown) =>
+  record === null ? { action: 'delete' as const } : { action: 'create' as const, record }
+
+/** A record as the family's clients write it, but for what is wrong with it. */
+function voteIn(
+  { choices, misfit, poll, createdAt }: Event & { type: 'vote' },
+  { family, polls }: Names,
+): { collection: string; record: object | null } {
+  const [first = 0] = choices ?? []
+  const collection = family.together ? family.votes[Math.max(0, first) % 4]!.nsid : family.votes[0]!.nsid
+  if (!choices) return { collection, record: null }
+  const draft = {
+    poll: { uri: polls[poll]!, cid: CID },
+    choices: family.together ? [Math.max(0, first) % 4] : choices,
+    createdAt: iso(at(createdAt)),
+  }
+  const { record } = family.writeVote(draft)[0]!
+  return { collection, record: misfit ? { ...record, option: first + 1, options: [first] } : record }
 }
 
 test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 600_000 }, async () => {
@@ -148,24 +185,25 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
     fc.array(history, { minLength: PER_RUN, maxLength: PER_RUN }),
     async (histories) => {
       const oracle = new Oracle()
-      const all = histories.map(({ events, delivered, cuts, ends }) => {
+      const all = histories.map(({ events, delivered, cuts, family }) => {
         run++
         const author = `did:plc:author${run}`
         const names = {
           author,
           voters: [0, 1, 2].map((i) => `did:plc:voter${run}x${i}`),
-          polls: [0, 1, 2].map((i) => pollUri(author, `poll${i}`)),
-          ends,
+          polls: [0, 1, 2].map((i) => `at://${author}/${family.poll}/${tid(at(i * 3))}`),
+          family,
         }
         // One version of a record is one content: what has the same rev is the same event.
         const seen = new Map<string, Event>()
         const changes = delivered.map(({ i, rev, live }) => {
           const made = events[i]!
-          if (made.type === 'account') return toChange(made, live, names)
           const it = made.type === 'vote' && rev !== null ? { ...made, rev } : made
-          const id = it.type === 'vote' ? `${it.voter} ${it.key} ${it.rev}` : `${it.poll} ${it.rev}`
-          const first = seen.get(`${it.type} ${id}`) ?? it
-          seen.set(`${it.type} ${id}`, first)
+          const change = toChange(it, live, names)
+          if (change.type === 'account') return change
+          const version = `${uriOf(change)} ${change.rev}`
+          const first = seen.get(version) ?? it
+          seen.set(version, first)
           return toChange(first, live, names)
         })
         return { names, changes, cuts }
@@ -191,12 +229,20 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
           const counts = found.state === 'there' ? found.poll.options.map(({ count }) => count) : found.state
           expect({ poll, counts }).toEqual({ poll, counts: oracle.counts(poll) })
           if (found.state !== 'there') continue
+          const { voters = found.poll.total } = found.poll
+          expect({ poll, voters }).toEqual({ poll, voters: oracle.voters(poll).size })
           expect({ poll, edited: found.poll.edited }).toEqual({ poll, edited: oracle.edited(poll) })
           const listed = (await votesOf(client, poll, 100, undefined, undefined)).items
-          const expected = [...oracle.choices(poll).values()].filter(({ option }) => option < counts.length)
-          expect(new Set(listed.map(({ uri, option }) => `${uri} ${option}`))).toEqual(
-            new Set(expected.map((it) => `at://${it.voter}/tech.waow.vote/${it.rkey} ${it.option}`)),
+          const expected = Map.groupBy(oracle.choices(poll), ({ voter }) => voter)
+          expect(new Set(listed.map(({ uri, option, options = [option] }) => `${uri} ${options}`))).toEqual(
+            new Set(
+              [...expected.values()].map((choices) => {
+                const sorted = choices.toSorted((a, b) => a.options[0]! - b.options[0]!)
+                return `${sorted[0]!.uri} ${sorted.flatMap(({ options }) => options)}`
+              }),
+            ),
           )
+          expect(listed).toHaveLength(expected.size)
         }
       }
     },

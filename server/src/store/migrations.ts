@@ -1,9 +1,14 @@
 /** The tables. Each entry runs once, in order, in a transaction with the row that remembers it. */
 import type { Client } from '@libsql/client'
+import { ALPHABET } from '@pollz/shared/tid'
 
 /** For schema 3: the times that a number holds exactly, in microseconds since 1970. */
 const EXACT = `${-Number.MAX_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER}`
 const clamped = (time: string) => `max(${-Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, ${time}))`
+
+/** For schema 4: the least TID of a time in microseconds since 1970. */
+const tidOf = (time: string) =>
+  `${Array.from({ length: 11 }, (_, i) => `substr('${ALPHABET}', (${time} >> ${50 - 5 * i} & 31) + 1, 1)`).join(' || ')} || '22'`
 
 /** For schema 3: whether a vote `v` of poll `p` is the voter's choice (C2, C5, C8), as schema 2 has them. */
 const COUNTS = `(SELECT status FROM accounts WHERE id = v.voter) = 'active'
@@ -156,6 +161,20 @@ const migrations: string[][] = [
 
     // For links by handle.
     `CREATE INDEX accounts_by_handle ON accounts (handle COLLATE NOCASE) WHERE handle IS NOT NULL`,
+  ],
+  [
+    // C11. From here on a vote's family is the number of its collection, and its option may be a set below zero.
+    `ALTER TABLE polls ADD COLUMN multiple INTEGER NOT NULL DEFAULT 0`,
+    `ALTER TABLE polls ADD COLUMN post TEXT`, // at-uri of the post that has the question
+    `ALTER TABLE polls ADD COLUMN cid TEXT`,
+    `ALTER TABLE polls ADD COLUMN ends_rev TEXT`, // the least TID of the time ends_at
+    // C7: the end is part of what must not change.
+    `UPDATE polls SET ends_rev = ${tidOf('max(ends_at, 0)')}, options_hash = options_hash || ' ' || ends_at
+      WHERE ends_at IS NOT NULL`,
+    `DROP INDEX polls_that_end`,
+    `CREATE INDEX polls_that_end ON polls (id, ends_at, ends_rev) WHERE ends_at IS NOT NULL`,
+    // C8: from here on a cast_at of 0 is the time of the vote's rev. Where it mattered it was taken as made.
+    `UPDATE votes SET cast_at = made WHERE cast_at = 0 AND poll IN (SELECT id FROM polls WHERE ends_at IS NOT NULL)`,
   ],
 ]
 

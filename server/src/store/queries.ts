@@ -1,11 +1,12 @@
 /** What is read from the database, named by what it is for. */
 import type { Client, InValue, Row, Value } from '@libsql/client'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
-import { families, familyWithId } from '@pollz/shared/families'
+import { families, idOfVoteCollection, voteCollectionWithId } from '@pollz/shared/families'
 import type { PollView, VoteView } from '@pollz/shared/wire'
+import { optionsOf } from '../ingest/choices.ts'
 import { microseconds, type AccountStatus } from '../ingest/events.ts'
 import { samePoll, sameVote, type HeldAccount, type HeldRecord } from '../ingest/held.ts'
-import { CHOICES, IS_EDITED, IS_OPTION, POLL_IS_THERE } from './counting/rules.ts'
+import { BEYOND, CHOICES, IS_EDITED, IS_OPTION, POLL_IS_THERE, VOTERS } from './counting/rules.ts'
 
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
@@ -17,7 +18,8 @@ export type PollState =
 
 export type Page<T> = { items: T[]; cursor: string | undefined }
 
-const POLL_COLUMNS = `p.id, p.uri, p.rev, p.options_hash, p.text, p.options, p.created_at, p.made, p.ends_at, a.handle, a.status,
+const POLL_COLUMNS = `p.id, p.uri, p.rev, p.options_hash, p.text, p.options, p.created_at, p.made, p.ends_at, p.multiple, p.post, p.cid,
+  a.handle, a.status,
   ${IS_EDITED} AS edited,
   max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
   (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts`
@@ -27,12 +29,20 @@ const rkeyIn = (vote: string) => `CASE ${vote}.rkey WHEN '' THEN p.vote_rkey ELS
 
 /** at-uri of the vote in a row that has its `did`, `family` and `rkey`. */
 const voteUri = ({ did, family, rkey }: Row) =>
-  formatAtUri({ repo: String(did), collection: familyWithId(Number(family)).vote, rkey: String(rkey) })
+  formatAtUri({
+    repo: String(did),
+    collection: voteCollectionWithId(Number(family)),
+    rkey: String(rkey),
+  })
 
-/** Options with their counts, and the total of those: C1, only an option of the poll counts. */
-export function tallied(texts: string[], counts: ReadonlyMap<number, number>) {
+/**
+ * Options with their counts, and the total of those: C1, only an option of the poll counts. C11: where a voter may have
+ * several, how many voters there are.
+ */
+export function tallied(texts: string[], multiple: boolean, counts: ReadonlyMap<number, number>) {
   const options = texts.map((text, i) => ({ text, count: counts.get(i) ?? 0 }))
-  return { options, total: options.reduce((sum, { count }) => sum + count, 0) }
+  const total = options.reduce((sum, { count }) => sum + count, 0)
+  return { options, total, ...(multiple ? { multiple, voters: total - (counts.get(BEYOND) ?? 0) } : {}) }
 }
 
 /** @param time microseconds since 1970 */
@@ -40,17 +50,20 @@ const isoOf = (time: Value | undefined) => new Date(Math.floor(Number(time) / 10
 
 function pollView(row: Row): PollView {
   const uri = String(row['uri'])
-  const { repo, rkey } = parseAtUri(uri)!
+  const { repo, collection, rkey } = parseAtUri(uri)!
   const counts = new Map<number, number>(JSON.parse(String(row['counts'])))
   return {
     uri,
     repo,
+    collection,
     rkey,
     text: JSON.parse(String(row['text'])) as string,
-    ...tallied(JSON.parse(String(row['options'])) as string[], counts),
+    ...tallied(JSON.parse(String(row['options'])) as string[], Boolean(row['multiple']), counts),
     createdAt: String(row['created_at']),
     ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
     ...(row['ends_at'] === null ? {} : { endsAt: isoOf(row['ends_at']) }),
+    ...(row['post'] === null ? {} : { post: String(row['post']) }),
+    ...(row['cid'] === null ? {} : { cid: String(row['cid']) }),
     edited: Boolean(row['edited']),
     version: Number(row['version']),
   }
@@ -94,7 +107,7 @@ export async function newestPolls(
 export async function busiestPolls(client: Client, limit: number, since: number): Promise<PollView[]> {
   const { rows } = await client.execute({
     sql: `SELECT ${POLL_COLUMNS} FROM (
-        SELECT q.id, sum(t.n) AS votes FROM polls q JOIN tallies t ON t.poll = q.id
+        SELECT q.id, ${VOTERS} AS votes FROM polls q JOIN tallies t ON t.poll = q.id
         WHERE q.made > ? AND q.options IS NOT NULL AND t.option < json_array_length(q.options)
         GROUP BY q.id HAVING votes > 0 ORDER BY votes DESC, q.id DESC LIMIT ?
       ) b CROSS JOIN polls p ON p.id = b.id JOIN accounts a ON a.id = p.author
@@ -104,7 +117,7 @@ export async function busiestPolls(client: Client, limit: number, since: number)
   return rows.map(pollView)
 }
 
-/** The votes that count for a poll (C1, C2, C5), in the order in which the voters were first seen. */
+/** The votes that count for a poll (C1, C2, C5, C11), one for each voter, in the order in which they were first seen. */
 export async function votesOf(
   client: Client,
   poll: string,
@@ -115,23 +128,30 @@ export async function votesOf(
   const args: InValue[] = [poll, cursor === undefined ? 0 : Number(cursor)]
   if (voter !== undefined) args.push(voter)
   const { rows } = await client.execute({
-    sql: `SELECT c.voter AS id, a.did, a.handle, c.family, c.option, c.made,
-        ${rkeyIn('c')}
+    // What goes with the least option is of its row.
+    sql: `SELECT c.voter AS id, a.did, a.handle, c.family, min(c.option) AS option, c.made,
+        ${rkeyIn('c')}, json_group_array(c.option) AS choices
       FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id JOIN accounts a ON a.id = c.voter
       WHERE p.uri = ? AND ${POLL_IS_THERE} AND ${IS_OPTION} AND c.voter > ?
         ${voter === undefined ? '' : 'AND c.voter = (SELECT id FROM accounts WHERE did = ?)'}
-      ORDER BY c.voter LIMIT ?`,
+      GROUP BY c.voter ORDER BY c.voter LIMIT ?`,
     args: [...args, limit + 1],
   })
   const page = rows.slice(0, limit)
   const items = page.map((row) => ({
     voter: String(row['did']),
-    option: Number(row['option']),
+    ...chosen(JSON.parse(String(row['choices'])) as number[]),
     uri: voteUri(row),
     createdAt: isoOf(row['made']),
     ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
   }))
   return { items, cursor: rows.length > limit ? String(page.at(-1)!['id']) : undefined }
+}
+
+/** What a voter's choices name. `options`: where there are several. */
+function chosen(choices: number[]): { option: number; options?: number[] } {
+  const options = choices.flatMap(optionsOf).toSorted((a, b) => a - b)
+  return { option: options[0]!, ...(options.length > 1 ? { options } : {}) }
 }
 
 /**
@@ -170,14 +190,14 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
       args: [did],
     }),
     client.execute({
-      sql: `SELECT p.uri, p.rev, p.text, p.options, p.created_at, p.ends_at
+      sql: `SELECT p.uri, p.rev, p.text, p.options, p.created_at, p.ends_at, p.multiple, p.post
         FROM accounts a JOIN polls p ON p.author = a.id WHERE a.did = ?`,
       args: [did],
     }),
   ])
   return [
     ...votes.rows.map((row) => ({
-      collection: familyWithId(Number(row['family'])).vote,
+      collection: voteCollectionWithId(Number(row['family'])),
       rkey: String(row['rkey']),
       seen: true,
       held:
@@ -185,7 +205,7 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
           ? null
           : sameVote({
               subject: String(row['uri']),
-              option: Number(row['option']),
+              choice: Number(row['option']),
               createdAt: Number(row['created']),
             }),
     })),
@@ -199,6 +219,8 @@ export async function recordsOf(client: Client, did: string): Promise<HeldRecord
               options: JSON.parse(String(row['options'])) as string[],
               createdAt: microseconds(String(row['created_at'])),
               endsAt: row['ends_at'] === null ? undefined : Number(row['ends_at']),
+              multiple: Boolean(row['multiple']),
+              post: row['post'] === null ? undefined : String(row['post']),
             })
       return { collection, rkey, seen: row['rev'] !== '', held: content }
     }),
@@ -219,22 +241,28 @@ export async function voteRecordsOf(client: Client, poll: string, limit: number)
 /** Of each collection that there is a record of, one active account that has one. */
 export async function someAccounts(client: Client): Promise<Map<string, string>> {
   const accounts = new Map<string, string>()
-  for (const { id, poll, vote } of families) {
-    const [voter, author] = await Promise.all([
-      client.execute({
-        sql: `SELECT a.did FROM votes v JOIN accounts a ON a.id = v.voter
-          WHERE v.family = ? AND v.poll <> 0 AND a.status = 'active' ORDER BY v.rev DESC LIMIT 1`,
-        args: [id],
-      }),
-      client.execute({
-        sql: `SELECT a.did FROM polls p JOIN accounts a ON a.id = p.author
-          WHERE p.uri LIKE '%/' || ? || '/%' AND ${POLL_IS_THERE} AND a.status = 'active' ORDER BY p.id DESC LIMIT 1`,
-        args: [poll],
-      }),
-    ])
-    if (voter.rows[0]) accounts.set(vote, String(voter.rows[0]['did']))
-    if (author.rows[0]) accounts.set(poll, String(author.rows[0]['did']))
+  const note = async (collection: string, sql: string, arg: InValue) => {
+    const { rows } = await client.execute({ sql, args: [arg] })
+    if (rows[0]) accounts.set(collection, String(rows[0]['did']))
   }
+  await Promise.all(
+    families.flatMap(({ poll, votes }) => [
+      note(
+        poll,
+        `SELECT a.did FROM polls p JOIN accounts a ON a.id = p.author
+          WHERE p.uri LIKE '%/' || ? || '/%' AND ${POLL_IS_THERE} AND a.status = 'active' ORDER BY p.id DESC LIMIT 1`,
+        poll,
+      ),
+      ...votes.map(({ nsid }) =>
+        note(
+          nsid,
+          `SELECT a.did FROM votes v JOIN accounts a ON a.id = v.voter
+            WHERE v.family = ? AND v.poll <> 0 AND a.status = 'active' ORDER BY v.rev DESC LIMIT 1`,
+          idOfVoteCollection(nsid),
+        ),
+      ),
+    ]),
+  )
   return accounts
 }
 

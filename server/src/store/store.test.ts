@@ -28,7 +28,7 @@ const change = (event: Parameters<typeof recordMessage>[0]): Change => readEvent
 
 test('a change that the database refuses is set aside and blocks no other', async () => {
   const bad = change(voteEvent('did:plc:mallory', tea, 0, T0 + 1))
-  if (bad.type === 'vote') bad.vote = { ...bad.vote!, option: 'x' as unknown as number }
+  if (bad.type === 'vote') bad.vote = { ...bad.vote!, choice: 'x' as unknown as number }
   const votes = Array.from({ length: 9 }, (_, i) =>
     change(voteEvent(`did:plc:voter${i}`, tea, i % 2, T0 + i)),
   )

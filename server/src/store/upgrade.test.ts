@@ -1,7 +1,7 @@
 /** A newer server takes over the database of every release before it. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { emptyDatabase, loadRelease, releases } from '../../test/database.ts'
-import { T0, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
+import { T0, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { CHOICES, IS_EARLY } from './counting/rules.ts'
 import { openDatabase } from './database.ts'
 import { hiddenAfter } from './hidden.ts'
@@ -157,6 +157,62 @@ describe('what only release 0.2.0 has', () => {
     ])
     const after = await versions()
     for (const uri of [polls.ended, tea]) expect(after.get(uri)).toBeGreaterThan(greatest)
+  })
+})
+
+describe('what only release 0.3.0 has', () => {
+  /** Polls of its fixture. It took any text in a poll's `endsAt` for its end, which no lexicon had. */
+  const ended = pollUri('did:plc:carol', '3kppppppppppp')
+  const endless = pollUri('did:plc:carol', '3kqqqqqqqqqqq')
+  const editedWithAnEnd = pollUri('did:plc:carol', '3krrrrrrrrrrr')
+
+  const END = T0 + 20_000_000
+
+  const poll = (uri: string, options: string[], time: number, more: object = {}) => {
+    const event = pollEvent(uri, options, time)
+    return recordMessage({ ...event, record: { ...(event.record as object), ...more } })
+  }
+
+  test('polls that end have the counts that they had, and go on', async () => {
+    await loadRelease('release-0.3.0.sql', database)
+    const store = await Writer.open(database)
+    const told = async (uri: string) => {
+      const found = await findPoll(store.reader, uri)
+      return found.state === 'there'
+        ? [found.poll.options.map(({ count }) => count), found.poll.edited]
+        : found.state
+    }
+    expect(await told(ended)).toEqual([[2, 2], false])
+    expect(await told(endless)).toEqual([[1, 1, 1], false])
+    expect(await told(editedWithAnEnd)).toEqual([[1, 0], true])
+    expect(await recount(store.reader)).toEqual([])
+
+    // A vote that is too late, the poll again, and the same end in other words: nothing of that is an edit.
+    await store.storeMessages([
+      recordMessage(voteEvent('did:plc:late', ended, 0, END + 1)),
+      poll(ended, ['yes', 'no'], T0 + 60_000_000, {
+        createdAt: iso(T0),
+        endsAt: '2026-01-01T01:00:20+01:00',
+      }),
+    ])
+    expect(await told(ended)).toEqual([[2, 2], false])
+    // Where no end was known, when a vote was cast is known from its commit, or from its date.
+    await store.storeMessages([
+      poll(endless, ['yes', 'no', 'perhaps'], T0 + 60_000_000, {
+        createdAt: iso(T0),
+        endsAt: iso(T0 + 9_500_000),
+      }),
+    ])
+    expect(await told(endless)).toEqual([[0, 0, 0], false])
+    await store.storeMessages([
+      poll(endless, ['yes', 'no', 'perhaps'], T0 + 61_000_000, {
+        createdAt: iso(T0),
+        endsAt: iso(T0 + 11_000_000),
+      }),
+    ])
+    expect(await told(endless)).toEqual([[1, 0, 1], true])
+    expect(await recount(store.reader)).toEqual([])
+    await store.close()
   })
 })
 

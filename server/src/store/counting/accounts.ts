@@ -35,10 +35,10 @@ export function accountSteps(changes: AccountChange[]): Step[] {
       sql: `INSERT OR IGNORE INTO touched SELECT v.poll, v.voter
         FROM ${accounts.table()} e JOIN accounts a ON a.did = e.did JOIN votes v ON v.voter = a.id
         WHERE (a.status = 'active') <> (e.status = 'active') AND v.poll <> 0
-        UNION ALL SELECT v.poll, v.voter                              -- C8: erased polls have no end
+        UNION ALL SELECT v.poll, v.voter                              -- C8, C11: erased polls have no end, no options
         FROM ${accounts.table()} e JOIN accounts a ON a.did = e.did JOIN polls p ON p.author = a.id
         JOIN votes v ON v.poll = p.id
-        WHERE e.status = 'deleted' AND p.ends_at IS NOT NULL`,
+        WHERE e.status = 'deleted' AND (p.ends_at IS NOT NULL OR p.multiple)`,
       args: [rows],
     },
     takeOut(),
@@ -67,7 +67,7 @@ function erase(deleted: { did: string }[]): Step[] {
     {
       // Others' votes still name its polls: what stays of them is that name, and what would be a way around C7.
       sql: `UPDATE polls SET text = NULL, options = NULL, created_at = NULL, made = NULL, ends_at = NULL,
-          rev = '',
+          ends_rev = NULL, multiple = 0, post = NULL, cid = NULL, rev = '',
           version = ${VERSION}
         WHERE author IN (${ids})`,
       args,

@@ -1,14 +1,21 @@
 /** Storing changes, in the order in which they were delivered, so that the tallies follow from the rules. */
 import type { Client } from '@libsql/client'
 import { parseAtUri } from '@pollz/shared/at-uri'
-import type { AccountChange, Change, PollChange, SetAside, VoteChange } from '../../ingest/events.ts'
+import {
+  uriOf,
+  type AccountChange,
+  type Change,
+  type PollChange,
+  type SetAside,
+  type VoteChange,
+} from '../../ingest/events.ts'
 import { accountSteps } from './accounts.ts'
 import { commit, given, newVersion, type Step } from './batch.ts'
 import { authorOf } from './keys.ts'
 import { pollSteps } from './polls.ts'
 import { voteSteps } from './votes.ts'
 
-/** `counts`: by option, absent options being 0. `edited`: C7, which the votes decide. */
+/** `counts`: by option, absent options being 0, and of `BEYOND` (rules.ts). `edited`: C7, which the votes decide. */
 export type Tally = { counts: Map<number, number>; edited: boolean; version: number }
 
 /** What was changed. */
@@ -74,7 +81,7 @@ function layersOf(changes: Change[]): Layer[] {
       at = account.status
       account.records = at
     } else {
-      const record = `${change.type} ${change.did} ${change.family} ${change.rkey}`
+      const record = uriOf(change)
       at = Math.max(account.records, afterRecord.get(record) ?? 0)
       afterRecord.set(record, at + 1)
     }

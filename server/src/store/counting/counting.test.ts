@@ -437,7 +437,7 @@ describe('C8 ended', () => {
       recordMessage(voteEvent(did, tea, option, rev, { createdAt, ...(rkey ? { rkey } : {}) })),
     )
     if (change?.type !== 'vote' || !change.vote) throw new Error('no vote')
-    return { ...change, vote: { ...change.vote, seenLive, ends: true } }
+    return { ...change, vote: { ...change.vote, seenLive } }
   }
 
   test('a vote counts if it was made before the end: by its commit if seen live, else by C2’s time', async () => {

@@ -1,16 +1,18 @@
 /** Votes: the newest version of each record (C3), in the one poll that it names (C4), with the time it was first seen with (C2). */
+import { idOfVoteCollection } from '@pollz/shared/families'
 import { timeOfTid } from '@pollz/shared/tid'
 import type { VoteChange } from '../../ingest/events.ts'
 import { addAccounts } from './accounts.ts'
 import { given, type Step } from './batch.ts'
 import { authorOf, rkeyFor } from './keys.ts'
+import { timeOfRev } from './rules.ts'
 import { putBack, takeOut } from './tallies.ts'
 
 const named = given('uri', 'vote_rkey', 'did')
 
 const votes = given(
   'did',
-  'family',
+  'family', // number of its collection
   'rkey', // of the record
   'own_rkey', // '': the record key is its poll's
   'rev',
@@ -19,14 +21,13 @@ const votes = given(
   'created', // as its author dated it
   'rev_time',
   'live', // seen when it was committed: then rev_time is when
-  'ends', // its family's polls can end: then the time of the commit is kept
   'only_if_held',
 )
 
 /**
  * `held`: each record beside the row that it has already, which is found by its voter and record key, or, where that is
- * some poll's own key, in that poll. `seen`: when it was committed, or some time not before `created` where that is all
- * that matters; NULL: not seen live. `timed`: as it is to be stored.
+ * some poll's own key, in that poll. `seen`: when it was committed; NULL: not seen live. `timed`: as it is to be stored,
+ * where that time, if it is the one of the record's rev, takes no bytes: `cast_at` 0.
  *
  * C2: a date in the future is taken as the time of the commit. Of the commit a live event knows the time; a proof only
  * says that it is no later than its own rev. So the same content, read again, keeps what was known of it, and takes
@@ -56,14 +57,16 @@ const INCOMING = `
   ),
   seen AS MATERIALIZED (
     SELECT *, CASE
-        WHEN same AND was_cast_at IS NOT NULL THEN max(coalesce(nullif(was_cast_at, 0), was_made), live * rev_time)
+        WHEN same AND was_cast_at IS NOT NULL
+          THEN max(CASE was_cast_at WHEN 0 THEN ${timeOfRev('was_rev')} ELSE was_cast_at END, live * rev_time)
         WHEN live THEN rev_time
       END AS seen_at
     FROM same
   ),
   timed AS MATERIALIZED (
     SELECT *, min(created, coalesce(seen_at, CASE WHEN same THEN was_made ELSE rev_time END)) AS made,
-      CASE WHEN seen_at IS NOT NULL THEN CASE WHEN ends OR created > seen_at THEN seen_at ELSE 0 END END AS cast_at
+      CASE WHEN seen_at = CASE WHEN was_rev > rev THEN ${timeOfRev('was_rev')} ELSE rev_time END
+        THEN 0 ELSE seen_at END AS cast_at
     FROM seen
   )
   INSERT INTO incoming (poll, voter, family, rkey, option, made, rev, cast_at, created, was_poll, was_rkey)
@@ -78,18 +81,17 @@ const INCOMING = `
 /** @param changes at most one of each record */
 export function voteSteps(changes: VoteChange[]): Step[] {
   const polls = new Set(changes.flatMap(({ vote }) => vote?.subject ?? []))
-  const rows = changes.map(({ did, family, rkey, rev, vote, onlyIfHeld = false }) => ({
+  const rows = changes.map(({ did, collection, rkey, rev, vote, onlyIfHeld = false }) => ({
     did,
-    family,
+    family: idOfVoteCollection(collection),
     rkey,
     own_rkey: vote && rkeyFor(vote.subject) === rkey ? '' : rkey,
     rev,
     subject: vote && vote.subject,
-    option: vote ? vote.option : 0,
+    option: vote ? vote.choice : 0,
     created: vote ? vote.createdAt : 0,
     rev_time: timeOfTid(rev),
     live: vote?.seenLive ?? false,
-    ends: vote?.ends ?? false,
     only_if_held: onlyIfHeld,
   }))
   const voters = changes.flatMap(({ did, onlyIfHeld }) => (onlyIfHeld ? [] : [did]))
