@@ -11,6 +11,12 @@ test.each(['https://pollz.example', 'http://127.0.0.1:3000', 'http://[::1]:3000'
       'atproto',
       'repo:tech.waow.vote',
       'repo:tech.waow.pollz.vote',
+      'repo:tech.tokimeki.poll.vote',
+      'repo:pub.leaflet.poll.vote',
+      'repo:app.reddwarf.poll.vote.a',
+      'repo:app.reddwarf.poll.vote.b',
+      'repo:app.reddwarf.poll.vote.c',
+      'repo:app.reddwarf.poll.vote.d',
       'repo:tech.waow.poll',
     ])
   },
