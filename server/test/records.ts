@@ -17,6 +17,7 @@ export type RecordEvent = {
   rev: string
   action: 'create' | 'update' | 'delete'
   record?: unknown
+  cid?: string
   live: boolean
 }
 

@@ -1,17 +1,21 @@
 /** The counting rules by example; the property test beside this one tries everything else. */
 import type { Client } from '@libsql/client'
+import { families, familyOfPoll, home, type Family } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { emptyDatabase } from '../../../test/database.ts'
 import {
+  CID,
   T0,
   identityMessage,
   iso,
   pollEvent,
+  pollRecordIn,
   pollUri,
   recordMessage,
   voteEvent,
   voteRecord,
+  type PollDraft,
   type RecordEvent,
 } from '../../../test/records.ts'
 import { readEvent, readRecord } from '../../ingest/events.ts'
@@ -19,6 +23,7 @@ import { apply, type Applied } from './apply.ts'
 import { openDatabase } from '../database.ts'
 import { migrate } from '../migrations.ts'
 import { findPoll, newestPolls, votesOf } from '../queries.ts'
+import { recount } from '../recount.ts'
 
 const alice = 'did:plc:alice'
 const bob = 'did:plc:bob'
@@ -55,6 +60,13 @@ async function counts(uri = tea): Promise<number[] | string> {
 }
 
 const make = (uri = tea) => deliver(pollEvent(uri, ['yes', 'no'], T0))
+
+/** A version of a poll in any family, as tap sends it. */
+function recordIn(family: Family, uri: string, draft: PollDraft, rev: number): RecordEvent {
+  const [, , did, collection, rkey] = uri.split('/') as [string, string, string, string, string]
+  const record = pollRecordIn(family, draft)
+  return { did, collection, rkey, rev: tid(rev), action: 'create', live: true, record }
+}
 
 describe('C1 valid', () => {
   test('only options of the poll count', async () => {
@@ -470,6 +482,300 @@ describe('C8 ended', () => {
     await apply(client, [poll(T0 + 3, null)], [])
     expect(await counts()).toEqual([0, 1])
   })
+})
+
+describe('C8 ended: where the time of a commit is that of the record’s rev, and where it is not', () => {
+  const END = T0 + 10
+  const ending = (rev: number, endsAt?: number) =>
+    recordIn(home, tea, { options: ['yes', 'no'], time: T0, endsAt }, rev)
+  const proof = (event: RecordEvent, rev: number) =>
+    apply(client, [readRecord({ ...event, rev: tid(rev) }, event.record ?? null, false).change], [])
+  const late = voteEvent(bob, tea, 1, END + 1, { createdAt: END - 1 })
+  const early = voteEvent(carol, tea, 0, END - 1)
+
+  test.each([
+    ['before the end was set', [() => deliver(late, early), () => deliver(ending(T0 + 100, END))]],
+    ['read again later', [() => deliver(ending(T0, END), late, early), () => proof(early, END + 9)]],
+    [
+      'read late, then heard of',
+      [() => deliver(ending(T0, END)), () => proof(early, END + 9), () => deliver(early, late)],
+    ],
+    [
+      'heard of, read again and again, and then it ended',
+      [
+        () => deliver(late, early),
+        () => proof(early, END + 9),
+        () => proof(late, END + 9),
+        () => proof(early, END + 12),
+        () => deliver(early),
+        () => deliver(ending(T0 + 100, END)),
+      ],
+    ],
+  ])('%s', async (_, steps) => {
+    for (const step of steps) await step()
+    expect(await counts()).toEqual([1, 0])
+  })
+
+  test('an end before the poll was made is one, in the year 9999 it is far away, and no date is no poll', async () => {
+    await deliver(early, ending(T0, T0 - 1))
+    expect(await counts()).toEqual([0, 0])
+    await deliver(ending(T0 + 100, -5_000_000))
+    expect(await counts()).toEqual([0, 0])
+    const never = ending(T0 + 200)
+    const with_ = (endsAt: unknown) => ({ ...never, record: { ...(never.record as object), endsAt } })
+    await deliver(with_('9999-12-31T23:59:59Z'))
+    expect(await counts()).toEqual([1, 0])
+    await deliver({ ...with_('soon'), rev: tid(T0 + 300) })
+    expect(await counts()).toBe('gone')
+    await deliver({ ...with_(5), rev: tid(T0 + 400) })
+    expect(await counts()).toBe('gone')
+    expect((await client.execute('SELECT reason FROM set_aside')).rows.length).toBeGreaterThan(0)
+  })
+})
+
+describe('C11 several choices', () => {
+  const several = (rev: number, options = ['a', 'b', 'c'], multiple = true) =>
+    recordIn(home, tea, { options, time: T0, multiple }, rev)
+  const vote = (did: string, options: number[], rev: number, more: object = {}) => {
+    const event = voteEvent(did, tea, options[0]!, rev)
+    return { ...event, record: { ...(event.record as object), options, ...more } }
+  }
+  const tally = async (uri = tea) => {
+    const found = await findPoll(client, uri)
+    if (found.state !== 'there') return found.state
+    const { options, total, voters } = found.poll
+    return { counts: options.map(({ count }) => count), total, voters }
+  }
+
+  test('each named option gets one, doubles count once, and voters are counted', async () => {
+    await deliver(
+      several(T0),
+      vote(bob, [2, 0], T0 + 1),
+      vote(carol, [1, 1], T0 + 1),
+      voteEvent(alice, tea, 1, T0 + 1),
+    )
+    expect(await tally()).toEqual({ counts: [1, 2, 1], total: 4, voters: 3 })
+    expect((await votesOf(client, tea, 10, undefined, undefined)).items).toMatchObject([
+      { voter: alice, option: 1 },
+      { voter: bob, option: 0, options: [0, 2] },
+      { voter: carol, option: 1 },
+    ])
+  })
+
+  test('what a client writes that knows of one choice alone counts, as does the same in the other form', async () => {
+    await deliver(several(T0, ['a', 'b'], false), vote(bob, [1], T0 + 1), voteEvent(carol, tea, 1, T0 + 1))
+    expect(await tally()).toEqual({ counts: [0, 2], total: 2, voters: undefined })
+  })
+
+  test.each([
+    ['where the poll allows one', () => [several(T0, ['a', 'b'], false), vote(bob, [0, 1], T0 + 2)], 'one'],
+    ['with an option that the poll has not', () => [several(T0), vote(bob, [0, 3], T0 + 2)], 'one'],
+    ['with an option that no poll has', () => [several(T0), vote(bob, [0, 300], T0 + 2)], 'one'],
+    [
+      'whose options do not begin with its option',
+      () => [several(T0), vote(bob, [0, 1], T0 + 2, { option: 1 })],
+      'none',
+    ],
+    ['with a negative one', () => [several(T0), vote(bob, [0, -1], T0 + 2)], 'none'],
+    ['with thirty', () => [several(T0), vote(bob, Array<number>(30).fill(0), T0 + 2)], 'none'],
+  ])('a record does not count %s', async (_, events, is) => {
+    await deliver(voteEvent(bob, tea, 1, T0 + 1, { rkey: 'before' }), ...events())
+    // One that fits its lexicon is the voter's choice (C2) and counts for nothing; else it is as good as not there (C1).
+    const counted = (await counts()) as number[]
+    expect(counted).toEqual(is === 'one' ? counted.map(() => 0) : [0, 1, 0])
+  })
+
+  test('a poll that changes what it allows counts anew, and says so', async () => {
+    const edited = async () => {
+      const found = await findPoll(client, tea)
+      return found.state === 'there' && found.poll.edited
+    }
+    await deliver(several(T0), vote(bob, [0, 2], T0 + 1), voteEvent(carol, tea, 1, T0 + 1))
+    const { tallies } = await deliver(several(T0 + 10, ['a', 'b', 'c'], false))
+    expect(await tally()).toEqual({ counts: [0, 1, 0], total: 1, voters: undefined })
+    expect(await edited()).toBe(true)
+    expect(tallies.get(tea)?.counts).toEqual(
+      new Map([
+        [-1, 0],
+        [0, 0],
+        [1, 1],
+        [2, 0],
+      ]),
+    )
+    await deliver(several(T0 + 20))
+    expect(await tally()).toEqual({ counts: [1, 1, 1], total: 3, voters: 2 })
+    // One option less: the set that names it counts no more, in any part.
+    await deliver(several(T0 + 30, ['a', 'b']))
+    expect(await tally()).toEqual({ counts: [0, 1], total: 1, voters: 1 })
+    await deliver(pollEvent(tea, null, T0 + 40), several(T0 + 50))
+    expect(await tally()).toEqual({ counts: [1, 1, 1], total: 3, voters: 2 })
+  })
+
+  test('an end that changes after a vote is an edit, the same end in other words is none', async () => {
+    const isEdited = async () => {
+      const found = await findPoll(client, tea)
+      return found.state === 'there' && found.poll.edited
+    }
+    const ending = (rev: number, endsAt: string) => {
+      const event = several(rev, ['a', 'b'])
+      return { ...event, record: { ...(event.record as object), endsAt } }
+    }
+    await deliver(ending(T0, '2026-02-01T00:00:00Z'), vote(bob, [0, 1], T0 + 1))
+    await deliver(ending(T0 + 10, '2026-02-01T01:00:00.000+01:00'))
+    expect(await isEdited()).toBe(false)
+    await deliver(ending(T0 + 20, '2026-02-02T00:00:00Z'))
+    expect(await isEdited()).toBe(true)
+  })
+
+  test('a deleted account’s sets are gone, and so are the sets for its polls', async () => {
+    await deliver(several(T0), vote(bob, [0, 1], T0 + 1), vote(carol, [0, 1], T0 + 1))
+    await deliver(identityMessage(bob, 'deleted'))
+    expect(await tally()).toEqual({ counts: [1, 1, 0], total: 2, voters: 1 })
+    await deliver(identityMessage(alice, 'deleted'))
+    expect(await recount(client)).toEqual([])
+    expect((await client.execute('SELECT * FROM tallies WHERE n <> 0')).rows).toEqual([])
+  })
+})
+
+describe.each(families)('$poll', (family) => {
+  const uri = `at://${alice}/${family.poll}/${tid(T0)}`
+  const poll = (rev: number, more: Partial<PollDraft> = {}) =>
+    recordIn(family, uri, { options: ['a', 'b', 'c'], time: T0, ...more }, rev)
+  const votes = (did: string, choices: number[], rev: number, key = tid(rev)): RecordEvent[] =>
+    family
+      .writeVote({ poll: { uri, cid: CID }, choices, createdAt: iso(rev) })
+      .map(({ collection, record }) => ({
+        did,
+        collection,
+        rkey: key,
+        rev: tid(rev),
+        action: 'create',
+        live: true,
+        record,
+      }))
+
+  test('is counted, listed, and counts its next best record after a delete', async () => {
+    await deliver(poll(T0), ...votes(bob, [1], T0 + 1), ...votes(carol, [2], T0 + 1))
+    expect(await counts(uri)).toEqual([0, 1, 1])
+    const [second] = votes(bob, [1], T0 + 2) as [RecordEvent]
+    await deliver(second)
+    // Of one account, any number of them is one vote.
+    expect(await counts(uri)).toEqual([0, 1, 1])
+    const { items } = await votesOf(client, uri, 10, undefined, bob)
+    expect(items).toMatchObject([{ uri: `at://${bob}/${second.collection}/${second.rkey}`, option: 1 }])
+    await deliver({ ...second, action: 'delete', rev: tid(T0 + 3) })
+    expect(await counts(uri)).toEqual([0, 1, 1])
+    await deliver(
+      ...votes(bob, [1], T0 + 1).map((it) => ({ ...it, action: 'delete' as const, rev: tid(T0 + 3) })),
+    )
+    expect(await counts(uri)).toEqual([0, 0, 1])
+    expect(await recount(client)).toEqual([])
+  })
+
+  test('is there with what its record says, and with its cid', async () => {
+    const post = `at://${alice}/app.bsky.feed.post/${tid(T0)}`
+    await deliver({ ...poll(T0, { post, endsAt: T0 + 60_000_000 }), cid: CID })
+    const found = await findPoll(client, uri)
+    expect(found).toMatchObject({
+      state: 'there',
+      poll: { collection: family.poll, cid: CID, createdAt: iso(T0), options: [{ text: 'a' }, {}, {}] },
+    })
+    const { poll: it } = found as typeof found & { state: 'there' }
+    const read = family.readPoll(poll(T0, { post, endsAt: T0 + 60_000_000 }).record, {
+      did: alice,
+      collection: family.poll,
+      rkey: tid(T0),
+    })
+    const { endsAt, post: of, multiple } = (read as typeof read & { ok: true }).value
+    expect([it.endsAt && Date.parse(it.endsAt), it.post, it.multiple]).toEqual([
+      endsAt && Date.parse(endsAt),
+      of,
+      multiple,
+    ])
+  })
+})
+
+describe('C11: a record for each option', () => {
+  const redDwarf = families.find(({ together }) => together)!
+  const uri = `at://${alice}/${redDwarf.poll}/${tid(T0)}`
+  const poll = (options: string[], rev: number) => recordIn(redDwarf, uri, { options, time: T0 }, rev)
+  const vote = (did: string, option: number, rev: number, rkey = tid(rev)): RecordEvent => {
+    const [{ collection, record }] = redDwarf.writeVote({
+      poll: { uri, cid: CID },
+      choices: [option],
+      createdAt: iso(rev),
+    }) as [{ collection: string; record: object }]
+    return { did, collection, rkey, rev: tid(rev), action: 'create', live: true, record }
+  }
+  const tally = async () => {
+    const found = await findPoll(client, uri)
+    if (found.state !== 'there') return found.state
+    return [found.poll.options.map(({ count }) => count), found.poll.voters]
+  }
+
+  test('a voter’s records together are their set, each option counts once', async () => {
+    await deliver(poll(['a', 'b', 'c'], T0))
+    await deliver(vote(bob, 0, T0 + 1), vote(bob, 2, T0 + 2), vote(bob, 2, T0 + 3), vote(carol, 2, T0 + 1))
+    expect(await tally()).toEqual([[1, 0, 2], 2])
+    expect((await votesOf(client, uri, 1, undefined, undefined)).items).toMatchObject([
+      { voter: bob, option: 0, options: [0, 2], uri: `at://${bob}/app.reddwarf.poll.vote.a/${tid(T0 + 1)}` },
+    ])
+    await deliver({ ...vote(bob, 0, T0 + 1), action: 'delete', rev: tid(T0 + 4) })
+    expect(await tally()).toEqual([[0, 0, 2], 2])
+  })
+
+  test('one key in several collections is several records', async () => {
+    await deliver(poll(['a', 'b'], T0), vote(bob, 0, T0 + 1, 'x'), vote(bob, 1, T0 + 1, 'x'))
+    expect(await tally()).toEqual([[1, 1], 1])
+    await deliver({ ...vote(bob, 1, T0 + 1, 'x'), action: 'delete', rev: tid(T0 + 2) })
+    expect(await tally()).toEqual([[1, 0], 1])
+  })
+
+  test('a record for an option that the poll has not is none of the set', async () => {
+    await deliver(poll(['a', 'b'], T0), vote(bob, 1, T0 + 1), vote(bob, 3, T0 + 2), vote(carol, 3, T0 + 2))
+    expect(await tally()).toEqual([[0, 1], 1])
+    await deliver(poll(['a', 'b', 'c', 'd'], T0 + 10))
+    expect(await tally()).toEqual([[0, 1, 0, 2], 2])
+    expect(await recount(client)).toEqual([])
+  })
+
+  test('voters are listed in pages, each with all that they chose', async () => {
+    await deliver(poll(['a', 'b', 'c'], T0))
+    const voters = Array.from({ length: 4 }, (_, i) => `did:plc:voter${i}`)
+    await deliver(
+      ...voters.flatMap((did) => [vote(did, 0, T0 + 1), vote(did, 1, T0 + 2), vote(did, 2, T0 + 3)]),
+    )
+    const first = await votesOf(client, uri, 3, undefined, undefined)
+    const second = await votesOf(client, uri, 3, first.cursor, undefined)
+    expect([...first.items, ...second.items].map(({ voter, options }) => [voter, options])).toEqual(
+      voters.map((did) => [did, [0, 1, 2]]),
+    )
+    expect(second.cursor).toBeUndefined()
+  })
+})
+
+test('a strongRef whose cid is of an older poll counts (C7)', async () => {
+  const tokimeki = familyOfPoll.get('tech.tokimeki.poll.poll')!
+  const uri = `at://${alice}/${tokimeki.poll}/${tid(T0)}`
+  const cid = 'bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a'
+  const [{ collection, record }] = tokimeki.writeVote({
+    poll: { uri, cid },
+    choices: [1],
+    createdAt: iso(T0 + 1),
+  }) as [{ collection: string; record: object }]
+  await deliver(
+    { ...recordIn(tokimeki, uri, { options: ['a', 'b'], time: T0 }, T0), cid: CID },
+    {
+      did: bob,
+      collection,
+      rkey: tid(T0 + 1),
+      rev: tid(T0 + 1),
+      action: 'create',
+      live: true,
+      record,
+    },
+  )
+  expect(await counts(uri)).toEqual([0, 1])
 })
 
 test('versions grow, also where the clock went back', async () => {
