@@ -320,11 +320,11 @@ export class Live {
         return
       }
       case 'tally': {
-        const { counts, total, version } = message
+        const { counts, total, voters, version } = message
         for (const known of this.#polls.values()) {
           if (known.uri !== message.uri) continue
           const options = known.options.map(({ text }, i) => ({ text, count: counts[i] ?? 0 }))
-          this.update({ ...known, options, total, version })
+          this.update({ ...known, options, total, ...(voters === undefined ? {} : { voters }), version })
           return
         }
         return

@@ -2,11 +2,24 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { families, familyOfPoll, type Family } from '@pollz/shared/families'
+import { tid } from '@pollz/shared/tid'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { emptyDatabase } from '../test/database.ts'
 import { LibsqlServer } from '../test/libsql-server.ts'
-import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
+import { NetworkStandIn, entry, makeProof } from '../test/pds-standin.ts'
+import {
+  CID,
+  T0,
+  identityMessage,
+  iso,
+  pollEvent,
+  pollRecordIn,
+  pollUri,
+  recordMessage,
+  voteEvent,
+} from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { connectWatcher } from '../test/watcher.ts'
 import { readConfig } from './config.ts'
@@ -546,5 +559,110 @@ describe('pages', () => {
     const page = await fetch(`${base}/nowhere`, { headers: { accept: 'text/html' } })
     expect([page.status, page.headers.get('content-type')]).toEqual([404, expect.stringContaining('html')])
     expect((await get('/nowhere')).body).toMatchObject({ error: 'NotFound' })
+  })
+})
+
+describe('every family', () => {
+  const rkey = tid(T0)
+  const recordsOf = (family: Family, did = alice) => {
+    const uri = `at://${did}/${family.poll}/${rkey}`
+    const base = { rkey, rev: tid(T0 + 1), action: 'create' as const, live: true }
+    const record = pollRecordIn(family, {
+      options: ['yes', 'no'],
+      time: T0,
+      multiple: true,
+      post: `at://${did}/app.bsky.feed.post/${rkey}`,
+    })
+    const [{ collection, record: vote }] = family.writeVote({
+      poll: { uri, cid: CID },
+      choices: [1],
+      createdAt: iso(T0 + 1),
+    }) as [{ collection: string; record: object }]
+    return {
+      uri,
+      poll: (id: number) => recordMessage({ ...base, did, collection: family.poll, record, cid: CID }, id),
+      vote: (id: number) => recordMessage({ ...base, did: 'did:plc:bob', collection, record: vote }, id),
+    }
+  }
+
+  test.each(families)('$poll: its polls have pages, frames, pictures and oEmbed', async (family) => {
+    const { uri, poll: made, vote: cast } = recordsOf(family)
+    await deliver(made, cast)
+    const { body } = await get(`/api/polls/${encodeURIComponent(uri)}`)
+    expect(body).toMatchObject({ uri, collection: family.poll, rkey, cid: CID, total: 1 })
+    const address = `${alice}/${family.poll}/${rkey}`
+    expect((await fetch(`${base}/poll/${address}`, { headers: { accept: 'application/json' } })).status).toBe(
+      200,
+    )
+    const page = await (await fetch(`${base}/poll/${address}`, { headers: { accept: 'text/html' } })).text()
+    // Each has one address: where there is a short one, that.
+    const canonical = /<link rel="canonical" href="[^"]*\/poll\/([^"]*)"/.exec(page)?.[1]
+    expect(canonical).toBe(family === families[0] ? `${alice}/${rkey}` : address)
+    expect((await fetch(`${base}/embed/${address}`)).status).toBe(200)
+    const picture = await fetch(`${base}/poll/${address}/card.png`)
+    expect([picture.status, picture.headers.get('content-type')]).toEqual([200, 'image/png'])
+    const publicUrl = /<meta property="og:url" content="([^"]*)\/poll\//.exec(page)![1]
+    const oembed = await get(`/oembed?url=${encodeURIComponent(`${publicUrl}/poll/${address}`)}`)
+    expect(oembed.body).toMatchObject({ html: expect.stringContaining(`/embed/${canonical}"`) })
+  })
+
+  test('an address that names no collection of polls is none', async () => {
+    const response = await fetch(`${base}/poll/${alice}/app.bsky.feed.post/${rkey}`)
+    expect(response.status).toBe(404)
+  })
+
+  test('a list says what its polls are', async () => {
+    const redDwarf = familyOfPoll.get('app.reddwarf.embed.poll')!
+    const { poll: made, vote: cast } = recordsOf(redDwarf)
+    await deliver(made, cast)
+    expect((await get('/api/polls')).body).toMatchObject([
+      { collection: redDwarf.poll, multiple: true, voteCount: 1, voters: 1 },
+    ])
+  })
+
+  test('a question that is a post’s text is read from there, by its author’s own server', async () => {
+    const network = await NetworkStandIn.start()
+    try {
+      await restart({ PLC_URL: network.plcUrl })
+      const did = `did:plc:${'a'.repeat(24)}`
+      const tokimeki = familyOfPoll.get('tech.tokimeki.poll.poll')!
+      const proof = await makeProof({ did, key: network.key }, async (add) =>
+        add({
+          l: null,
+          e: [
+            entry(
+              `app.bsky.feed.post/${rkey}`,
+              await add({ $type: 'app.bsky.feed.post', text: 'Tea, or not?', createdAt: iso(T0) }),
+            ),
+          ],
+        }),
+      )
+      let asked = 0
+      const pds = await network.serve((request, response) => {
+        if (request.url!.includes('app.bsky.feed.post')) asked++
+        response.end(proof)
+      })
+      network.register(did, pds)
+      const { uri, poll: made } = recordsOf(tokimeki, did)
+      await deliver(made)
+      const name = encodeURIComponent(uri)
+      expect((await get(`/api/polls/${name}`)).body).toMatchObject({
+        text: 'Tea, or not?',
+        post: expect.any(String),
+      })
+      expect((await get('/api/polls')).body).toMatchObject([{ text: 'Tea, or not?' }])
+      const page = await fetch(`${base}/poll/${did}/${tokimeki.poll}/${rkey}`, {
+        headers: { accept: 'text/html' },
+      })
+      expect(await page.text()).toContain('Tea, or not?')
+      const watcher = await live()
+      watcher.socket.send(JSON.stringify({ type: 'watch', uris: [uri] }))
+      await vi.waitUntil(() => watcher.messages.length > 0)
+      expect(watcher.messages).toMatchObject([{ type: 'snapshot', poll: { text: 'Tea, or not?' } }])
+      watcher.socket.close()
+      expect(asked).toBe(1)
+    } finally {
+      network.close()
+    }
   })
 })

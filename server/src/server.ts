@@ -12,6 +12,7 @@ import { unlimited } from './ingest/budget.ts'
 import type { Change } from './ingest/events.ts'
 import { Names } from './ingest/names.ts'
 import { Reconciler } from './ingest/reconcile.ts'
+import { postText } from './ingest/posts.ts'
 import { createRepos } from './ingest/repos.ts'
 import { TapConsumer } from './ingest/tap.ts'
 import { Tracking } from './ingest/tracking.ts'
@@ -20,6 +21,7 @@ import { Hidden } from './live/hidden.ts'
 import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
+import { Questions } from './live/questions.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import type { Applied } from './store/counting/apply.ts'
@@ -130,7 +132,14 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     (uri) => findPoll(reader, uri),
     () => writer.failure !== undefined,
   )
-  const lookup = new Lookup({ polls, hidden, names, read: (uri, budget) => announced.read(uri, budget) })
+  const questions = new Questions((post, budget) => postText(repos, post, budget))
+  const lookup = new Lookup({
+    polls,
+    hidden,
+    names,
+    questions,
+    read: (uri, budget) => announced.read(uri, budget),
+  })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
   writer.listen({
     committed: (applied: Applied) => {
@@ -146,6 +155,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   })
   void hidden.follow((concerns) => hub.recheck(concerns), log, signal)
   const handlesBudget = unlimited('handles')
+  const questionsBudget = unlimited('questions')
   const handles = new Handles((did) => repos.handleOf({ did, budget: handlesBudget }))
   const shown = (list: PollView[]) => list.filter(({ uri }) => !hidden.hides(uri))
   const lists = briefly(LISTS_AGE, async () => {
@@ -159,7 +169,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       Promise.all(
         shown(all)
           .slice(0, LISTED)
-          .map((poll) => handles.named(poll)),
+          .map(async (poll) => handles.named(await questions.asked(poll, questionsBudget))),
       )
     const [first, second] = await Promise.all([named(newest.items), named(busiest)])
     return { newest: first, busiest: second }
@@ -224,9 +234,10 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       hub,
       limits: createLimits(config.readsPerMinute, config.clientAddressHeader, () => metrics.refused.inc()),
       hidesAccount: (did) => hidden.hidesAccount(did),
-      newestPolls: async (...args) => {
-        const page = await newestPolls(reader, ...args)
-        return { ...page, items: shown(page.items) }
+      newestPolls: async (limit, cursor, budget) => {
+        const { items, cursor: next } = await newestPolls(reader, limit, cursor)
+        const asked = shown(items).map((poll) => questions.asked(poll, budget))
+        return { items: shown(await Promise.all(asked)), cursor: next }
       },
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(reader, ...args),

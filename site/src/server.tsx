@@ -6,7 +6,7 @@ import en from '@pollz/widget/locales/en/messages.json'
 import es from '@pollz/widget/locales/es/messages.json'
 import ja from '@pollz/widget/locales/ja/messages.json'
 import pt from '@pollz/widget/locales/pt/messages.json'
-import { pollLink } from '@pollz/shared/links'
+import { pollLink, pollPath } from '@pollz/shared/links'
 import { composeUrl, profileUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import type { Key, Texts } from '@pollz/widget/texts'
@@ -30,7 +30,7 @@ const linkOf = ({ hosts, publicUrl }: Frame, { uri }: PollView) => pollLink(uri,
 const nameOf = ({ handle, repo }: PollView) => (handle === undefined ? repo : `@${handle}`)
 const profileOf = ({ handle, repo }: PollView) => profileUrl(handle ?? repo)
 /** A poll's own addresses here, whatever its family's links are. */
-const pathOf = ({ repo, rkey }: PollView) => `${repo}/${rkey}`
+const pathOf = ({ hosts, publicUrl }: Frame, { uri }: PollView) => pollPath(uri, hosts, publicUrl)
 
 type PageProps = {
   frame: Frame
@@ -149,7 +149,7 @@ const htmlOf = (page: Child) => `<!doctype html>${String(page)}`
 const poll: Site['poll'] = (frame, poll) => {
   const texts = textsFor(frame)
   const { t } = texts
-  const link = `${frame.publicUrl}/poll/${pathOf(poll)}`
+  const link = `${frame.publicUrl}/poll/${pathOf(frame, poll)}`
   const oembed = `${frame.publicUrl}/oembed?${new URLSearchParams({ url: link })}`
   const picture = `${link}/card.png?v=${poll.version}`
   const post = composeUrl(`${link}?options=${poll.options.length}`)
@@ -211,7 +211,7 @@ const embed: Site['embed'] = (frame, poll) => {
       <Question poll={poll} />
       <Widget frame={frame} poll={poll} texts={texts} />
       <p class="row">
-        <a href={`${frame.publicUrl}/poll/${pathOf(poll)}`} target="_blank" rel="noopener">
+        <a href={`${frame.publicUrl}/poll/${pathOf(frame, poll)}`} target="_blank" rel="noopener">
           {texts.t('voteThere')}
         </a>
       </p>
@@ -220,7 +220,7 @@ const embed: Site['embed'] = (frame, poll) => {
 }
 
 const embedCode: Site['embedCode'] = (frame, poll, maxWidth = Infinity, maxHeight = Infinity) => {
-  const src = `${frame.publicUrl}/embed/${pathOf(poll)}`
+  const src = `${frame.publicUrl}/embed/${pathOf(frame, poll)}`
   const width = Math.min(EMBED_WIDTH, maxWidth)
   const height = Math.min(EMBED_BASE + EMBED_OPTION * poll.options.length, maxHeight)
   const html = String(

@@ -5,7 +5,7 @@
 import type { Client } from '@libsql/client'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll, pollHosts } from '@pollz/shared/families'
-import { parsePollLink } from '@pollz/shared/links'
+import { readPollLink } from '@pollz/shared/links'
 import { isDid, isHandle } from '../ingest/events.ts'
 import { hiddenAfter, setHidden } from '../store/hidden.ts'
 import { runCommand } from './open.ts'
@@ -39,7 +39,7 @@ await runCommand(async (client, { publicUrl }, args) => {
 
 /** @returns at-uri of a poll with its author's DID, or an account's DID */
 async function subjectOf(client: Client, named: string, publicUrl: string): Promise<string> {
-  const uri = parsePollLink(named, pollHosts(publicUrl)) ?? named
+  const uri = readPollLink(named, pollHosts(publicUrl))?.uri ?? named
   const parts = parseAtUri(uri)
   if (parts && familyOfPoll.has(parts.collection))
     return formatAtUri({ ...parts, repo: await didOf(client, parts.repo) })

@@ -20,7 +20,8 @@ export type ApiSources = {
   limits: Limits
   /** Whether the operator does not show an account. */
   hidesAccount: (did: string) => boolean
-  newestPolls: (limit: number, cursor: string | undefined) => Promise<Page<PollView>>
+  /** `budget`: for what their questions are read from */
+  newestPolls: (limit: number, cursor: string | undefined, budget: Budget) => Promise<Page<PollView>>
   busiestPolls: (limit: number) => Promise<PollView[]>
   votesOf: (
     poll: string,
@@ -131,18 +132,23 @@ export function createApi({
     const page =
       sort === 'busiest'
         ? { items: await busiestPolls(limit), cursor: undefined }
-        : await newestPolls(limit, cursor)
+        : await newestPolls(limit, cursor, limits.budget(c))
     linkNext(c, page.cursor)
     return c.json(
-      page.items.map(({ uri, repo, rkey, text, options, createdAt, total, handle }) => ({
-        uri,
-        repo,
-        rkey,
-        text,
-        options: options.map((option) => option.text),
-        createdAt,
-        voteCount: total,
-        handle,
+      page.items.map((poll) => ({
+        uri: poll.uri,
+        repo: poll.repo,
+        collection: poll.collection,
+        rkey: poll.rkey,
+        text: poll.text,
+        options: poll.options.map((option) => option.text),
+        createdAt: poll.createdAt,
+        endsAt: poll.endsAt,
+        multiple: poll.multiple,
+        post: poll.post,
+        voteCount: poll.total,
+        voters: poll.voters,
+        handle: poll.handle,
       })),
     )
   })

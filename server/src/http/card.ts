@@ -86,7 +86,7 @@ export function drawCard(poll: PollView): Buffer {
     drawOption(
       context,
       lineOf(text),
-      poll.total === 0 ? undefined : count / poll.total,
+      poll.total === 0 ? undefined : count / (poll.voters ?? poll.total),
       i === leading,
       y,
       row,
@@ -162,7 +162,7 @@ function drawOption(
   write(context, shorten(context, text, room), rtl, left, right, middle)
 }
 
-function drawFooter(context: SKRSContext2D, { total, handle }: PollView): void {
+function drawFooter(context: SKRSContext2D, { total, voters, handle }: PollView): void {
   const y = HEIGHT - MARGIN - FOOTER / 2 + 8
   context.font = fontOf(600, 28)
   context.fillStyle = COLORS.brand
@@ -170,7 +170,8 @@ function drawFooter(context: SKRSContext2D, { total, handle }: PollView): void {
   write(context, 'pollz', true, MARGIN, WIDTH - MARGIN, y)
   context.font = fontOf(400, 28)
   context.fillStyle = COLORS.secondary
-  const votes = `${number.format(total)} ${total === 1 ? 'vote' : 'votes'}`
+  const who = voters === undefined ? { n: total, word: 'vote' } : { n: voters, word: 'voter' }
+  const votes = `${number.format(who.n)} ${who.word}${who.n === 1 ? '' : 's'}`
   const text = handle === undefined ? votes : `${votes} · @${handle}`
   write(context, shorten(context, text, WIDTH - 2 * MARGIN - brand - 24), false, MARGIN, WIDTH - MARGIN, y)
 }

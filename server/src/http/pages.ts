@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { serveStatic } from '@hono/node-server/serve-static'
 import { formatAtUri } from '@pollz/shared/at-uri'
-import { home } from '@pollz/shared/families'
+import { familyOfPoll, home } from '@pollz/shared/families'
 import { isLoopback, parsePollLink } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
@@ -29,6 +29,12 @@ export type PageSources = {
 }
 
 const assets = join(import.meta.dirname, '../../../site/.output/assets')
+
+/** Polls of our own family have a short address; every family's name their collection. */
+const ADDRESSES = [
+  ':repo/:rkey',
+  `:repo/:collection{(?:${[...familyOfPoll.keys()].map((nsid) => nsid.replaceAll('.', '\\.')).join('|')})}/:rkey`,
+]
 
 /** oEmbed `cache_age`, in seconds. */
 const EMBED_AGE = 3600
@@ -114,15 +120,24 @@ export function createPages(
   cards: Cards,
 ): Hono {
   const pages = new Hono()
-  const ofServer = { [new URL(frame.publicUrl).host]: home.poll }
+  const { host } = new URL(frame.publicUrl)
+  const ofServer = { [host]: frame.hosts[host] ?? home.poll }
 
   const findNamed = async (uri: string, budget: Budget): Promise<Found> => {
     const found = await lookup.find(uri, budget)
     return found.ok ? { ...found, poll: await named(found.poll) } : found
   }
   const find = (c: Context) => {
-    const { repo, rkey } = c.req.param() as { repo: string; rkey: string }
-    return findNamed(formatAtUri({ repo, collection: home.poll, rkey }), limits.budget(c))
+    const {
+      repo,
+      collection = home.poll,
+      rkey,
+    } = c.req.param() as {
+      repo: string
+      collection?: string
+      rkey: string
+    }
+    return findNamed(formatAtUri({ repo, collection, rkey }), limits.budget(c))
   }
 
   pages.use('/assets/*', async (c, next) => {
@@ -158,12 +173,7 @@ export function createPages(
       const name = problemOf(found, repo)
       return answer(c, (it) => site.problem(it, name, repo), { status: statusOf(c, found), framable })
     }
-  pages.use('/poll/:repo/:rkey', compress())
-  pages.get('/poll/:repo/:rkey', pollPage(site.poll, false))
-  pages.use('/embed/:repo/:rkey', compress())
-  pages.get('/embed/:repo/:rkey', pollPage(site.embed, true))
-
-  pages.get('/poll/:repo/:rkey/card.png', async (c) => {
+  const picture = async (c: Context) => {
     const found = await find(c)
     if (!found.ok) return notFound(c, found)
     const card = await cards.of(found.poll, limits.budget(c))
@@ -173,7 +183,14 @@ export function createPages(
     c.header('Cache-Control', `public, max-age=${CARD_AGE}`)
     if (c.req.header('If-None-Match') === tag) return c.body(null, 304)
     return c.body(card.png, 200, { 'content-type': 'image/png' })
-  })
+  }
+  for (const path of ADDRESSES) {
+    pages.use(`/poll/${path}`, compress())
+    pages.get(`/poll/${path}`, pollPage(site.poll, false))
+    pages.use(`/embed/${path}`, compress())
+    pages.get(`/embed/${path}`, pollPage(site.embed, true))
+    pages.get(`/poll/${path}/card.png`, picture)
+  }
 
   // https://oembed.com
   pages.get('/oembed', cors(), async (c) => {

@@ -1,8 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { tid, timeOfTid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
-import { T0, identityMessage, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
-import { NO_OPTION } from './choices.ts'
+import {
+  CID,
+  T0,
+  identityMessage,
+  iso,
+  pollEvent,
+  pollUri,
+  recordMessage,
+  voteEvent,
+} from '../../test/records.ts'
+import { NO_OPTION, optionsOf } from './choices.ts'
 import { microseconds, readEvent } from './events.ts'
 
 const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
@@ -72,6 +81,13 @@ describe('readEvent', () => {
     ['a post', { ...record, subject: 'at://did:plc:a/app.bsky.feed.post/1' }, 'subject'],
     ['no date', { ...record, createdAt: 'soon' }, 'createdAt'],
     ['a record that tap could not decode', undefined, 'record'],
+    [
+      'C11: options that begin with another than its option',
+      { ...record, options: [0, 1] },
+      'options: the first',
+    ],
+    ['C11: a negative one of its options', { ...record, options: [1, -1] }, 'options'],
+    ['C11: thirty options', { ...record, options: Array<number>(30).fill(1) }, 'options'],
   ])('C1: a record that is invalid is set aside and as good as not there: %s', (_, invalid, field) => {
     expect(readEvent(recordMessage({ ...vote, record: invalid }))).toMatchObject({
       change: { type: 'vote', rev: tid(T0), vote: null },
@@ -122,6 +138,72 @@ test('what a record has beside its lexicon’s fields is no part of it', () => {
     rev: tid(T0),
     poll: { text: expect.any(String), options: ['a', 'b'], createdAt: iso(T0) },
   })
+})
+
+describe('C11: the options that a record names', () => {
+  const choiceIn = (options: number[]) => {
+    const event = voteEvent('did:plc:bob', poll, options[0]!, T0)
+    const { change, setAside } = readEvent(
+      recordMessage({ ...event, record: { ...(event.record as object), options } }),
+    )
+    expect(setAside).toBeUndefined()
+    return change?.type === 'vote' ? change.vote?.choice : undefined
+  }
+
+  test('one is one, doubles are one, several are a set, in whatever order', () => {
+    expect(choiceIn([3])).toBe(3)
+    expect(choiceIn([3, 3, 3])).toBe(3)
+    expect(optionsOf(choiceIn([3, 0, 3])!)).toEqual([0, 3])
+    expect(choiceIn([3, 0])).toBe(choiceIn([0, 3]))
+    expect(optionsOf(choiceIn([9, 8, 7, 6, 5, 4, 3, 2, 1, 0])!)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  })
+
+  test('with one that no poll has they are none of a poll', () => {
+    for (const option of [10, 300, 2 ** 40]) expect(choiceIn([0, option])).toBe(NO_OPTION)
+  })
+})
+
+describe('C8: a poll’s end', () => {
+  const readWith = (endsAt: unknown) => {
+    const event = pollEvent(poll, ['yes', 'no'], T0)
+    return readEvent(recordMessage({ ...event, record: { ...(event.record as object), endsAt } }))
+  }
+
+  test.each(['2020-01-01T00:00:00Z', '9999-12-31T23:59:59Z', '2026-01-01T01:00:00.5+01:00'])(
+    'is what its author says: %s',
+    (endsAt) => expect(readWith(endsAt)).toMatchObject({ change: { poll: { endsAt } } }),
+  )
+
+  test.each([['soon'], [5], [null], [{}], ['2026-02-30T25:00:00Z']])(
+    'C1: a poll whose end is no date is none: %j',
+    (endsAt) =>
+      expect(readWith(endsAt)).toMatchObject({
+        change: { poll: null },
+        setAside: { reason: expect.stringContaining('endsAt') },
+      }),
+  )
+
+  test('of a family that has none it means nothing, whatever it is', () => {
+    const record = { text: 'Tea?', options: ['a', 'b'], createdAt: iso(T0), endsAt: 5, multiple: true }
+    const collection = 'tech.waow.pollz.poll'
+    const event = { ...pollEvent(poll, null, T0), collection, action: 'create' as const }
+    const { change, setAside } = readEvent(
+      recordMessage({ ...event, record: { $type: collection, ...record } }),
+    )
+    expect(setAside).toBeUndefined()
+    expect(change).toMatchObject({ poll: { text: 'Tea?' } })
+    expect(change?.type === 'poll' && change.poll).not.toHaveProperty('endsAt')
+  })
+})
+
+test('a cid is the event’s, or that of the proof, and only where it looks like one', () => {
+  const read = (cid: unknown) =>
+    readEvent(recordMessage({ ...pollEvent(poll, ['yes', 'no'], T0), cid: cid as string }))
+  expect(read(CID)).toMatchObject({ change: { poll: { cid: CID } } })
+  for (const cid of ['<b>', '', 5, undefined]) {
+    const { change } = read(cid)
+    expect(change?.type === 'poll' && change.poll).not.toHaveProperty('cid')
+  }
 })
 
 test('an option that no poll has is read as one', () => {

@@ -1,7 +1,7 @@
 /** Handles of poll authors that tap has not told (yet): pages are read by people, who know nobody by DID. */
-import { setTimeout } from 'node:timers/promises'
 import type { PollView } from '@pollz/shared/wire'
 import { LRUCache } from 'lru-cache'
+import { within } from './patience.ts'
 
 /** Bytes of all that are kept, about. */
 const MAX_KEPT = 2 * 1024 * 1024
@@ -29,10 +29,7 @@ export class Handles {
   /** The poll with its author's handle, as far as that is known in time. */
   async named(poll: PollView): Promise<PollView> {
     if (poll.handle !== undefined) return poll
-    const stop = new AbortController()
-    const late = setTimeout(PATIENCE, undefined, { signal: stop.signal }).catch(() => undefined)
-    const handle = await Promise.race([this.#of(poll.repo), late])
-    stop.abort()
+    const handle = await within(PATIENCE, this.#of(poll.repo))
     return handle === undefined ? poll : { ...poll, handle }
   }
 

@@ -87,7 +87,7 @@ let stop: AbortController
 let hub: Hub
 let version: number
 
-const createPoll = (uri: string, text = '?') =>
+const createPoll = (uri: string, text = '?', more: Partial<PollView> = {}) =>
   polls.set(uri, {
     uri,
     repo: 'did:plc:a',
@@ -98,6 +98,7 @@ const createPoll = (uri: string, text = '?') =>
     total: 0,
     edited: false,
     version: ++version,
+    ...more,
   })
 
 /** Commits one more vote. */
@@ -562,4 +563,58 @@ test('a server that stops says so, and does not wait for those who do not answer
   await vi.advanceTimersByTimeAsync(1_000)
   expect(silent.terminated).toBe(true)
   expect(silent.frames).toHaveLength(1)
+})
+
+describe('a watched poll that ends', () => {
+  const END = Date.UTC(2026, 10, 25)
+  const endsAt = new Date(END).toISOString()
+
+  test('is told once more when it is over, with the server’s time, to all who watch it then', async () => {
+    vi.setSystemTime(END - 5_000)
+    createPoll(tea, '?', { endsAt })
+    const [one, other, gone] = [connect(), connect(), connect()]
+    for (const socket of [one, other, gone]) socket.say('watch', tea)
+    await settled()
+    gone.say('unwatch', tea)
+    await vi.advanceTimersByTimeAsync(4_999)
+    expect(one.messages).toMatchObject([{ type: 'snapshot', now: END - 5_000 }])
+    await vi.advanceTimersByTimeAsync(300)
+    for (const socket of [one, other])
+      expect(socket.messages).toMatchObject([{}, { type: 'snapshot', uri: tea, poll: { endsAt } }])
+    const [, last] = one.messages
+    expect(last?.type === 'snapshot' && last.now).toBeGreaterThanOrEqual(END)
+    expect(gone.messages).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(one.messages).toHaveLength(2)
+  })
+
+  test('is waited for no longer where its end moved, or nobody watches', async () => {
+    vi.setSystemTime(END - 5_000)
+    createPoll(tea, '?', { endsAt })
+    const socket = connect()
+    socket.say('watch', tea)
+    await settled()
+    createPoll(tea, '?', { endsAt: new Date(END + 5_000).toISOString() })
+    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    await flushed()
+    expect(socket.messages).toHaveLength(2)
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(socket.messages).toHaveLength(2)
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(socket.messages).toHaveLength(3)
+  })
+})
+
+test('C11: a tally says how many voters there are, where that is not its total', async () => {
+  createPoll(tea, '?', { multiple: true, voters: 0 })
+  const socket = connect()
+  socket.say('watch', tea)
+  await settled()
+  polls.set(tea, { ...polls.get(tea)!, total: 3, voters: 2, version: ++version })
+  hub.apply({
+    tallies: new Map([[tea, { counts: new Map([[0, 3]]), edited: false, version }]]),
+    polls: new Set(),
+  })
+  await flushed()
+  expect(socket.messages.at(-1)).toMatchObject({ type: 'tally', total: 3, voters: 2 })
 })

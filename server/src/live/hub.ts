@@ -11,6 +11,7 @@ import type { WebSocket } from 'ws'
 import { unlimited, type Budget } from '../ingest/budget.ts'
 import { reasonOf, type Log } from '../log.ts'
 import type { Applied } from '../store/counting/apply.ts'
+import { Ends } from './ends.ts'
 import type { Found, LookupError } from './lookup.ts'
 
 /** A poll is pushed at most this often, in ms: faster than this nobody reads. */
@@ -91,6 +92,11 @@ export class Hub {
   #timer: NodeJS.Timeout | undefined
   #again: NodeJS.Timeout | undefined
   #failed = new Set<string>()
+  /** A poll that ends is told once more: what it has then is its result. */
+  #ends = new Ends((uri) => {
+    this.#changed.add(uri)
+    this.#schedule()
+  })
   #lastFlush = 0
   #find: (uri: string, budget: Budget) => Promise<Found>
   #log: Log
@@ -105,6 +111,7 @@ export class Hub {
       clearInterval(ping)
       clearTimeout(this.#timer)
       clearTimeout(this.#again)
+      this.#ends.stop()
       for (const { socket } of this.#watchers) socket.close(1001, 'the server is stopping')
       setTimeout(() => {
         for (const { socket } of this.#watchers) socket.terminate()
@@ -220,10 +227,17 @@ export class Hub {
       this.#later(uri)
       return
     }
-    const { options, total, version, edited } = found.poll
+    const { options, total, voters, version, edited } = found.poll
     const counts = options.map(({ count }) => count)
     const frame = Buffer.from(
-      JSON.stringify({ type: 'tally', uri, counts, total, version } satisfies ServerMessage),
+      JSON.stringify({
+        type: 'tally',
+        uri,
+        counts,
+        total,
+        ...(voters === undefined ? {} : { voters }),
+        version,
+      } satisfies ServerMessage),
     )
     for (const watched of this.#byPoll.get(uri) ?? []) {
       const { watcher, told } = watched
@@ -316,7 +330,8 @@ export class Hub {
     if (found.ok) {
       told.version = found.poll.version
       told.edited = found.poll.edited
-      send(watcher, frameOf({ type: 'snapshot', uri, poll: found.poll }))
+      this.#ends.expect(watched.poll, found.poll.endsAt)
+      send(watcher, frameOf({ type: 'snapshot', uri, poll: found.poll, now: Date.now() }))
     } else {
       if (!watched.resolved) this.#unwatch(watched)
       else if (found.error === 'InternalServerError') {
@@ -413,8 +428,10 @@ export class Hub {
   #unlist(watched: Watched): void {
     const watching = this.#byPoll.get(watched.poll)
     watching?.delete(watched)
-    if (watching?.size === 0) this.#byPoll.delete(watched.poll)
     if (--watched.told.names === 0) watched.watcher.told.delete(watched.poll)
+    if (watching?.size !== 0) return
+    this.#byPoll.delete(watched.poll)
+    this.#ends.forget(watched.poll)
   }
 
   #ping(): void {

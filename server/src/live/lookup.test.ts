@@ -3,28 +3,40 @@ import { expect, test } from 'vitest'
 import { unlimited } from '../ingest/budget.ts'
 import type { Names } from '../ingest/names.ts'
 import type { HiddenRow } from '../store/hidden.ts'
-import type { PollState } from '../store/queries.ts'
 import { Hidden } from './hidden.ts'
 import { Lookup } from './lookup.ts'
 import { Polls } from './polls.ts'
+import { Questions } from './questions.ts'
 
 const tea = 'at://did:plc:a/tech.waow.poll/0'
-const poll = { uri: tea, text: '?', options: [] as PollView['options'] } as PollView
+const post = 'at://did:plc:a/app.bsky.feed.post/0'
+const poll = { uri: tea, text: '', options: [] as PollView['options'], post } as PollView
 
-test('what was looked up before a poll was hidden is not shown after it', async () => {
+/** What is found of a poll that is hidden while it, or the text of its post, is read. */
+function findHiddenDuring(reading: 'poll' | 'post') {
   const rows: HiddenRow[] = []
-  const read = Promise.withResolvers<PollState>()
   const hidden = new Hidden(async () => rows)
+  const read = async <T>(what: typeof reading, found: T) => {
+    if (what === reading) {
+      rows.push({ n: 1, subject: tea, hidden: true, reason: '', at: '' })
+      await hidden.refresh()
+    }
+    return found
+  }
   const names = { canonical: async (uri: string) => ({ ok: true, uri, repo: 'did:plc:a' }) }
   const lookup = new Lookup({
-    polls: new Polls(() => read.promise),
+    polls: new Polls(() => read('poll', { state: 'there', poll })),
     hidden,
     names: names as unknown as Names,
+    questions: new Questions(() => read('post', '?')),
     read: () => Promise.reject(new Error('it is known')),
   })
-  const found = lookup.find(tea, unlimited('a client'))
-  rows.push({ n: 1, subject: tea, hidden: true, reason: '', at: '' })
-  await hidden.refresh()
-  read.resolve({ state: 'there', poll })
-  expect(await found).toMatchObject({ ok: false, uri: tea, error: 'Hidden' })
-})
+  return lookup.find(tea, unlimited('a client'))
+}
+
+test.each(['poll', 'post'] as const)(
+  'what was looked up before a poll was hidden is not shown after it: its %s was read',
+  async (reading) => {
+    expect(await findHiddenDuring(reading)).toMatchObject({ ok: false, uri: tea, error: 'Hidden' })
+  },
+)

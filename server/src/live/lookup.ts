@@ -7,6 +7,7 @@ import type { Budget } from '../ingest/budget.ts'
 import type { Named, Names } from '../ingest/names.ts'
 import type { Hidden } from './hidden.ts'
 import type { Polls } from './polls.ts'
+import type { Questions } from './questions.ts'
 
 export type LookupError =
   | (Named & { ok: false })['error']
@@ -28,6 +29,7 @@ export type LookupOptions = {
   polls: Polls
   hidden: Hidden
   names: Names
+  questions: Questions
   /** Reads a poll that is not known from its PDS, and has it stored. */
   read: (uri: string, budget: Budget) => Promise<Read<unknown>>
 }
@@ -41,8 +43,17 @@ export class Lookup {
     this.#options = options
   }
 
-  /** @param uri at-uri of a poll, by DID or handle */
+  /** The poll, with its question wherever that is. @param uri at-uri of a poll, by DID or handle */
   async find(uri: string, budget: Budget): Promise<Found> {
+    const found = await this.#find(uri, budget)
+    if (!found.ok || found.poll.post === undefined) return found
+    const { questions, hidden } = this.#options
+    const poll = await questions.asked(found.poll, budget)
+    // It may have been hidden meanwhile.
+    return hidden.hides(found.uri) ? hiddenPoll(found.uri) : { ...found, poll }
+  }
+
+  async #find(uri: string, budget: Budget): Promise<Found> {
     const { polls, hidden, names } = this.#options
     const kept = polls.kept(uri)
     if (kept && !hidden.hides(uri)) return { ok: true, uri, poll: kept }

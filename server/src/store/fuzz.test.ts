@@ -2,7 +2,19 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { emptyDatabase, isRemote } from '../../test/database.ts'
-import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
+import { families } from '@pollz/shared/families'
+import { tid } from '@pollz/shared/tid'
+import {
+  CID,
+  T0,
+  identityMessage,
+  iso,
+  pollEvent,
+  pollRecordIn,
+  pollUri,
+  recordMessage,
+  voteEvent,
+} from '../../test/records.ts'
 import { readEvent } from '../ingest/events.ts'
 import { recount } from './recount.ts'
 import { Writer } from '../writer.ts'
@@ -16,6 +28,26 @@ const valid = [
   recordMessage(voteEvent('did:plc:bob', tea, null, T0), 12),
   recordMessage(pollEvent(tea, ['yes', 'no'], T0), 12),
   identityMessage('did:plc:bob', 'deleted', 'bob.test', 12),
+  ...families.flatMap((family) => {
+    const [did, rkey, rev] = ['did:plc:alice', tid(T0), tid(T0 + 1)]
+    const at = { rkey, rev, action: 'create' as const, live: true }
+    const poll = pollRecordIn(family, {
+      options: ['yes', 'no', 'perhaps'],
+      time: T0,
+      endsAt: T0 + 60_000_000,
+      multiple: true,
+      post: `at://${did}/app.bsky.feed.post/${rkey}`,
+    })
+    const votes = family.writeVote({
+      poll: { uri: `at://${did}/${family.poll}/${rkey}`, cid: CID },
+      choices: [2, 0],
+      createdAt: iso(T0 + 1),
+    })
+    return [
+      recordMessage({ ...at, did, collection: family.poll, record: poll, cid: CID }, 12),
+      ...votes.map((vote) => recordMessage({ ...at, did: 'did:plc:bob', ...vote }, 12)),
+    ]
+  }),
 ]
 
 /** Bytes of a real event with some of them replaced, taken out or doubled. */

@@ -56,8 +56,15 @@ const event = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('poll' as const),
       poll: whichPoll,
-      options: fc.constantFrom<string[] | null>(['a', 'b'], ['a', 'b', 'c'], ['c', 'd'], ['only one'], null),
-      endsAt: fc.option(step),
+      options: fc.constantFrom<string[] | null>(
+        ['a', 'b'],
+        ['a', 'b', 'c'],
+        ['a', 'b', 'c'],
+        ['c', 'd'],
+        ['only one'],
+        null,
+      ),
+      endsAt: fc.option(step, { freq: 1 }),
       multiple: fc.boolean(),
       rev: step,
     }),
@@ -138,7 +145,13 @@ function toChange(it: Event, live: boolean, names: Names): Change {
       const { options, multiple } = it
       const endsAt = it.endsAt === null ? undefined : at(it.endsAt) + 500_000
       const record = options && pollRecordIn(family, { options, multiple, endsAt, time: at(it.rev) })
-      return read(recordMessage({ did, collection, rkey, rev: tid(at(it.rev)), live, ...versionOf(record) }))
+      const change = read(
+        recordMessage({ did, collection, rkey, rev: tid(at(it.rev)), live, ...versionOf(record) }),
+      )
+      // No family has both, yet the rules have to bear one that does.
+      if (family.together && change.type === 'poll' && change.poll && endsAt !== undefined)
+        change.poll = { ...change.poll, endsAt: iso(endsAt) }
+      return change
     }
     case 'vote': {
       const { collection, record } = voteIn(it, names)

@@ -1,8 +1,9 @@
 /** The lists of the home page: polls that come, and that change places. Their tallies come by themselves. */
-import { parseAtUri } from '@pollz/shared/at-uri'
+import { pollPath } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
 import type { Texts } from '@pollz/widget/texts'
 import type { mountPolls } from './mount.ts'
+import { state } from './state.ts'
 
 const EVERY = 10_000
 const LISTED = 10
@@ -45,7 +46,7 @@ export function followLists(mounted: ReturnType<typeof mountPolls>, texts: Texts
     person.href = profileUrl(handle ?? repo)
     person.textContent = handle === undefined ? repo : `@${handle}`
     const time = document.createElement('a')
-    time.href = `/poll/${repo}/${parseAtUri(uri)!.rkey}`
+    time.href = `/poll/${pollPath(uri, state.hosts, state.publicUrl)}`
     time.textContent = texts.date(createdAt)
     author.append(person, ' · ', time)
     item.append(author, mounted.create(uri, options.length))
