@@ -64,7 +64,7 @@ const event = fc.oneof(
         ['only one'],
         null,
       ),
-      endsAt: fc.option(step, { freq: 1 }),
+      endsAt: fc.option(step, { freq: 2 }),
       multiple: fc.boolean(),
       rev: step,
     }),
