@@ -52,7 +52,7 @@ const event = fc.oneof(
     }),
   },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
       type: fc.constant('poll' as const),
       poll: whichPoll,
