@@ -243,6 +243,30 @@ describe('C10 reconcile', () => {
   })
 })
 
+test('C10: a round lists only what a repo has, and heals what it has no more of', async () => {
+  const quinn = await Account.create(network.pds.url, 'http://127.0.0.1', 'quinn.test')
+  await quinn.vote(poll, 1)
+  await restart()
+  await get(poll)
+  await post('/api/votes', voteUri(quinn))
+  expect((await get(poll)).body['total']).toBe(1)
+  await unvote(quinn)
+  const listed = new Set<string>()
+  const onRequest = (message: unknown) => {
+    const url = new URL((message as { request: { path: string } }).request.path, 'http://pds')
+    if (url.pathname.endsWith('listRecords')) listed.add(url.searchParams.get('collection')!)
+  }
+  subscribe('undici:request:create', onRequest)
+  const env = { RECONCILE_PAUSE: '20', DATABASE_URL: databaseUrl }
+  await restart(env)
+  await vi.waitFor(async () => expect((await get(poll)).body['total']).toBe(0), { timeout: 10_000 })
+  // Alice has polls of our own family, and nobody has anything of another.
+  await vi.waitUntil(() => listed.has(home.poll), { timeout: 10_000 })
+  unsubscribe('undici:request:create', onRequest)
+  expect([...listed].filter((it) => it !== home.poll && it !== home.vote)).toEqual([])
+  await restart()
+})
+
 const newAccount = (name: string) => Account.create(network.pds.url, 'http://127.0.0.1', `${name}.test`)
 
 /** By the PDS's operator. */

@@ -158,11 +158,14 @@ export class Reconciler {
     const held = new Map(records.map((it) => [`${it.collection}/${it.rkey}`, it.held]))
     // A poll that votes name and that nobody has seen is looked for, listed or not.
     const differing = new Set(records.filter(({ seen }) => !seen).map((it) => `${it.collection}/${it.rkey}`))
+    // Most repos have records of few families. Where that can't be asked, each is.
+    const described = await repos.collections({ did, budget })
     for (const collection of collections) {
+      const pages = !described.ok || described.value.includes(collection) ? MAX_PAGES : 0
       const listed = new Set<string>()
       let cursor: string | undefined
       let least = ''
-      for (let page = 0; page < MAX_PAGES; page++) {
+      for (let page = 0; page < pages; page++) {
         if (Date.now() > until) return late
         const read = await repos.listRecords({ did, collection, cursor, budget })
         if (!read.ok) return read

@@ -21,6 +21,8 @@ const MAX_PROOF = 128 * 1024
 /** A hundred of the largest polls are 150 kB, or six times that where JSON escapes every character. */
 const MAX_PAGE = 1024 * 1024
 const MAX_STATUS = 8 * 1024
+/** Collections, and with them a DID document. */
+const MAX_DESCRIPTION = 128 * 1024
 
 /** `budget`: who asks. */
 export type Repos = {
@@ -34,6 +36,8 @@ export type Repos = {
     rkey: string
     budget: Budget
   }) => Promise<RepoRead<ProvenRecord>>
+  /** The collections (NSIDs) that a repo has records of: what the PDS says, without a proof. */
+  collections: (of: { did: string; budget: Budget }) => Promise<RepoRead<string[]>>
   /** One page of a collection, the greatest record keys first: what the PDS says, without a proof. */
   listRecords: (of: {
     did: string
@@ -65,6 +69,7 @@ export function createRepos(options: {
   const fetchProof = outbound.fetchAtMost(MAX_PROOF)
   const fetchPage = outbound.fetchAtMost(MAX_PAGE)
   const fetchStatus = outbound.fetchAtMost(MAX_STATUS)
+  const fetchDescription = outbound.fetchAtMost(MAX_DESCRIPTION)
 
   return {
     async resolveRepo({ repo, budget }) {
@@ -112,6 +117,20 @@ export function createRepos(options: {
         }),
       ),
 
+    collections: ({ did, budget }) =>
+      outbound.read(budget, (signal) =>
+        identities.withDocument(did, signal, async (document) => {
+          const response = await askPds({
+            fetch: fetchDescription,
+            document,
+            nsid: 'com.atproto.repo.describeRepo',
+            params: { repo: did },
+            signal,
+          })
+          return (await read(repoDescription, did, response)).collections
+        }),
+      ),
+
     listRecords: ({ did, collection, cursor, budget }) =>
       outbound.read(budget, (signal) =>
         identities.withDocument(did, signal, async (document) => {
@@ -151,6 +170,7 @@ const recordPage = l.object({
   records: l.array(l.object({ uri: l.string(), value: l.unknown() })),
   cursor: l.optional(l.string()),
 })
+const repoDescription = l.object({ collections: l.array(l.string()) })
 const repoStatus = l.object({ did: l.string(), active: l.boolean(), status: l.optional(l.string()) })
 
 async function read<T>(
