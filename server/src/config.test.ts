@@ -17,6 +17,24 @@ test('several taps, or none', () => {
   expect(readConfig({ TAP_URL: '' }).tapUrls).toEqual([])
 })
 
+test('the public Jetstreams and relay, or others, or none; on a local network none by default', () => {
+  const named = (env: Record<string, string>) => {
+    const { jetstreamUrls, relayUrl } = readConfig(env)
+    return [jetstreamUrls, relayUrl]
+  }
+  expect(named({})).toEqual([
+    expect.arrayContaining(['wss://jetstream2.us-east.bsky.network']),
+    'https://relay1.us-east.bsky.network',
+  ])
+  expect(named({ JETSTREAM_URL: '', RELAY_URL: '' })).toEqual([[], undefined])
+  const local = { PLC_URL: 'http://localhost:2582' }
+  expect(named(local)).toEqual([[], undefined])
+  expect(named({ ...local, JETSTREAM_URL: 'ws://a:1, wss://b/', RELAY_URL: 'http://c/' })).toEqual([
+    ['ws://a:1', 'wss://b'],
+    'http://c',
+  ])
+})
+
 test('only a PLC directory on loopback makes a network local', () => {
   expect(readConfig({ PLC_URL: 'http://localhost:2582' }).local).toBe(true)
   expect(readConfig({ PUBLIC_URL: 'http://127.0.0.1:3000' }).local).toBe(false)
@@ -34,6 +52,9 @@ test.each([
   ['DATABASE_URL', 'postgres://db'],
   ['DATABASE_URL', 'file::memory:'],
   ['TAP_URL', 'ws://127.0.0.1:2480'],
+  ['JETSTREAM_URL', 'https://jetstream.example'],
+  ['JETSTREAM_URL', 'wss://admin:secret@jetstream.example'],
+  ['RELAY_URL', 'relay.example'],
   ['PLC_URL', 'plc.directory'],
   ['HANDLE_RESOLVER_URL', 'x'],
   ['LOG_LEVEL', 'loud'],

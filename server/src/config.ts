@@ -12,6 +12,10 @@ export type Config = {
   /** One per tap; empty: no tap, nothing is counted but what is announced. */
   tapUrls: string[]
   tapAdminPassword: string | undefined
+  /** Instances of Jetstream, one of which is listened to at a time; empty: none. */
+  jetstreamUrls: string[]
+  /** The relay that says who has records of a collection; undefined: none is asked. */
+  relayUrl: string | undefined
   plcUrl: string
   /** XRPC service that is asked for handles; undefined: DNS and .well-known, as the spec says. */
   handleResolverUrl: string | undefined
@@ -28,6 +32,15 @@ export type Config = {
    */
   local: boolean
 }
+
+/** Bluesky's public instances: a `time_us` of one is a cursor for the others. */
+const JETSTREAMS = [
+  'jetstream1.us-east',
+  'jetstream2.us-east',
+  'jetstream1.us-west',
+  'jetstream2.us-west',
+].map((name) => `wss://${name}.bsky.network`)
+const RELAY = 'https://relay1.us-east.bsky.network'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -79,8 +92,15 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     throw new ConfigError(`PORT: expected a number from 0 to 65535, got "${env['PORT']}"`)
 
   const secrets = 'DATABASE_AUTH_TOKEN and TAP_ADMIN_PASSWORD are'
-  const http = (name: string, value: string) =>
-    checkUrl({ name, value, protocols: ['https:', 'http:'], secrets }).href.replace(/\/$/, '')
+  const url = (name: string, value: string, protocols: string[]) =>
+    checkUrl({ name, value, protocols, secrets }).href.replace(/\/$/, '')
+  const http = (name: string, value: string) => url(name, value, ['https:', 'http:'])
+  /** What is set to nothing is none. */
+  const list = (name: string, otherwise: string) =>
+    (env[name]?.trim() ?? otherwise)
+      .split(',')
+      .map((value) => value.trim())
+      .filter((value) => value !== '')
 
   const publicUrl = http('PUBLIC_URL', text('PUBLIC_URL') ?? `http://127.0.0.1:${port}`)
   if (new URL(publicUrl).pathname !== '/')
@@ -116,6 +136,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     )
 
   const plcUrl = http('PLC_URL', text('PLC_URL') ?? PLC_URL)
+  const local = isLoopback(new URL(plcUrl).hostname)
   const handleResolver = text('HANDLE_RESOLVER_URL')
   return {
     port,
@@ -127,18 +148,18 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       'DATABASE_AUTH_TOKEN',
     ),
     databaseAuthToken: text('DATABASE_AUTH_TOKEN'),
-    tapUrls: (env['TAP_URL']?.trim() ?? 'http://127.0.0.1:2480')
-      .split(',')
-      .map((value) => value.trim())
-      .filter((value) => value !== '')
-      .map((value) => http('TAP_URL', value)),
+    tapUrls: list('TAP_URL', 'http://127.0.0.1:2480').map((value) => http('TAP_URL', value)),
     tapAdminPassword: text('TAP_ADMIN_PASSWORD'),
+    jetstreamUrls: list('JETSTREAM_URL', local ? '' : JETSTREAMS.join()).map((value) =>
+      url('JETSTREAM_URL', value, ['wss:', 'ws:']),
+    ),
+    relayUrl: list('RELAY_URL', local ? '' : RELAY).map((value) => http('RELAY_URL', value))[0],
     plcUrl,
     handleResolverUrl: handleResolver && http('HANDLE_RESOLVER_URL', handleResolver),
     logLevel,
     reconcilePause,
     readsPerMinute,
     clientAddressHeader,
-    local: isLoopback(new URL(plcUrl).hostname),
+    local,
   }
 }

@@ -16,6 +16,8 @@ export function createMetrics() {
       queued: () => number
       ready: () => boolean
       hidden: () => number
+      jetstream: () => boolean
+      hints: () => number
     }) => {
       const gauge = (name: string, help: string, value: () => number) =>
         new Gauge({
@@ -32,6 +34,8 @@ export function createMetrics() {
       gauge('pollz_ready', '1 if the database is writable and every tap connected', () =>
         Number(read.ready()),
       )
+      gauge('pollz_jetstream', '1 if a Jetstream is connected', () => Number(read.jetstream()))
+      gauge('pollz_waiting_hints', 'accounts named by Jetstream that wait to be read', read.hints)
       gauge('pollz_hidden', 'polls and accounts that the operator does not show', read.hidden)
     },
     answers: new Histogram({
@@ -54,6 +58,17 @@ export function createMetrics() {
     setAside: new Counter({
       name: 'pollz_set_aside_total',
       help: 'events that could not be used, in whole or in part',
+      registers,
+    }),
+    hints: new Counter({
+      name: 'pollz_hints_total',
+      help: 'records named by Jetstream that were read, by what came of it',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    told: new Counter({
+      name: 'pollz_past_voters_total',
+      help: 'voters from before, named by the relay, that tap was told of',
       registers,
     }),
     reconciled: new Counter({

@@ -1,6 +1,6 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
 import { setTimeout } from 'node:timers/promises'
-import { pollHosts } from '@pollz/shared/families'
+import { home, pollHosts } from '@pollz/shared/families'
 import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import { briefly } from './briefly.ts'
@@ -10,6 +10,9 @@ import { listen, type Readiness } from './http/server.ts'
 import { AnnouncedRecords, type Read } from './ingest/announced.ts'
 import { unlimited } from './ingest/budget.ts'
 import type { Change } from './ingest/events.ts'
+import { Hints } from './ingest/hints.ts'
+import { History } from './ingest/history.ts'
+import { Jetstream } from './ingest/jetstream.ts'
 import { Names } from './ingest/names.ts'
 import { Reconciler } from './ingest/reconcile.ts'
 import { postText } from './ingest/posts.ts'
@@ -31,11 +34,12 @@ import {
   busiestPolls,
   didOfHandle,
   findPoll,
-  lastReconciled,
   newestPolls,
   nextAccount,
-  pollAuthors,
   recordsOf,
+  stateOf,
+  trackedAccounts,
+  trackedAmong,
   voteRecordsOf,
   votesOf,
 } from './store/queries.ts'
@@ -80,7 +84,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   const { reader } = writer
 
   // ingest
-  const tracking = new Tracking({ urls: config.tapUrls, adminPassword: config.tapAdminPassword, log })
+  const tracking = new Tracking({ urls: config.tapUrls, adminPassword: config.tapAdminPassword, log, signal })
   const repos = createRepos({ ...config, signal })
   const report = (outcome: Outcome) => {
     if (outcome.outcome === 'unknown') {
@@ -110,7 +114,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       account: (did) => accountOf(reader, did),
       next: (after) => nextAccount(reader, after),
       records: (did) => recordsOf(reader, did),
-      last: () => lastReconciled(reader),
+      last: async () => (await stateOf(reader, 'reconciled')) ?? 0,
       remember: (account) => writer.remember('reconciled', account),
     },
     log,
@@ -192,11 +196,48 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
           reconciler.soon(outcome.applied.statuses)
           return ids
         },
-        onConnect: () => void tracking.trackAll(url, (after, limit) => pollAuthors(reader, after, limit)),
+        onConnect: () =>
+          void tracking.trackAll(url, (...page) => trackedAccounts(reader, home.vote, ...page)),
         log,
         signal,
       }),
   )
+
+  const hints = new Hints({
+    tracked: (dids) => trackedAmong(reader, dids),
+    read: (uri, budget) => announced.read(uri, budget),
+    onRead: (outcome) => metrics.hints.inc({ outcome }),
+    log,
+    signal,
+  })
+  const jetstream = new Jetstream({
+    urls: config.jetstreamUrls,
+    hints,
+    cursor: await stateOf(reader, 'jetstream'),
+    remember: (cursor) => writer.remember('jetstream', cursor),
+    onListening: () => {},
+    log,
+    signal,
+  })
+  // Whom a relay names is read by tap alone.
+  const history =
+    config.relayUrl === undefined || taps.length === 0
+      ? undefined
+      : new History({
+          relayUrl: config.relayUrl,
+          repos,
+          tracked: (dids) => trackedAmong(reader, dids),
+          track: (dids, patience) => tracking.trackAndWait(dids, patience),
+          walked: {
+            last: (collection) => stateOf(reader, `walked ${collection}`),
+            remember: (collection, time) => writer.remember(`walked ${collection}`, time),
+          },
+          onTold: (dids) => metrics.told.inc(dids),
+          onComplete: () => {},
+          log,
+          signal,
+        })
+  void history?.run()
 
   const readiness = (): Readiness => {
     const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)
@@ -214,6 +255,8 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     buffered: () => hub.buffered,
     queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
     ready: () => readiness().ready,
+    jetstream: () => jetstream.connected,
+    hints: () => hints.size,
     hidden: () => hidden.size,
   })
 

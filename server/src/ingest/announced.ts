@@ -3,6 +3,7 @@
  * said about it is trusted (design 4.2), and nothing is kept of what was not proved.
  */
 import { parseAtUri } from '@pollz/shared/at-uri'
+import { home } from '@pollz/shared/families'
 import { LRUCache } from 'lru-cache'
 import { unlimited, type Budget } from './budget.ts'
 import { readRecord, type Change, type PollChange, type VoteChange } from './events.ts'
@@ -30,7 +31,7 @@ export type AnnouncedOptions = {
   repos: Repos
   /** Resolves once they are committed, with the polls whose tally changed; `StoreFailure` where nobody knows. */
   store: (changes: Change[]) => Promise<Read<string[]>>
-  /** Has tap track the author of a poll that is there. */
+  /** Has tap track the author of a poll that is there, or a voter whom tap does not find by itself. */
   track: (dids: string[]) => void
   /** at-uris of the votes that are held for a poll, at most so many */
   votesOf: (poll: string, limit: number) => Promise<string[]>
@@ -95,7 +96,7 @@ export class AnnouncedRecords {
     const change = changeOf(read.value)
     const stored = await store([change])
     if (!stored.ok) return stored
-    if (change.type === 'poll' && change.poll) track([did])
+    if (change.type === 'poll' ? change.poll : !change.onlyIfHeld && collection !== home.vote) track([did])
     return { ok: true, value: { change, tallies: stored.value } }
   }
 }

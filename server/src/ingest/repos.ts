@@ -45,6 +45,13 @@ export type Repos = {
     cursor: string | undefined
     budget: Budget
   }) => Promise<RepoRead<RecordPage>>
+  /** One page of those who have records of a collection: what a relay says, without a proof. */
+  listRepos: (of: {
+    relayUrl: string
+    collection: string
+    cursor: string | undefined
+    budget: Budget
+  }) => Promise<RepoRead<{ dids: string[]; cursor: string | undefined }>>
   /** What the PDS says that the DID's document names now. */
   status: (of: { did: string; budget: Budget }) => Promise<RepoRead<{ status: AccountStatus }>>
 }
@@ -147,6 +154,20 @@ export function createRepos(options: {
         }),
       ),
 
+    listRepos: ({ relayUrl, collection, cursor, budget }) =>
+      outbound.read(budget, async (signal) => {
+        const url = new URL('/xrpc/com.atproto.sync.listReposByCollection', relayUrl)
+        url.search = new URLSearchParams({
+          collection,
+          limit: '500',
+          ...(cursor === undefined ? {} : { cursor }),
+        }).toString()
+        const response = await fetchPage(url, { redirect: 'error', signal })
+        if (!response.ok) throw new ReadFailure('UpstreamFailure', `${relayUrl} answered ${response.status}`)
+        const page = await read(repoPage, relayUrl, response)
+        return { dids: page.repos.map(({ did }) => did).filter(isDid), cursor: page.cursor }
+      }),
+
     status: ({ did, budget }) =>
       outbound.read(budget, async (signal) => {
         const response = await askPds({
@@ -171,15 +192,19 @@ const recordPage = l.object({
   cursor: l.optional(l.string()),
 })
 const repoDescription = l.object({ collections: l.array(l.string()) })
+const repoPage = l.object({
+  repos: l.array(l.object({ did: l.string() })),
+  cursor: l.optional(l.string()),
+})
 const repoStatus = l.object({ did: l.string(), active: l.boolean(), status: l.optional(l.string()) })
 
 async function read<T>(
   schema: { safeParse: (value: unknown) => { success: true; value: T } | { success: false; reason: Error } },
-  did: string,
+  whose: string,
   response: Response,
 ): Promise<T> {
   const body = schema.safeParse(await response.json().catch(() => undefined))
-  if (!body.success) throw new ReadFailure('UpstreamFailure', `${did}: ${body.reason.message}`)
+  if (!body.success) throw new ReadFailure('UpstreamFailure', `${whose}: ${body.reason.message}`)
   return body.value
 }
 

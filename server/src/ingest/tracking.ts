@@ -1,37 +1,63 @@
-/** Whom tap tracks beside the voters that it finds by itself: the authors of polls (design section 3). */
+/**
+ * Whom tap tracks beside the voters that it finds by itself: the authors of polls, and the voters of other families
+ * (design section 3).
+ */
+import { setTimeout } from 'node:timers/promises'
 import { Tap } from '@atproto/tap'
 import { reasonOf, type Log } from '../log.ts'
 
 /** DIDs in one request to tap. */
 const AT_ONCE = 500
+/** DIDs that wait for a tap that is away, at most: whoever is stored is told again at the next connection. */
+const MAX_WAITING = 100_000
+/** Between two requests after one that failed, in ms. */
+const PAUSE = 2_000
+/** How often tap is asked whether it has read a repo, in ms. */
+const ASK_EVERY = 1_000
 
 export type TrackingOptions = {
   /** of the taps */
   urls: string[]
   adminPassword: string | undefined
   log: Log
+  signal: AbortSignal
 }
 
-export class Tracking {
-  #taps: Map<string, Tap>
-  #log: Log
+/** `waiting`: DIDs that it has not been told yet. `rounds`: how often it was begun to tell it of everybody */
+type Told = { url: string; tap: Tap; waiting: Set<string>; busy: boolean; rounds: number }
 
-  constructor({ urls, adminPassword, log }: TrackingOptions) {
+export class Tracking {
+  #taps: Told[]
+  #log: Log
+  #signal: AbortSignal
+
+  constructor({ urls, adminPassword, log, signal }: TrackingOptions) {
     const config = adminPassword === undefined ? {} : { adminPassword }
-    this.#taps = new Map(urls.map((url) => [url, new Tap(url, config)]))
+    this.#taps = urls.map((url) => ({
+      url,
+      tap: new Tap(url, config),
+      waiting: new Set(),
+      busy: false,
+      rounds: 0,
+    }))
     this.#log = log
+    this.#signal = signal
   }
 
-  /** Has all taps track these repos. It may be told again and again. */
-  track(dids: string[]): void {
-    if (dids.length === 0) return
-    // At the next connection all authors are told again.
-    for (const [url, tap] of this.#taps) tap.addRepos(dids).catch(this.#failed(url))
+  /** Has all taps track these repos, as soon as each can be told. It may be told again and again. */
+  track(dids: Iterable<string>): void {
+    for (const told of this.#taps) {
+      for (const did of dids) if (told.waiting.size < MAX_WAITING) told.waiting.add(did)
+      if (!told.busy) void this.#tell(told)
+    }
   }
 
   /** Has all taps forget these repos: a vote of theirs brings them back. */
   untrack(dids: string[]): void {
-    for (const [url, tap] of this.#taps) tap.removeRepos(dids).catch(this.#failed(url))
+    for (const { url, tap, waiting } of this.#taps) {
+      for (const did of dids) waiting.delete(did)
+      tap.removeRepos(dids).catch(this.#failed(url))
+    }
   }
 
   /**
@@ -43,18 +69,70 @@ export class Tracking {
     url: string,
     page: (after: number, limit: number) => Promise<{ dids: string[]; last: number }>,
   ): Promise<void> {
-    try {
-      for (let after = 0; ;) {
+    const told = this.#taps.find((it) => it.url === url)!
+    const round = ++told.rounds
+    // A newer round, after the next connection, tells all of it again.
+    for (let after = 0; told.rounds === round && !this.#signal.aborted;) {
+      try {
         const { dids, last } = await page(after, AT_ONCE)
         if (dids.length === 0) return
-        await this.#taps.get(url)!.addRepos(dids)
+        await told.tap.addRepos(dids)
         after = last
+      } catch (error) {
+        this.#failed(url)(error)
+        await this.#pause()
       }
-    } catch (error) {
-      this.#failed(url)(error)
     }
+  }
+
+  /**
+   * Has all taps track these repos, and waits until they have read them or failed to.
+   *
+   * @param patience ms after which it waits no longer
+   * @throws Error where a tap can't be told
+   */
+  async trackAndWait(dids: string[], patience: number): Promise<void> {
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(patience)])
+    for (const { tap } of this.#taps) {
+      await tap.addRepos(dids)
+      const unread = new Set(dids)
+      while (unread.size > 0 && !signal.aborted) {
+        for (const did of unread) {
+          const state = await tap.getRepoInfo(did).then(
+            (info) => info.state,
+            () => undefined,
+          )
+          if (!UNREAD.has(state)) unread.delete(did)
+        }
+        if (unread.size > 0) await setTimeout(ASK_EVERY, undefined, { signal }).catch(() => {})
+      }
+    }
+  }
+
+  async #tell(told: Told): Promise<void> {
+    const { tap, waiting, url } = told
+    told.busy = true
+    while (waiting.size > 0 && !this.#signal.aborted) {
+      const dids = [...waiting].slice(0, AT_ONCE)
+      for (const did of dids) waiting.delete(did)
+      try {
+        await tap.addRepos(dids)
+      } catch (error) {
+        this.#failed(url)(error)
+        for (const did of dids) waiting.add(did)
+        await this.#pause()
+      }
+    }
+    told.busy = false
+  }
+
+  async #pause(): Promise<void> {
+    await setTimeout(PAUSE, undefined, { signal: this.#signal }).catch(() => {})
   }
 
   #failed = (url: string) => (error: unknown) =>
     this.#log.warn('tap could not be told whom to track', { url, reason: reasonOf(error) })
 }
+
+/** What tap says of a repo whose records it has not sent yet. */
+const UNREAD: ReadonlySet<string | undefined> = new Set(['pending', 'desynchronized', 'resyncing'])

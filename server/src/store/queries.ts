@@ -155,21 +155,33 @@ function chosen(choices: number[]): { option: number; options?: number[] } {
 }
 
 /**
- * DIDs of everybody whose polls tap has to send, in pages by `after` (an account's number, from 0): polls that are or
- * were there, or that votes name and nobody has looked for yet.
+ * DIDs of everybody whom tap has to be told of, in pages by `after` (an account's number, from 0): authors of polls that
+ * are or were there, or that votes name and nobody has looked for yet, and voters whom tap does not find by itself, for
+ * they voted in other collections than `signal`.
  */
-export async function pollAuthors(
+export async function trackedAccounts(
   client: Client,
+  signal: string,
   after: number,
   limit: number,
 ): Promise<{ dids: string[]; last: number }> {
   const { rows } = await client.execute({
     sql: `SELECT id, did FROM accounts WHERE id > ? AND status <> 'deleted'
-      AND EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = ''))
+      AND (EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = ''))
+        OR EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id AND family <> ?))
       ORDER BY id LIMIT ?`,
-    args: [after, limit],
+    args: [after, idOfVoteCollection(signal), limit],
   })
   return { dids: rows.map((row) => String(row['did'])), last: Number(rows.at(-1)?.['id'] ?? after) }
+}
+
+/** Of these DIDs those that tap tracks, by what is held of them. */
+export async function trackedAmong(client: Client, dids: string[]): Promise<Set<string>> {
+  const { rows } = await client.execute({
+    sql: `SELECT did FROM (${HELD_ACCOUNT} WHERE did IN (SELECT value FROM json_each(?))) WHERE wanted`,
+    args: [JSON.stringify(dids)],
+  })
+  return new Set(rows.map((row) => String(row['did'])))
 }
 
 /** The DID that a handle leads to, as tap said last; undefined where nobody or more than one has it. */
@@ -295,10 +307,10 @@ const heldAccount = (row: Row): HeldAccount => ({
   wanted: Boolean(row['wanted']),
 })
 
-/** Where reconciling was: the number of the account that was looked at last; 0 at the beginning. */
-export async function lastReconciled(client: Client): Promise<number> {
-  const { rows } = await client.execute(`SELECT value FROM state WHERE name = 'reconciled'`)
-  return Number(rows[0]?.['value'] ?? 0)
+/** A number of the database as a whole, as `rememberState` keeps it; undefined: none is kept. */
+export async function stateOf(client: Client, name: string): Promise<number | undefined> {
+  const { rows } = await client.execute({ sql: 'SELECT value FROM state WHERE name = ?', args: [name] })
+  return rows[0] && Number(rows[0]['value'])
 }
 
 export async function rememberState(client: Client, name: string, value: number): Promise<void> {

@@ -1,0 +1,263 @@
+/** The listening side of Jetstream, against a stand-in: what it makes of messages, and of instances that fail. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { collections, home } from '@pollz/shared/families'
+import { JetstreamStandIn, commitMessage } from '../../test/jetstream-standin.ts'
+import { createLog } from '../log.ts'
+import { Hints, type HintsOptions } from './hints.ts'
+import { Jetstream, readJetstream, type JetstreamOptions } from './jetstream.ts'
+
+const log = createLog('error')
+const bob = 'did:plc:bob'
+const collection = 'tech.tokimeki.poll.vote'
+const rkey = '3kaaaaaaaaaa2'
+const commit = { did: bob, collection, rkey }
+
+let stop: AbortController
+let jetstreams: JetstreamStandIn[]
+
+beforeEach(() => {
+  stop = new AbortController()
+  jetstreams = []
+})
+
+afterEach(async () => {
+  stop.abort()
+  await Promise.all(jetstreams.map((it) => it.close()))
+})
+
+async function standIn(options?: { silent: boolean }): Promise<JetstreamStandIn> {
+  const jetstream = await JetstreamStandIn.listen(options)
+  jetstreams.push(jetstream)
+  return jetstream
+}
+
+const absent = (uri: string) => {
+  const [, , did, of, key] = uri.split('/') as [string, string, string, string, string]
+  const change = { type: 'vote' as const, did, collection: of, rkey: key, rev: '3kaaaaaaaaaa2', vote: null }
+  return { ok: true as const, value: { change: { ...change, onlyIfHeld: true }, tallies: [] } }
+}
+
+/** Hints of which nobody is tracked and no record is there. */
+function makeHints(more: Partial<HintsOptions> = {}): { hints: Hints; reads: string[] } {
+  const reads: string[] = []
+  const hints = new Hints({
+    tracked: async () => new Set(),
+    read: async (uri) => {
+      reads.push(uri)
+      return absent(uri)
+    },
+    onRead: () => {},
+    log,
+    signal: stop.signal,
+    ...more,
+  })
+  return { hints, reads }
+}
+
+function listen(more: Partial<JetstreamOptions> & { hints: Hints }): Jetstream {
+  return new Jetstream({
+    urls: jetstreams.map(({ url }) => url),
+    cursor: undefined,
+    remember: async () => {},
+    onListening: () => {},
+    log,
+    signal: stop.signal,
+    ...more,
+  })
+}
+
+test('a commit that writes a record of a family is a hint; whatever else it says is not read', () => {
+  const uri = `at://${bob}/${collection}/${rkey}`
+  expect(readJetstream(commitMessage({ ...commit, time: 7 }))).toEqual({
+    time: 7,
+    hint: { did: bob, uri, time: 7 },
+  })
+  expect(readJetstream(commitMessage({ ...commit, operation: 'update', record: null }))?.hint?.uri).toBe(uri)
+  expect(readJetstream(commitMessage({ ...commit, collection: home.vote }))?.hint).toBeDefined()
+})
+
+test.each([
+  ['a delete', commitMessage({ ...commit, operation: 'delete' })],
+  ['an operation that nobody knows', commitMessage({ ...commit, operation: 'merge' })],
+  ['another collection', commitMessage({ ...commit, collection: 'app.bsky.feed.post' })],
+  ['a DID that is none', commitMessage({ ...commit, did: 'bob.test' })],
+  ['a record key that is none', commitMessage({ ...commit, rkey: '../x' })],
+  ['an identity', '{"did":"did:plc:bob","time_us":7,"kind":"identity","identity":{"handle":"bob.test"}}'],
+  ['a kind that nobody knows', '{"did":"did:plc:bob","time_us":7,"kind":"label"}'],
+])('%s is no hint, but a sign of life', (_, text) => {
+  expect(readJetstream(text)).toEqual({ time: expect.any(Number) })
+})
+
+test.each([
+  ['nothing', ''],
+  ['no JSON', '{"did":'],
+  ['an array', '[]'],
+  ['null', 'null'],
+  ['no time', '{"did":"did:plc:bob","kind":"commit"}'],
+  ['a time that is no number', '{"did":"did:plc:bob","time_us":"7","kind":"identity"}'],
+  ['a time before all', '{"did":"did:plc:bob","time_us":-7,"kind":"identity"}'],
+  ['a time that no number holds', '{"did":"did:plc:bob","time_us":1e300,"kind":"identity"}'],
+  ['a commit that is a text', '{"did":"did:plc:bob","time_us":7,"kind":"commit","commit":"create"}'],
+  ['what is nested without end', '['.repeat(60_000)],
+  ['what is larger than any poll', commitMessage({ ...commit, record: 'x'.repeat(64 * 1024) })],
+])('%s is no message', (_, text) => {
+  expect(readJetstream(text)).toBeUndefined()
+})
+
+test('it asks for all collections, and a hint is read', async () => {
+  const jetstream = await standIn()
+  const { hints, reads } = makeHints()
+  listen({ hints })
+  await vi.waitUntil(() => jetstream.connected)
+  expect(jetstream.asked[0]!.getAll('wantedCollections')).toEqual(collections)
+  expect(jetstream.asked[0]!.has('cursor')).toBe(false)
+  jetstream.send('{', commitMessage(commit), '[]')
+  await vi.waitUntil(() => reads.length === 1)
+  expect(reads).toEqual([`at://${bob}/${collection}/${rkey}`])
+})
+
+test('after a close it goes on with the next instance, a little before where it was', async () => {
+  const first = await standIn()
+  const second = await standIn()
+  const { hints, reads } = makeHints()
+  listen({ hints })
+  await vi.waitUntil(() => first.connected)
+  const time = Date.now() * 1000
+  first.send(commitMessage({ ...commit, time }))
+  await vi.waitUntil(() => reads.length === 1)
+  first.disconnect()
+  await vi.waitUntil(() => second.connected)
+  expect(second.asked[0]!.get('cursor')).toBe(String(time - 5_000_000))
+})
+
+test('one that is away is passed over, one that answers nothing is left, and so is one that says nothing', async () => {
+  const silent = await standIn({ silent: true })
+  const mute = await standIn()
+  const good = await standIn()
+  const { hints } = makeHints()
+  listen({
+    hints,
+    urls: ['ws://127.0.0.1:9', silent.url, mute.url, good.url],
+    silence: 200,
+    stuck: 600,
+  })
+  await vi.waitUntil(() => good.connected, 10_000)
+  expect(silent.asked).toHaveLength(1)
+  expect(mute.asked).toHaveLength(1)
+})
+
+test('where it was is remembered: never ahead of this clock, nor of a hint that waits', async () => {
+  const jetstream = await standIn()
+  const remembered: number[] = []
+  let answer = () => {}
+  const answered = new Promise<void>((resolve) => (answer = resolve))
+  const { hints, reads } = makeHints({
+    read: async (uri) => {
+      reads.push(uri)
+      await answered
+      return absent(uri)
+    },
+  })
+  const listening = listen({
+    hints,
+    cursor: 5,
+    remember: async (cursor) => remembered.push(cursor),
+    rememberEvery: 10,
+  })
+  await vi.waitUntil(() => jetstream.connected)
+  expect(jetstream.asked[0]!.get('cursor')).toBe('0')
+  const time = (Date.now() - 1000) * 1000
+  jetstream.send(
+    commitMessage({ ...commit, time }),
+    commitMessage({ ...commit, did: 'did:plc:carol', time: Date.UTC(2200, 0) * 1000 }),
+  )
+  await vi.waitUntil(() => reads.length === 2)
+  await vi.waitUntil(() => remembered.length > 0)
+  expect(remembered).toEqual([time])
+  answer()
+  await vi.waitUntil(() => remembered.length > 1)
+  expect(remembered[1]).toBeGreaterThanOrEqual(time)
+  expect(remembered[1]).toBeLessThanOrEqual(Date.now() * 1000)
+  expect(listening.cursor).toBe(remembered.at(-1))
+})
+
+test('a flood of made-up accounts is read few at a time, and the rest is left with Jetstream', async () => {
+  const jetstream = await standIn()
+  let running = 0
+  let most = 0
+  const waiting: (() => void)[] = []
+  const { hints, reads } = makeHints({
+    read: async (uri) => {
+      reads.push(uri)
+      most = Math.max(most, ++running)
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      running--
+      return { ok: false, error: 'RepoNotFound', message: 'nobody' }
+    },
+  })
+  listen({ hints })
+  await vi.waitUntil(() => jetstream.connected)
+  // Far more than the sockets on the way hold.
+  const flood = Array.from({ length: 13_000 }, (_, i) =>
+    commitMessage({ ...commit, did: `did:plc:${i}`, record: 'x'.repeat(4_000) }),
+  )
+  jetstream.send(...flood)
+  await vi.waitUntil(() => hints.full, 20_000)
+  await vi.waitUntil(() => jetstream.buffered > 0)
+  expect(hints.size).toBeLessThan(12_000)
+  const end = setInterval(() => {
+    for (const resolve of waiting.splice(0)) resolve()
+  }, 0)
+  await vi.waitUntil(() => hints.size === 0 && jetstream.buffered === 0, 60_000)
+  await vi.waitUntil(() => reads.length === flood.length, 60_000)
+  clearInterval(end)
+  expect(most).toBeLessThanOrEqual(8)
+})
+
+test('of one account one record is read at a time; of somebody who is tracked meanwhile none', async () => {
+  const tracked = new Set<string>()
+  const waiting: (() => void)[] = []
+  const { hints, reads } = makeHints({
+    tracked: async (dids) => new Set(dids.filter((did) => tracked.has(did))),
+    read: async (uri) => {
+      reads.push(uri)
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      tracked.add(bob)
+      const { value } = absent(uri)
+      return { ok: true, value: { ...value, change: { ...value.change, onlyIfHeld: false } } }
+    },
+  })
+  for (let i = 0; i < 1000; i++) hints.add({ did: bob, uri: `at://${bob}/${collection}/${i}`, time: i })
+  await vi.waitUntil(() => waiting.length === 1)
+  hints.add({ did: 'did:plc:carol', uri: `at://did:plc:carol/${collection}/1`, time: 1 })
+  await vi.waitUntil(() => waiting.length === 2)
+  while (hints.size > 0) {
+    for (const resolve of waiting.splice(0)) resolve()
+    await new Promise(setImmediate)
+  }
+  const ofBob = reads.filter((uri) => uri.includes(bob))
+  expect(ofBob.length).toBeLessThanOrEqual(11)
+  hints.add({ did: bob, uri: `at://${bob}/${collection}/x`, time: 1 })
+  await vi.waitUntil(() => hints.size === 0)
+  expect(reads.filter((uri) => uri.includes(bob))).toEqual(ofBob)
+})
+
+test('whose server did not answer is read again, some times; a database that does not answer is waited for', async () => {
+  let stored = false
+  const { hints, reads } = makeHints({
+    again: [1, 1],
+    read: async (uri) => {
+      reads.push(uri)
+      if (uri.includes(bob)) return { ok: false, error: 'UpstreamFailure', message: 'away' }
+      if (stored) return absent(uri)
+      stored = true
+      return { ok: false, error: 'StoreFailure', message: 'away' }
+    },
+  })
+  hints.add({ did: bob, uri: `at://${bob}/${collection}/1`, time: 1 })
+  hints.add({ did: 'did:plc:carol', uri: `at://did:plc:carol/${collection}/1`, time: 1 })
+  const of = (did: string) => reads.filter((uri) => uri.includes(did)).length
+  await vi.waitUntil(() => of(bob) === 3 && of('carol') === 2, 5000)
+  await vi.waitUntil(() => hints.size === 0)
+  expect(of(bob)).toBe(3)
+})

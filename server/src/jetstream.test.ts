@@ -1,0 +1,256 @@
+/** The server beside a Jetstream and a relay, both stand-ins: hints are proved, or they leave nothing behind. */
+import { familyOfPoll } from '@pollz/shared/families'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { emptyDatabase } from '../test/database.ts'
+import { JetstreamStandIn, commitMessage } from '../test/jetstream-standin.ts'
+import { NetworkStandIn, entry, makeProof } from '../test/pds-standin.ts'
+import { CID, T0, iso, pollRecordIn, recordMessage } from '../test/records.ts'
+import { TapStandIn } from '../test/tap-standin.ts'
+import { readConfig } from './config.ts'
+import { createLog } from './log.ts'
+import { startServer } from './server.ts'
+import { openDatabase } from './store/database.ts'
+
+const tokimeki = familyOfPoll.get('tech.tokimeki.poll.poll')!
+const collection = tokimeki.votes[0]!.nsid
+const rkey = '3kaaaaaaaaaa2'
+const didOf = (name: string) => `did:plc:${name.padEnd(24, 'a')}`
+const alice = didOf('alice')
+const bob = didOf('bob')
+const poll = `at://${alice}/${tokimeki.poll}/${rkey}`
+
+let tap: TapStandIn
+let jetstream: JetstreamStandIn
+let network: NetworkStandIn
+let pds: string
+/** of the PDS, by at-uri */
+let records: Map<string, unknown>
+let stop: AbortController
+let base: string
+let done: Promise<void>
+let database: Awaited<ReturnType<typeof emptyDatabase>>
+
+async function start(more: Record<string, string> = {}) {
+  stop = new AbortController()
+  const config = readConfig({
+    PORT: '0',
+    HOST: '127.0.0.1',
+    DATABASE_URL: database.url,
+    DATABASE_AUTH_TOKEN: database.authToken,
+    TAP_URL: tap.url,
+    PLC_URL: network.plcUrl,
+    JETSTREAM_URL: jetstream.url,
+    RECONCILE_PAUSE: '0',
+    LOG_LEVEL: 'error',
+    ...more,
+  })
+  const server = await startServer(config, createLog('error'), stop.signal)
+  base = `http://127.0.0.1:${server.port}`
+  done = server.done
+  await vi.waitUntil(() => tap.connected, 5000)
+  if (config.jetstreamUrls.length > 0) await vi.waitUntil(() => jetstream.connected, 5000)
+}
+
+async function restart(more: Record<string, string> = {}): Promise<void> {
+  stop.abort()
+  await done
+  await start(more)
+}
+
+beforeEach(async () => {
+  database = await emptyDatabase()
+  records = new Map()
+  tap = await TapStandIn.listen()
+  jetstream = await JetstreamStandIn.listen()
+  network = await NetworkStandIn.start()
+  pds = await network.serve(async (request, response) => {
+    const query = new URL(request.url!, 'http://pds').searchParams
+    const [did, nsid, key] = ['did', 'collection', 'rkey'].map((name) => query.get(name)!)
+    const record = records.get(`at://${did}/${nsid}/${key}`)
+    const proof = await makeProof({ did: did!, key: network.key }, async (add) =>
+      add({ l: null, e: record === undefined ? [] : [entry(`${nsid}/${key}`, await add(record))] }),
+    )
+    response.end(proof)
+  })
+  for (const did of [alice, bob]) network.register(did, pds)
+  records.set(poll, JSON.parse(JSON.stringify(pollRecordIn(tokimeki, { options: ['yes', 'no'], time: T0 }))))
+  await start()
+})
+
+afterEach(async () => {
+  stop.abort()
+  await done
+  await tap.close()
+  await jetstream.close()
+  network.close()
+  await database.close()
+})
+
+/** Has somebody vote with another app. @returns what Jetstream tells of it */
+function voted(did: string, option: number, key = rkey): string {
+  const written = { poll: { uri: poll, cid: CID }, choices: [option], createdAt: iso(T0 + 1) }
+  const { record } = tokimeki.writeVote(written)[0]!
+  records.set(`at://${did}/${collection}/${key}`, record)
+  return commitMessage({ did, collection, rkey: key, record })
+}
+
+async function counts(): Promise<number[]> {
+  const response = await fetch(`${base}/api/polls/${encodeURIComponent(poll)}`)
+  const { options } = (await response.json()) as { options: { count: number }[] }
+  return options.map(({ count }) => count)
+}
+
+const measured = async (line: RegExp) =>
+  Number(line.exec(await (await fetch(`${base}/metrics`)).text())?.[1] ?? 0)
+const read = (outcome: string) =>
+  measured(new RegExp(`^pollz_hints_total{outcome="${outcome}"} (\\d+)$`, 'm'))
+
+async function accounts(): Promise<unknown[]> {
+  const client = await openDatabase(database)
+  const { rows } = await client.execute('SELECT did FROM accounts ORDER BY did')
+  client.close()
+  return rows.map((row) => row['did'])
+}
+
+test('a voter whom tap does not know is counted at once, by their own record, and tracked from then on', async () => {
+  expect(await counts()).toEqual([0, 0])
+  const message = voted(bob, 1)
+  // What it says of the record is not read.
+  jetstream.send(message.replace('"optionIndex":1', '"optionIndex":0'))
+  await vi.waitUntil(() => tap.added.has(bob))
+  expect(await counts()).toEqual([0, 1])
+  // From here on it is tap that tells.
+  jetstream.send(voted(bob, 0))
+  const other = didOf('carol')
+  network.register(other, pds)
+  jetstream.send(voted(other, 1))
+  await vi.waitUntil(() => tap.added.has(other))
+  expect(await counts()).toEqual([0, 2])
+})
+
+test('a poll that is made elsewhere is there before anybody asks for it', async () => {
+  jetstream.send(commitMessage({ did: alice, collection: tokimeki.poll, rkey }))
+  await vi.waitUntil(() => tap.added.has(alice))
+  expect(await (await fetch(`${base}/api/polls`)).json()).toMatchObject([{ uri: poll }])
+})
+
+test('one that lies leaves nothing: no row, nobody tracked, no tally changed', async () => {
+  jetstream.send(voted(bob, 1))
+  await vi.waitUntil(() => tap.added.has(bob))
+  expect(await counts()).toEqual([0, 1])
+  const before = await accounts()
+  const carol = didOf('carol')
+  network.register(carol, pds)
+  const made = Array.from({ length: 50 }, (_, i) => didOf(`liar${i}`))
+  jetstream.send(
+    'nonsense',
+    ...made.map((did) => commitMessage({ did, collection, rkey })),
+    // She exists, and has never voted.
+    commitMessage({ did: carol, collection, rkey }),
+    commitMessage({ did: carol, collection: tokimeki.poll, rkey }),
+    commitMessage({ did: bob, collection, rkey, operation: 'delete' }),
+    commitMessage({ did: 'did:web:127.0.0.1%3A9', collection, rkey }),
+    '{"did":"did:plc:bob","time_us":7,"kind":"account","account":{"active":false,"status":"deleted"}}',
+  )
+  await vi.waitUntil(async () => (await read('absent')) === 2 && (await read('failed')) >= made.length)
+  expect(await accounts()).toEqual(before)
+  expect([...tap.added].toSorted()).toEqual([alice, bob].toSorted())
+  expect(await counts()).toEqual([0, 1])
+})
+
+test('a flood of hints that lead to servers that hang delays nobody who asks', async () => {
+  let hanging = 0
+  const silent = await network.serve(() => void hanging++, '127.0.0.2')
+  const made = Array.from({ length: 300 }, (_, i) => didOf(`hangs${String(i).replaceAll('0', 'z')}`))
+  for (const did of made) network.register(did, silent)
+  jetstream.send(...made.map((did) => commitMessage({ did, collection, rkey })))
+  await vi.waitUntil(() => hanging > 0)
+  voted(bob, 1)
+  const response = await fetch(`${base}/api/votes`, {
+    method: 'POST',
+    body: JSON.stringify({ uri: `at://${bob}/${collection}/${rkey}` }),
+  })
+  expect(response.status).toBe(200)
+  expect(await measured(/^pollz_waiting_hints (\d+)$/m)).toBeGreaterThan(0)
+  // Announced, they are tracked too: tap does not find them by itself.
+  await vi.waitUntil(() => tap.added.has(bob))
+})
+
+test('after a restart it goes on where it was, and a new tap is told of everybody', async () => {
+  await vi.waitUntil(async () => (await fetch(`${base}/ready`)).ok)
+  jetstream.send(voted(bob, 1))
+  await vi.waitUntil(() => tap.added.has(bob))
+  await vi.waitUntil(async () => {
+    const client = await openDatabase(database)
+    const { rows } = await client.execute(`SELECT value FROM state WHERE name = 'jetstream'`)
+    client.close()
+    return rows.length === 1
+  }, 20_000)
+  tap.added.clear()
+  await restart()
+  expect(Number(jetstream.asked[1]!.get('cursor'))).toBeGreaterThan((Date.now() - 120_000) * 1000)
+  await vi.waitUntil(() => tap.added.has(bob))
+})
+
+describe('a relay', () => {
+  let relay: string
+  /** of `collection`, in pages */
+  let pages: string[][]
+  let asked: string[]
+
+  beforeEach(async () => {
+    pages = []
+    asked = []
+    relay = await network.serve((request, response) => {
+      const query = new URL(request.url!, 'http://relay').searchParams
+      const at = Number(query.get('cursor') ?? 0)
+      asked.push(`${query.get('collection')} ${at}`)
+      const named = query.get('collection') === collection ? pages : []
+      const body = {
+        repos: (named[at] ?? []).map((did) => ({ did })),
+        ...(at + 1 < named.length ? { cursor: String(at + 1) } : {}),
+      }
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    }, '127.0.0.3')
+  })
+
+  test('names voters from before, page by page: tap is told of those that it does not track', async () => {
+    jetstream.send(voted(bob, 1))
+    await vi.waitUntil(() => tap.added.has(bob))
+    const voters = Array.from({ length: 130 }, (_, i) => didOf(`voter${String(i).replaceAll('0', 'z')}`))
+    pages = [voters.slice(0, 70), [bob, 'nobody'], voters.slice(70)]
+    tap.added.clear()
+    await restart({ RELAY_URL: relay })
+    const told = () => measured(/^pollz_past_voters_total (\d+)$/m)
+    await vi.waitUntil(async () => (await told()) === voters.length)
+    expect(voters.filter((did) => !tap.added.has(did))).toEqual([])
+    expect(tap.added.has('nobody')).toBe(false)
+    expect(asked.filter((it) => it.startsWith(collection))).toEqual(
+      [0, 1, 2].map((n) => `${collection} ${n}`),
+    )
+    // It is tap whom their votes come from.
+    const [first] = voters as [string]
+    const record = records.get(`at://${bob}/${collection}/${rkey}`)
+    tap.send(
+      recordMessage(
+        { did: first, collection, rkey, rev: '3kaaaaaaaaaa2', action: 'create', record, live: false },
+        1,
+      ),
+      1,
+    )
+    await vi.waitUntil(async () => (await counts())[1] === 2)
+  })
+
+  test('whose list leads back to its beginning is left', async () => {
+    const liar = await network.serve((request, response) => {
+      asked.push(request.url!)
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ repos: [], cursor: asked.length % 2 ? 'a' : 'b' }))
+    }, '127.0.0.3')
+    await restart({ RELAY_URL: liar })
+    await vi.waitUntil(() => asked.length === 3)
+    expect(await counts()).toEqual([0, 0])
+    expect(asked).toHaveLength(3)
+  })
+})
