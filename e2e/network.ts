@@ -36,6 +36,8 @@ export type NetworkOptions = {
   ports: { plc: number; pds: number; tap: number; server: number }
   /** The command that runs tap, without `run`. */
   tap: string[]
+  /** More variables for the server. */
+  environment?: Record<string, string>
   say: (message: string) => void
   signal: AbortSignal
 }
@@ -88,6 +90,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
         PLC_URL: plcUrl,
         HANDLE_RESOLVER_URL: pdsUrl,
         LOG_LEVEL: 'info',
+        ...options.environment,
       },
       join(folder, 'server.log'),
       signal,
