@@ -82,6 +82,8 @@ describe.skipIf(!tap)('the doctor', () => {
       expect.stringMatching(/^✓ PUBLIC_URL: .* its OAuth client is its own$/),
       '✓ the server: is ready',
       expect.stringMatching(/^✓ the clock/),
+      expect.stringMatching(/^\? JETSTREAM_URL: names none: who votes with other apps is counted late/),
+      expect.stringMatching(/^\? RELAY_URL: names none/),
       expect.stringMatching(/^✓ TAP_URL .*: answers$/),
       expect.stringMatching(/^\? TAP_URL .*: acks and filters are seen only while the server is stopped/),
       'nothing to change',
@@ -93,12 +95,17 @@ describe.skipIf(!tap)('the doctor', () => {
     const { code, lines } = await doctor({
       PUBLIC_URL: 'http://127.0.0.1:9',
       DATABASE_URL: 'file:/proc/none/x.db',
+      JETSTREAM_URL: 'ws://127.0.0.1:9',
+      // A PDS does not say it.
+      RELAY_URL: network.pdsUrl,
       TAP_URL: 'http://127.0.0.1:9',
     })
     expect(code).toBe(1)
     expect(lines.filter((line) => line.startsWith('✗'))).toEqual([
       expect.stringMatching(/DATABASE_URL: .*may this user write it/),
       expect.stringMatching(/PUBLIC_URL: .*can't be reached .*Does the server run/),
+      expect.stringMatching(/JETSTREAM_URL: none can be reached .*is the address right/),
+      expect.stringMatching(/RELAY_URL: does not say who has voted .*not every relay can/),
       expect.stringMatching(/TAP_URL .*can't be reached .*does it run/),
     ])
     expect(lines.join('\n')).not.toMatch(/\n\s+at /)

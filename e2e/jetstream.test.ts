@@ -161,6 +161,7 @@ describe.skipIf(!tap || !isThere)('with the real Jetstream', () => {
     await vote(known, tokimeki, other, 1)
     await vote(unknown, tokimeki, other, 1)
     await shows(other.uri, [0, 1])
+    expect(await isTracked(unknown.did)).toBe(false)
     await startJetstream()
     await shows(other.uri, [0, 2])
   })

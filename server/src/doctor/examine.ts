@@ -8,6 +8,7 @@ import { nameOf, openDatabase, probe } from '../store/database.ts'
 import { SCHEMA, schemaOf, tooNew } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
 import { examineTap } from './tap.ts'
+import { examineVoters } from './voters.ts'
 
 export type Finding = { part: string; state: 'good' | 'bad' | 'unknown'; words: string }
 
@@ -25,6 +26,7 @@ export async function* examine(config: Config): AsyncGenerator<Finding> {
   const server = await ask(`${config.publicUrl}/ready`)
   yield* examinePublicUrl(config, server)
   yield* examineClock(config)
+  yield* examineVoters(config)
   const serverHasTap = server.ok && (server.body as { tap?: unknown } | undefined)?.tap === 'ok'
   if (config.tapUrls.length === 0)
     yield { part: 'TAP_URL', state: 'bad', words: 'names no tap: only votes that are announced are counted' }

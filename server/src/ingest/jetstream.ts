@@ -77,6 +77,15 @@ export function readJetstream(text: string): { time: number; hint?: Hint } | und
   return { time, hint: { did, uri: `at://${did}/${collection}/${rkey}`, time } }
 }
 
+/** Where an instance, named without a path or with one, sends the records of all families. */
+export function subscribeUrl(base: string): URL {
+  const url = new URL(base)
+  if (url.pathname === '/') url.pathname = '/subscribe'
+  for (const collection of collections) url.searchParams.append('wantedCollections', collection)
+  url.searchParams.set('maxMessageSizeBytes', String(MAX_READ))
+  return url
+}
+
 export class Jetstream {
   connected = false
   #options: JetstreamOptions
@@ -144,10 +153,7 @@ export class Jetstream {
   /** One connection from open to close. Resolves with why it ended. */
   #connection(base: string): Promise<string> {
     const { hints, log, signal, silence = SILENCE, stuck = STUCK } = this.#options
-    const url = new URL(base)
-    if (url.pathname === '/') url.pathname = '/subscribe'
-    for (const collection of collections) url.searchParams.append('wantedCollections', collection)
-    url.searchParams.set('maxMessageSizeBytes', String(MAX_READ))
+    const url = subscribeUrl(base)
     // Hints from before this that wait are kept here.
     const since = this.#received
     if (since !== undefined) url.searchParams.set('cursor', String(Math.max(0, since - REWIND)))
