@@ -1,11 +1,13 @@
 /** The server beside a Jetstream and a relay, both stand-ins: hints are proved, or they leave nothing behind. */
 import { familyOfPoll } from '@pollz/shared/families'
+import type { PollView } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { emptyDatabase } from '../test/database.ts'
 import { JetstreamStandIn, commitMessage } from '../test/jetstream-standin.ts'
 import { NetworkStandIn, entry, makeProof } from '../test/pds-standin.ts'
 import { CID, T0, iso, pollRecordIn, recordMessage } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
+import { connectWatcher } from '../test/watcher.ts'
 import { readConfig } from './config.ts'
 import { createLog } from './log.ts'
 import { startServer } from './server.ts'
@@ -94,11 +96,11 @@ function voted(did: string, option: number, key = rkey): string {
   return commitMessage({ did, collection, rkey: key, record })
 }
 
-async function counts(): Promise<number[]> {
-  const response = await fetch(`${base}/api/polls/${encodeURIComponent(poll)}`)
-  const { options } = (await response.json()) as { options: { count: number }[] }
-  return options.map(({ count }) => count)
+async function ask(uri: string): Promise<PollView> {
+  return (await (await fetch(`${base}/api/polls/${encodeURIComponent(uri)}`)).json()) as PollView
 }
+
+const counts = async () => (await ask(poll)).options.map(({ count }) => count)
 
 const measured = async (line: RegExp) =>
   Number(line.exec(await (await fetch(`${base}/metrics`)).text())?.[1] ?? 0)
@@ -239,6 +241,31 @@ describe('a relay', () => {
       1,
     )
     await vi.waitUntil(async () => (await counts())[1] === 2)
+  })
+
+  test('until it has named all, a poll of another family says that votes may be missing, and so it does while no Jetstream is heard', async () => {
+    let answer = () => {}
+    const answered = new Promise<void>((resolve) => (answer = resolve))
+    const slow = await network.serve(async (request, response) => {
+      await answered
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"repos":[]}')
+    }, '127.0.0.3')
+    await restart({ RELAY_URL: slow })
+    const { messages, socket } = await connectWatcher(base)
+    socket.send(JSON.stringify({ type: 'watch', uris: [poll] }))
+    const said = () => messages.map((it) => it.type === 'snapshot' && it.poll.incomplete)
+    await vi.waitUntil(() => said().length > 0)
+    expect(said()[0]).toBe(true)
+    answer()
+    // It is told without being asked again.
+    await vi.waitUntil(() => said().at(-1) === undefined)
+    socket.terminate()
+    await restart({ RELAY_URL: slow, JETSTREAM_URL: '' })
+    expect(await ask(poll)).toMatchObject({ incomplete: true })
+    // What was named before is known at once.
+    await restart({ RELAY_URL: 'http://127.0.0.1:9' })
+    await vi.waitUntil(async () => !('incomplete' in (await ask(poll))))
+    expect(await ask(poll)).toMatchObject({ uri: poll })
   })
 
   test('whose list leads back to its beginning is left', async () => {

@@ -1,6 +1,7 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
 import { setTimeout } from 'node:timers/promises'
-import { home, pollHosts } from '@pollz/shared/families'
+import { parseAtUri } from '@pollz/shared/at-uri'
+import { familyOfPoll, home, pollHosts } from '@pollz/shared/families'
 import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import { briefly } from './briefly.ts'
@@ -126,6 +127,46 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     track: (dids) => tracking.track(dids),
     votesOf: (poll, limit) => voteRecordsOf(reader, poll, limit),
   })
+  // Whom tap does not find by itself.
+  const mayBeIncomplete = (poll: string) => parseAtUri(poll)?.collection !== home.poll
+  const hints = new Hints({
+    tracked: (dids) => trackedAmong(reader, dids),
+    read: (uri, budget) => announced.read(uri, budget),
+    onRead: (outcome) => metrics.hints.inc({ outcome }),
+    log,
+    signal,
+  })
+  const jetstream = new Jetstream({
+    urls: config.jetstreamUrls,
+    hints,
+    cursor: await stateOf(reader, 'jetstream'),
+    remember: (cursor) => writer.remember('jetstream', cursor),
+    onListening: () => hub.recheck(mayBeIncomplete),
+    log,
+    signal,
+  })
+  // Whom a relay names is read by tap alone.
+  const history =
+    config.relayUrl === undefined || config.tapUrls.length === 0
+      ? undefined
+      : new History({
+          relayUrl: config.relayUrl,
+          repos,
+          tracked: (dids) => trackedAmong(reader, dids),
+          track: (dids, patience) => tracking.trackAndWait(dids, patience),
+          walked: {
+            last: (collection) => stateOf(reader, `walked ${collection}`),
+            remember: (collection, time) => writer.remember(`walked ${collection}`, time),
+          },
+          onTold: (dids) => metrics.told.inc(dids),
+          onComplete: () => hub.recheck(mayBeIncomplete),
+          log,
+          signal,
+        })
+  const isIncomplete = (uri: string) => {
+    const family = familyOfPoll.get(parseAtUri(uri)!.collection)!
+    return mayBeIncomplete(uri) && !(jetstream.listening && history?.covers(family))
+  }
   const names = new Names(repos, (handle) => didOfHandle(reader, handle).catch(() => undefined))
 
   // live
@@ -143,6 +184,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     names,
     questions,
     read: (uri, budget) => announced.read(uri, budget),
+    isIncomplete: ({ uri }) => isIncomplete(uri),
   })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
   writer.listen({
@@ -203,40 +245,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       }),
   )
 
-  const hints = new Hints({
-    tracked: (dids) => trackedAmong(reader, dids),
-    read: (uri, budget) => announced.read(uri, budget),
-    onRead: (outcome) => metrics.hints.inc({ outcome }),
-    log,
-    signal,
-  })
-  const jetstream = new Jetstream({
-    urls: config.jetstreamUrls,
-    hints,
-    cursor: await stateOf(reader, 'jetstream'),
-    remember: (cursor) => writer.remember('jetstream', cursor),
-    onListening: () => {},
-    log,
-    signal,
-  })
-  // Whom a relay names is read by tap alone.
-  const history =
-    config.relayUrl === undefined || taps.length === 0
-      ? undefined
-      : new History({
-          relayUrl: config.relayUrl,
-          repos,
-          tracked: (dids) => trackedAmong(reader, dids),
-          track: (dids, patience) => tracking.trackAndWait(dids, patience),
-          walked: {
-            last: (collection) => stateOf(reader, `walked ${collection}`),
-            remember: (collection, time) => writer.remember(`walked ${collection}`, time),
-          },
-          onTold: (dids) => metrics.told.inc(dids),
-          onComplete: () => {},
-          log,
-          signal,
-        })
+  void jetstream.run()
   void history?.run()
 
   const readiness = (): Readiness => {

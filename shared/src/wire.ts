@@ -45,6 +45,8 @@ export const pollView = l.object({
   total: count,
   /** C11: shares are of these; absent where a voter has one choice: then `total` says it */
   voters: l.optional(count),
+  /** votes may be missing: not all who vote in its family are known to the server yet */
+  incomplete: l.optional(l.boolean()),
   /** C7: the options, the end, or whether there are several choices changed after the first vote */
   edited: l.boolean(),
   /** grows with every change of the poll or its tally; an answer with a lower one is older */

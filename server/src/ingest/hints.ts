@@ -23,7 +23,7 @@ const MAX_RECORDS = 10
 /** Accounts that the database is asked about at once, for each reader that is free. */
 const AT_ONCE = 16
 /** When an account whose server did not answer is read again, in ms, as often as there are times. */
-const AGAIN = [5_000, 60_000]
+const AGAIN = [5_000, 60_000, 600_000]
 /** Accounts that wait for that, at most. */
 const MAX_AGAIN = 1_000
 /** How long it waits for a database that does not answer, in ms. */
@@ -167,5 +167,5 @@ export class Hints {
   }
 }
 
-/** Errors that concern this moment. */
-const PASSING: ReadonlySet<string> = new Set(['UpstreamFailure', 'Busy'])
+/** Errors that may concern this moment: on a machine that is busy a proof takes too long, too. */
+const PASSING: ReadonlySet<string> = new Set(['UpstreamFailure', 'InvalidProof', 'Busy'])

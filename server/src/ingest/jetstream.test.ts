@@ -5,6 +5,7 @@ import { JetstreamStandIn, commitMessage } from '../../test/jetstream-standin.ts
 import { createLog } from '../log.ts'
 import { Hints, type HintsOptions } from './hints.ts'
 import { Jetstream, readJetstream, type JetstreamOptions } from './jetstream.ts'
+import type { RepoError } from './repos.ts'
 
 const log = createLog('error')
 const bob = 'did:plc:bob'
@@ -55,7 +56,7 @@ function makeHints(more: Partial<HintsOptions> = {}): { hints: Hints; reads: str
 }
 
 function listen(more: Partial<JetstreamOptions> & { hints: Hints }): Jetstream {
-  return new Jetstream({
+  const jetstream = new Jetstream({
     urls: jetstreams.map(({ url }) => url),
     cursor: undefined,
     remember: async () => {},
@@ -64,6 +65,8 @@ function listen(more: Partial<JetstreamOptions> & { hints: Hints }): Jetstream {
     signal: stop.signal,
     ...more,
   })
+  void jetstream.run()
+  return jetstream
 }
 
 test('a commit that writes a record of a family is a hint; whatever else it says is not read', () => {
@@ -242,13 +245,14 @@ test('of one account one record is read at a time; of somebody who is tracked me
   expect(reads.filter((uri) => uri.includes(bob))).toEqual(ofBob)
 })
 
-test('whose server did not answer is read again, some times; a database that does not answer is waited for', async () => {
+test('whose server did not answer is read again, who is not there is not; a database that does not answer is waited for', async () => {
   let stored = false
+  const errors: RepoError[] = ['InvalidProof', 'UpstreamFailure', 'RepoNotFound']
   const { hints, reads } = makeHints({
-    again: [1, 1],
+    again: [1, 1, 1],
     read: async (uri) => {
       reads.push(uri)
-      if (uri.includes(bob)) return { ok: false, error: 'UpstreamFailure', message: 'away' }
+      if (uri.includes(bob)) return { ok: false, error: errors.shift()!, message: 'not now' }
       if (stored) return absent(uri)
       stored = true
       return { ok: false, error: 'StoreFailure', message: 'away' }

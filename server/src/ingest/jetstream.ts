@@ -100,7 +100,6 @@ export class Jetstream {
     this.#options = options
     this.#received = options.cursor
     this.#remembered = options.cursor
-    if (options.urls.length > 0) void this.#run()
   }
 
   /** Whether everybody who votes now is named, but for a moment. */
@@ -115,8 +114,10 @@ export class Jetstream {
     return Math.min(oldest, this.#received)
   }
 
-  async #run(): Promise<void> {
+  /** Listens until the signal ends it, where there is an instance. */
+  async run(): Promise<void> {
     const { log, rememberEvery = REMEMBER_EVERY, signal, urls } = this.#options
+    if (urls.length === 0) return
     const remembering = setInterval(() => void this.#remember(), rememberEvery)
     signal.addEventListener('abort', () => clearInterval(remembering), { once: true })
     for (let n = 0, failures = 0; !signal.aborted; n++) {

@@ -30,6 +30,7 @@ function findHiddenDuring(reading: 'poll' | 'post') {
     names: names as unknown as Names,
     questions: new Questions(() => read('post', '?')),
     read: () => Promise.reject(new Error('it is known')),
+    isIncomplete: () => false,
   })
   return lookup.find(tea, unlimited('a client'))
 }

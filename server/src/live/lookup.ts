@@ -32,6 +32,8 @@ export type LookupOptions = {
   questions: Questions
   /** Reads a poll that is not known from its PDS, and has it stored. */
   read: (uri: string, budget: Budget) => Promise<Read<unknown>>
+  /** Whether votes for the poll may be missing. */
+  isIncomplete: (poll: PollView) => boolean
 }
 
 export class Lookup {
@@ -43,14 +45,15 @@ export class Lookup {
     this.#options = options
   }
 
-  /** The poll, with its question wherever that is. @param uri at-uri of a poll, by DID or handle */
+  /** The poll, with its question wherever that is, and whether votes may be missing. @param uri at-uri of a poll, by DID or handle */
   async find(uri: string, budget: Budget): Promise<Found> {
+    const { hidden, isIncomplete, questions } = this.#options
     const found = await this.#find(uri, budget)
-    if (!found.ok || found.poll.post === undefined) return found
-    const { questions, hidden } = this.#options
+    if (!found.ok) return found
     const poll = await questions.asked(found.poll, budget)
     // It may have been hidden meanwhile.
-    return hidden.hides(found.uri) ? hiddenPoll(found.uri) : { ...found, poll }
+    if (hidden.hides(found.uri)) return hiddenPoll(found.uri)
+    return { ...found, poll: isIncomplete(poll) ? { ...poll, incomplete: true } : poll }
   }
 
   async #find(uri: string, budget: Budget): Promise<Found> {
