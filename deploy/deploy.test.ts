@@ -29,7 +29,7 @@ const COMPOSE_LOADER = 'github.com/compose-spec/compose-go/v2/cmd@v2.16.2'
 
 /** The environment variables that the server reads. */
 const known = new Set([
-  ...[...read('server/src/config.ts').matchAll(/(?:text|env)[([]'([A-Z_]+)'/g)].map(([, name]) => name!),
+  ...[...read('server/src/config.ts').matchAll(/(?:text|env|list)[([]'([A-Z_]+)'/g)].map(([, name]) => name!),
   'NODE_ENV',
 ])
 const tapElsewhere = (databaseUrl: string, bind: string) =>

@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { delimiter, join } from 'node:path'
+import { openDatabase } from '@pollz/server/store/database'
+import { stateOf } from '@pollz/server/store/queries'
 import { familyOfPoll, type Family } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -53,10 +55,9 @@ describe.skipIf(!tap || !isThere)('with the real Jetstream', () => {
   let jetstreamPort: number
   let plcPort: number
   let alice: Account
-  let stopJetstream: AbortController
+  const stopJetstream = new AbortController()
 
   async function startJetstream(): Promise<void> {
-    stopJetstream = new AbortController()
     const command = ['jetstream', 'serve', '--addr', `127.0.0.1:${jetstreamPort}`, '--debug-addr', '']
     command.push('--relay-url', network.pdsUrl, '--plc-url', `http://127.0.0.1:${plcPort}`)
     command.push('--data-dir', join(network.folder, 'jetstream'), '--backfill-repos', alice.did)
@@ -82,7 +83,7 @@ describe.skipIf(!tap || !isThere)('with the real Jetstream', () => {
   })
 
   afterAll(async () => {
-    stopJetstream?.abort()
+    stopJetstream.abort()
     await jetstream?.ended
     stop.abort()
     await network?.done
@@ -119,8 +120,10 @@ describe.skipIf(!tap || !isThere)('with the real Jetstream', () => {
     return options?.map(({ count }) => count)
   }
 
+  /** As long as it takes to read a voter a third time: on a machine that is busy a proof may come too late. */
+  const PATIENCE = 100_000
   const shows = (uri: string, expected: number[]) =>
-    until(`${uri}: ${expected.join()}`, async () => (await counts(uri))?.join() === expected.join())
+    until(`${uri}: ${expected.join()}`, async () => (await counts(uri))?.join() === expected.join(), PATIENCE)
 
   const isTracked = async (did: string) => {
     const response = await fetch(`${network.tapUrl}/info/${did}`)
@@ -147,22 +150,18 @@ describe.skipIf(!tap || !isThere)('with the real Jetstream', () => {
     },
   )
 
-  test('who votes while Jetstream is down is counted when it is back; whom tap tracks at once', async () => {
-    const [known, unknown] = (await Promise.all(
-      ['known', 'unknown'].map((name) => network.createAccount(`${name}.test`)),
-    )) as [Account, Account]
+  test('who votes while the server is away is counted when it is back', async () => {
+    const voter = await network.createAccount('meanwhile.test')
     const poll = await makePoll(tokimeki)
-    await vote(known, tokimeki, poll, 0)
-    await shows(poll.uri, [1, 0])
-    await until('tap tracks the voter', () => isTracked(known.did))
-    stopJetstream.abort()
-    await jetstream.ended
-    const other = await makePoll(tokimeki)
-    await vote(known, tokimeki, other, 1)
-    await vote(unknown, tokimeki, other, 1)
-    await shows(other.uri, [0, 1])
-    expect(await isTracked(unknown.did)).toBe(false)
-    await startJetstream()
-    await shows(other.uri, [0, 2])
+    expect(await counts(poll.uri)).toEqual([0, 0])
+    const database = await openDatabase({ url: `file:${network.folder}/pollz.db`, authToken: undefined })
+    await until('it has remembered where Jetstream was', () => stateOf(database, 'jetstream'))
+    database.close()
+    await network.killServer()
+    await vote(voter, tokimeki, poll, 1)
+    expect(await isTracked(voter.did)).toBe(false)
+    await network.startServer()
+    await shows(poll.uri, [0, 1])
+    await until('tap tracks the voter', () => isTracked(voter.did))
   })
 })
