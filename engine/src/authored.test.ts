@@ -61,6 +61,7 @@ beforeEach(async () => {
   })
   const repos = {
     canonical: async (uri: string) => uri.replace(alice.handle, alice.did).replace(bob.handle, bob.did),
+    collections: async () => [...repo.keys()].map((uri) => parseAtUri(uri)!.collection),
     list: async (
       did: string,
       collection: string,

@@ -36,7 +36,7 @@ export class Outbox {
 
   /**
    * @param uri at-uri of a vote or poll that was written or deleted
-   * @param vote what a vote says
+   * @param vote what a vote says; of several records that together are one, the last has it
    */
   async add(what: 'votes' | 'polls', uri: string, vote?: CastVote): Promise<void> {
     const announcement = { what, at: Date.now(), ...(vote ? { vote } : {}) }
@@ -106,10 +106,10 @@ export class Outbox {
     return tried
   }
 
-  #counted({ poll, option }: CastVote, voter: string, version: number): void {
+  #counted({ poll, ...choice }: CastVote, voter: string, version: number): void {
     for (const uri of new Set([poll, ...this.#pages.all()]))
       if (uri === poll || this.#live.known(uri)?.uri === poll)
-        this.#pages.send({ type: 'counted', uri, voter, option, version })
+        this.#pages.send({ type: 'counted', uri, voter, ...choice, version })
   }
 
   #rest(uri: string): void {

@@ -93,6 +93,13 @@ export class Repos {
     }
   }
 
+  /** NSIDs of the collections that a repo has records of. */
+  async collections(did: string, signal: AbortSignal): Promise<string[]> {
+    const { pds } = await this.resolve(did)
+    const { data } = await this.#agentOf(pds).com.atproto.repo.describeRepo({ repo: did }, { signal })
+    return data.collections
+  }
+
   /** Records of a collection, the newest keys first. A PDS may say anything: those of others are left out. */
   async list(
     did: string,

@@ -1,5 +1,6 @@
 /** What outlives the page or the background, and belongs to one server. In IndexedDB, which needs no permission. */
 import type { Key, OAuthClientMetadataInput, Session } from '@atproto/oauth-client'
+import type { Choice } from '@pollz/shared/choices'
 import type { Act, ActMessage, PageAccount, Reason } from '@pollz/shared/engine'
 import type { PollView } from '@pollz/shared/wire'
 import { deleteDB, openDB, type DBSchema, type IDBPDatabase } from 'idb'
@@ -32,7 +33,13 @@ export type JournalledAct = {
 export type SignInResult = { did: string } | { failed: Reason }
 
 /** A vote record of an account that is signed in. `createdAt`: RFC 3339; `cid`: of this version of it */
-export type IndexedVote = { did: string; poll: string; option: number; createdAt: string; cid: string }
+export type IndexedVote = Choice & {
+  did: string
+  poll: string
+  option: number
+  createdAt: string
+  cid: string
+}
 
 /** How an account's votes were listed last. Times in ms since 1970. */
 export type Listing = {
@@ -46,8 +53,8 @@ export type Listing = {
   complete: boolean
 }
 
-/** `poll`: at-uri by DID; `option`: null takes the vote back */
-export type CastVote = { poll: string; option: number | null }
+/** `poll`: at-uri by DID; no choice takes the vote back */
+export type CastVote = Choice & { poll: string }
 
 /** A record that was written or deleted. `at`: when, in ms since 1970 */
 export type Announcement = { what: 'votes' | 'polls'; at: number; vote?: CastVote }

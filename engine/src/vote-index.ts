@@ -3,7 +3,8 @@
  * nobody learns what somebody looks at.
  */
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
-import { familyOfPoll, familyOfVote } from '@pollz/shared/families'
+import { choiceOf, choicesIn, type Choice } from '@pollz/shared/choices'
+import { familyOfPoll, familyOfVote, type Family } from '@pollz/shared/families'
 import { voteRkey } from '@pollz/shared/votes'
 import { inTime, unlessAborted } from './deadline.ts'
 import type { Repos } from './repos.ts'
@@ -39,12 +40,28 @@ type Passing = { votes: Map<string, IndexedVote>; listing: Listing }
 
 const NEVER: Listing = { at: 0, tried: 0, pause: 0, complete: false }
 
-/** @param poll at-uri by DID @returns at-uri of the record that a vote for it is written to, unless there is another */
-export function usualVote(did: string, poll: string): string {
+/** @param poll at-uri */
+export function familyOf(poll: string): Family {
   const family = familyOfPoll.get(parseAtUri(poll)!.collection)
   if (!family) throw new Error(`no family has the poll ${poll}`)
-  return formatAtUri({ repo: did, collection: family.votes[0]!.nsid, rkey: voteRkey(poll) })
+  return family
 }
+
+/**
+ * @param poll at-uri by DID
+ * @returns at-uri of the record that a vote for it is written to, unless there is another; undefined: its family's votes
+ *   may be anywhere
+ */
+export function usualVote(did: string, poll: string): string | undefined {
+  const { key, votes } = familyOf(poll)
+  return key === 'poll'
+    ? formatAtUri({ repo: did, collection: votes[0]!.nsid, rkey: voteRkey(poll) })
+    : undefined
+}
+
+/** @param votes one voter's for a poll, the one that counts (C2) first @returns what they choose (C11) */
+export const chosenIn = (poll: string, votes: readonly IndexedVote[]): Choice =>
+  choiceOf((familyOf(poll).together ? votes : votes.slice(0, 1)).flatMap(choicesIn))
 
 export class VoteIndex {
   #db: PromiseLike<ServerDb>
@@ -61,7 +78,7 @@ export class VoteIndex {
   #forgotten = new Map<string, number>()
   /** Why the last lists failed. */
   #failures = new Map<string, unknown>()
-  /** When votes were read one by one, in ms since 1970, by the at-uri of the usual record. */
+  /** When votes were read one by one, in ms since 1970, by account and poll. */
   #looked = new Map<string, number>()
 
   constructor(db: PromiseLike<ServerDb>, repos: Repos) {
@@ -91,16 +108,17 @@ export class VoteIndex {
     const isListed = await this.#refresh(did, maxAge).catch(() => false)
     if (isListed && (await this.#listed(did)).complete) return
     const usual = usualVote(did, poll)
-    if (isRecent(this.#looked.get(usual) ?? 0, asked, maxAge)) return
+    const look = lookOf(did, poll)
+    if (isRecent(this.#looked.get(look) ?? 0, asked, maxAge)) return
     const known = (await this.votesFor(did, poll)).slice(0, MAX_READ).map(({ uri }) => uri)
     const happened = this.#happened
     await inTime(MAX_WAIT, (signal) =>
-      Promise.all([...new Set([usual, ...known])].map((uri) => this.read(uri, signal))),
+      Promise.all([...new Set([...(usual ? [usual] : []), ...known])].map((uri) => this.read(uri, signal))),
     )
     const isLate = Math.max(this.#expired.get(did) ?? 0, this.#forgotten.get(did) ?? 0) > happened
     if (isLate) return
     if (this.#looked.size >= MAX_LOOKED) this.#looked.clear()
-    this.#looked.set(usual, asked)
+    this.#looked.set(look, asked)
   }
 
   /** Asks the PDS for one record. @returns its cid, whatever is in it; undefined: there is none @throws as `look` */
@@ -125,15 +143,12 @@ export class VoteIndex {
     await this.#keep(did, this.#happened, { listing: { at: 0, tried: before } })
   }
 
-  /**
-   * @param poll at-uri by DID
-   * @returns the vote that counts (C2), as far as it is known; null: there is none; undefined: that is not known
-   */
-  async own(did: string, poll: string): Promise<OwnVote | null | undefined> {
-    const [own] = await this.votesFor(did, poll)
-    if (own) return own
-    const isKnown = (await this.#listed(did)).complete || this.#looked.has(usualVote(did, poll))
-    return isKnown ? null : undefined
+  /** @param poll at-uri by DID @returns what counts of it, as far as it is known; undefined: nothing is known */
+  async own(did: string, poll: string): Promise<Choice | undefined> {
+    const votes = await this.votesFor(did, poll)
+    if (votes.length > 0) return chosenIn(poll, votes)
+    const isRead = usualVote(did, poll) !== undefined && this.#looked.has(lookOf(did, poll))
+    return isRead || (await this.#listed(did)).complete ? choiceOf([]) : undefined
   }
 
   /** @param poll at-uri by DID @returns its records for a poll, the one that counts (C2) first */
@@ -173,7 +188,7 @@ export class VoteIndex {
   }
 
   #forgetLooks(did: string): void {
-    for (const usual of this.#looked.keys()) if (parseAtUri(usual)!.repo === did) this.#looked.delete(usual)
+    for (const look of this.#looked.keys()) if (look.startsWith(`${did} `)) this.#looked.delete(look)
   }
 
   async #isSignedIn(did: string): Promise<boolean> {
@@ -302,10 +317,7 @@ export class VoteIndex {
     }
     await this.#keep(did, happened, { listing: { tried: at } })
     try {
-      const ends = await unlessAborted(
-        Promise.all([...familyOfVote.keys()].map((nsid) => this.#listCollection(did, nsid, read, signal))),
-        signal,
-      )
+      const ends = await unlessAborted(this.#listCollections(did, read, signal), signal)
       this.#failures.delete(did)
       const complete = ends.every(Boolean)
       const gone = complete ? (await this.#votes(did)).filter(({ uri }) => !found.has(uri)) : []
@@ -320,6 +332,22 @@ export class VoteIndex {
       await this.#keep(did, happened, { put: found, listing: { pause: pause() } })
       throw error
     }
+  }
+
+  /** Most repos have votes of few families. @param read is given what is found @returns for each whether that was all */
+  async #listCollections(
+    did: string,
+    read: (votes: [string, IndexedVote][]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<boolean[]> {
+    const all = [...familyOfVote.keys()]
+    // Where a PDS does not say what it has, it is asked for each.
+    const has = await inTime(PAGE_TIMEOUT, (timeout) =>
+      this.#repos.collections(did, AbortSignal.any([signal, timeout])),
+    ).catch(() => all)
+    signal.throwIfAborted()
+    const listed = all.filter((nsid) => has.includes(nsid))
+    return Promise.all(listed.map((nsid) => this.#listCollection(did, nsid, read, signal)))
   }
 
   /** @param read is given what is found, page by page @returns whether that was all */
@@ -356,10 +384,12 @@ export class VoteIndex {
 /** Of the future, by a clock that has stepped back, nothing is recent. */
 const isRecent = (at: number, now: number, maxAge: number) => at > now - maxAge && at <= Date.now()
 
+const lookOf = (did: string, poll: string) => `${did} ${poll}`
+
 const pollsOf = (did: string) => IDBKeyRange.bound([did], [did, []])
 
 /** @returns undefined where a record is no vote */
-function readVote({
+export function readVote({
   uri,
   cid,
   value,
@@ -372,7 +402,7 @@ function readVote({
   const read = familyOfVote.get(collection)!.readVote(value, { did, collection, rkey })
   if (!read.ok) return undefined
   const { subject, choices, createdAt } = read.value
-  return { did, poll: subject, option: choices[0]!, createdAt, cid }
+  return { did, poll: subject, ...choiceOf(choices), option: Math.min(...choices), createdAt, cid }
 }
 
 function byTime(votes: OwnVote[]): OwnVote[] {

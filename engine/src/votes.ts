@@ -1,9 +1,10 @@
 /** Votes: written to the voter's own PDS, then announced to the server (design section 4). */
 import { XRPCError } from '@atproto/api'
 import { isValidDid } from '@atproto/syntax'
-import { parseAtUri } from '@pollz/shared/at-uri'
-import { familyOfPoll } from '@pollz/shared/families'
+import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
+import { choiceOf, choicesIn, isSameChoice, type Choice } from '@pollz/shared/choices'
 import type { Act, PageAccount } from '@pollz/shared/engine'
+import { voteWrites, type VoteWrites } from '@pollz/shared/votes'
 import type { Accounts } from './accounts.ts'
 import type { Doing } from './acts.ts'
 import type { Live } from './live.ts'
@@ -11,7 +12,7 @@ import type { Outbox } from './outbox.ts'
 import type { Pages, Port } from './pages.ts'
 import type { Repos } from './repos.ts'
 import type { CastVote } from './storage.ts'
-import { usualVote, type OwnVote, type VoteIndex } from './vote-index.ts'
+import { chosenIn, familyOf, readVote, type OwnVote, type VoteIndex } from './vote-index.ts'
 
 /** When a repo is listed again after a write of which nobody knows how it went, in ms after each other. */
 const LOOK_AGAIN = [0, 1_000, 5_000, 30_000]
@@ -21,6 +22,20 @@ const COME_BACK = 1_000
 const SHARED = 500
 /** How often a vote is tried whose record changes all the time. */
 const MAX_TRIES = 3
+
+/** What is to be written. `cid`: of the poll, where a vote names it */
+type Vote = CastVote & { cid: string | undefined }
+
+/** `uri`: its at-uri */
+type Located = VoteWrites['delete'][number] & { uri: string }
+type Put = VoteWrites['put'][number] & Located
+
+type Step = {
+  /** cid of what stands in its place; null: nothing does; undefined: nobody knows */
+  swapRecord: string | null | undefined
+  /** what is cast with it, if nothing is left to do */
+  vote: Vote | undefined
+}
 
 export type VotesOptions = {
   accounts: Accounts
@@ -77,35 +92,45 @@ export class Votes {
   }
 
   /** @returns at-uri of the poll @throws with the PDS's reason */
-  async cast({ uri, option }: Act & { type: 'vote' }, doing: Doing): Promise<string> {
+  async cast({ uri, ...act }: Act & { type: 'vote' }, doing: Doing): Promise<string> {
     const { index, repos, voted } = this.#options
     const { did } = doing
     // The server has no say in what is voted on.
     const poll = await repos.canonical(uri)
     this.#learn(uri, poll)
+    const choice = choiceOf(choicesIn(act))
     const before = await index.votesFor(did, poll)
+    const vote = { poll, ...choice, cid: await this.#versionOf(poll, uri, choice) }
     try {
-      await this.#write({ poll, option }, doing)
+      await this.#write(vote, doing)
     } catch (error) {
       const failed = Date.now()
       await index.expire(did).catch((failure: unknown) => console.error('pollz:', failure))
       // An answer that was lost says nothing of what was written.
-      const isCast = mayBeWritten(error) && (await this.#isCast({ poll, option }, doing))
+      const isCast = mayBeWritten(error) && (await this.#isCast(vote, doing))
       if (!isCast) {
         const waits = mayBeWritten(error) ? LOOK_AGAIN : LOOK_AGAIN.slice(0, 1)
         this.#lookAgain({ poll, uri, did, failed, waits }).catch(() => {})
         throw error
       }
       const after = await index.votesFor(did, poll)
-      for (const it of new Set([...before, ...after].map((vote) => vote.uri)))
-        await this.#written(it, { poll, option }, async () => {})
+      for (const it of new Set([...before, ...after].map(({ uri: record }) => record)))
+        await this.#written(it, vote, async () => {})
     }
-    this.#show({ poll, uri, did, option })
+    this.#show({ poll, uri, did, choice })
     voted()
     return poll
   }
 
-  async #write(vote: CastVote, doing: Doing): Promise<void> {
+  /** @returns cid of the poll where a vote has to name it; undefined where it does not, or there is no such poll */
+  async #versionOf(poll: string, asked: string, choice: Choice): Promise<string | undefined> {
+    if (!familyOf(poll).namesVersion || choice.option === null) return undefined
+    const { live, repos } = this.#options
+    const known = live.known(asked)
+    return (known?.uri === poll ? known.cid : undefined) ?? (await repos.read(poll))?.cid
+  }
+
+  async #write(vote: Vote, doing: Doing): Promise<void> {
     const { index } = this.#options
     const { did, signal } = doing
     const { poll } = vote
@@ -114,22 +139,33 @@ export class Votes {
       () => true,
       () => false,
     )
-    /** What stands under the usual key though it can't be read as a vote for this poll. */
-    let unread: string | undefined
+    /** cid of what stands under the key of a new record though it can't be read as a vote for this poll. */
+    const unread = new Map<string, string | undefined>()
     for (let tries = 1; ; tries++) {
       const known = await index.votesFor(did, poll)
       signal.throwIfAborted()
+      const writes = writesFor({ vote, known, isAsked, doing })
       try {
-        return await (vote.option === null
-          ? this.#takeBack(poll, isAsked, known, doing)
-          : this.#put({ ...vote, option: vote.option }, known, isAsked ? (unread ?? null) : undefined, doing))
+        // Nothing but all of them together is what was clicked.
+        const last = [...writes.put, ...writes.delete].at(-1)
+        for (const put of writes.put) {
+          const swapped = isAsked ? (unread.get(put.uri) ?? null) : undefined
+          const swapRecord = cidIn(known, put.uri) ?? swapped
+          await this.#put(put, { swapRecord, vote: put === last ? vote : undefined }, doing)
+        }
+        for (const it of writes.delete) {
+          const swapRecord = cidIn(known, it.uri)
+          await this.#delete(it, { swapRecord, vote: it === last ? vote : undefined }, doing)
+        }
+        return
       } catch (error) {
         // Another client has written it since it was read, or an older act whose request was late.
         if (!isSwapped(error) || tries === MAX_TRIES) throw error
         await index.look(did, poll, 0)
         isAsked = true
-        const isKnown = (await index.votesFor(did, poll)).length > 0
-        unread = isKnown ? undefined : await index.read(usualVote(did, poll), signal)
+        const found = await index.votesFor(did, poll)
+        if (found.length === 0)
+          for (const { uri } of writes.put) unread.set(uri, await index.read(uri, signal))
       }
     }
   }
@@ -137,65 +173,52 @@ export class Votes {
   /**
    * A vote that another client made is changed, not doubled. It names the version that it changes: what comes late does
    * not undo what was done since.
-   *
-   * @param swapped where no vote is known: cid that stands in its place; null: nothing does; undefined: nobody knows
    */
   async #put(
-    { poll, option }: CastVote & { option: number },
-    [own, ...others]: OwnVote[],
-    swapped: string | null | undefined,
-    doing: Doing,
+    { uri, collection, rkey, record }: Put,
+    { swapRecord, vote }: Step,
+    { did, signal }: Doing,
   ): Promise<void> {
     const { accounts, index } = this.#options
-    const { did, at, signal } = doing
-    const family = familyOf(poll)
+    const written = readVote({ uri, cid: '', value: record })
+    if (!written) throw new Error(`what would be written is no vote: ${uri}`)
     const agent = await accounts.agent(did)
-    const createdAt = dated(at, others)
-    const swapRecord = own?.cid ?? swapped
-    const [written] = family.writeVote({ poll: { uri: poll }, choices: [option], createdAt })
     const { data } = await agent.com.atproto.repo.putRecord(
-      {
-        repo: did,
-        rkey: parseAtUri(own?.uri ?? usualVote(did, poll))!.rkey,
-        ...written!,
-        ...(swapRecord === undefined ? {} : { swapRecord }),
-      },
+      { repo: did, collection, rkey, record, ...(swapRecord === undefined ? {} : { swapRecord }) },
       { signal },
     )
     signal.throwIfAborted()
-    await this.#written(data.uri, { poll, option }, () =>
-      index.put(data.uri, { did, poll, option, createdAt, cid: data.cid }),
-    )
+    await this.#written(uri, vote, () => index.put(uri, { ...written, cid: data.cid }))
   }
 
-  /** Deletes all votes for the poll: there may be others, of other clients. */
-  async #takeBack(poll: string, isAsked: boolean, known: OwnVote[], { did, signal }: Doing): Promise<void> {
+  async #delete(
+    { uri, collection, rkey }: Located,
+    { swapRecord, vote }: Step,
+    { did, signal }: Doing,
+  ): Promise<void> {
     const { accounts, index } = this.#options
-    const collection = familyOf(poll).votes[0]!.nsid
     const agent = await accounts.agent(did)
-    const usual = usualVote(did, poll)
-    const isKnown = isAsked || known.some(({ uri }) => uri === usual)
-    for (const { uri, cid } of isKnown ? known : [...known, { uri: usual, cid: undefined }]) {
-      const { rkey } = parseAtUri(uri)!
-      await agent.com.atproto.repo.deleteRecord(
-        { repo: did, collection, rkey, ...(cid === undefined ? {} : { swapRecord: cid }) },
-        { signal },
-      )
-      signal.throwIfAborted()
-      await this.#written(uri, { poll, option: null }, () => index.delete(uri))
-    }
+    await agent.com.atproto.repo.deleteRecord(
+      { repo: did, collection, rkey, ...(typeof swapRecord === 'string' ? { swapRecord } : {}) },
+      { signal },
+    )
+    signal.throwIfAborted()
+    await this.#written(uri, vote, () => index.delete(uri))
   }
 
   /** What the PDS has done is done, though nothing could be noted here: the disk may be full. */
-  async #written(uri: string, vote: CastVote, note: () => Promise<void>): Promise<void> {
+  async #written(uri: string, vote: Vote | undefined, note: () => Promise<void>): Promise<void> {
     const fails = (error: unknown) => console.error('pollz: a vote was cast but not noted', error)
     await note().catch(fails)
-    await this.#options.outbox.add('votes', uri, vote).catch(fails)
+    const cast = vote && { poll: vote.poll, ...choiceOf(choicesIn(vote)) }
+    await this.#options.outbox.add('votes', uri, cast).catch(fails)
   }
 
   /** Whether the repo has a vote as it was to be written. */
-  async #isCast({ poll, option }: CastVote, { did, at, signal }: Doing): Promise<boolean> {
+  async #isCast(vote: Vote, doing: Doing): Promise<boolean> {
     const { index } = this.#options
+    const { did, signal } = doing
+    const { poll } = vote
     try {
       signal.throwIfAborted()
       await index.look(did, poll, 0)
@@ -203,9 +226,13 @@ export class Votes {
     } catch {
       return false
     }
-    const [own, ...others] = await index.votesFor(did, poll)
-    if (option === null) return own === undefined
-    return own?.option === option && own.createdAt === dated(at, others)
+    const known = await index.votesFor(did, poll)
+    const writes = writesFor({ vote, known, isAsked: true, doing })
+    const isThere = ({ uri, record }: Put) => {
+      const [there, wanted] = [known.find((it) => it.uri === uri), readVote({ uri, cid: '', value: record })]
+      return there && wanted && isSameChoice(there, wanted) && there.createdAt === wanted.createdAt
+    }
+    return writes.delete.length === 0 && writes.put.every(isThere)
   }
 
   /** Shows what is in the repo, as soon as that can be asked, and what comes late. */
@@ -219,8 +246,7 @@ export class Votes {
         () => false,
       )
       if (!asked) continue
-      const [own] = await index.votesFor(did, poll)
-      this.#show({ ...look, option: own?.option ?? null })
+      this.#show({ ...look, choice: chosenIn(poll, await index.votesFor(did, poll)) })
     }
   }
 
@@ -228,7 +254,7 @@ export class Votes {
     const { index, pages } = this.#options
     const poll = this.#pollOf(uri)
     const own = poll === undefined ? undefined : await index.own(voter.did, poll)
-    if (own !== undefined) pages.send({ type: 'own', uri, voter, option: own?.option ?? null })
+    if (own) pages.send({ type: 'own', uri, voter, ...own })
   }
 
   /**
@@ -261,11 +287,11 @@ export class Votes {
   }
 
   /** To every page that shows a poll. @param vote `uri`: as the page calls it that voted */
-  #show({ poll, uri, did, option }: CastVote & { uri: string; did: string }): void {
+  #show({ poll, uri, did, choice }: { poll: string; uri: string; did: string; choice: Choice }): void {
     const { pages } = this.#options
     const { rkey } = parseAtUri(poll)!
     for (const it of new Set([uri, poll, ...pages.all()]))
-      if (it === uri || it === poll) pages.send({ type: 'own', uri: it, voter: { did }, option })
+      if (it === uri || it === poll) pages.send({ type: 'own', uri: it, voter: { did }, ...choice })
       // Perhaps the same poll by another name.
       else if (parseAtUri(it)!.rkey === rkey) this.#tell(it, { did }).catch(() => {})
   }
@@ -287,9 +313,32 @@ const mayBeWritten = (error: unknown) =>
 
 const isSwapped = (error: unknown) => error instanceof XRPCError && error.error === 'InvalidSwap'
 
-function familyOf(poll: string) {
-  const { collection } = parseAtUri(poll)!
-  const family = familyOfPoll.get(collection)
-  if (!family) throw new Error(`no family has the poll ${poll}`)
-  return family
+const cidIn = (known: readonly OwnVote[], uri: string) => known.find((it) => it.uri === uri)?.cid
+
+type Plan = {
+  vote: Vote
+  /** the voter's records for the poll, as far as they are known, the one that counts first */
+  known: OwnVote[]
+  /** whether that is all that there are */
+  isAsked: boolean
+  doing: Doing
+}
+
+/** What has to be written, by at-uri: the same however often it is worked out from the same records. */
+function writesFor({ vote, known, isAsked, doing: { did, at } }: Plan) {
+  const family = familyOf(vote.poll)
+  const [, ...others] = known
+  const createdAt = dated(at, family.together ? [] : others)
+  const writes = voteWrites({
+    family,
+    vote: { poll: { uri: vote.poll, cid: vote.cid }, choices: choicesIn(vote), createdAt },
+    at,
+    own: known.map(({ uri }) => uri),
+  })
+  const located = <T extends { collection: string; rkey: string }>(it: T) => ({
+    ...it,
+    uri: formatAtUri({ repo: did, collection: it.collection, rkey: it.rkey }),
+  })
+  const isThere = ({ uri }: { uri: string }) => !isAsked || known.some((it) => it.uri === uri)
+  return { put: writes.put.map(located), delete: writes.delete.map(located).filter(isThere) }
 }

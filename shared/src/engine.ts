@@ -29,10 +29,14 @@ const pollDraft = v.object({
 })
 export type PollDraft = v.InferOutput<typeof pollDraft>
 
+const option = v.pipe(v.number(), v.integer())
+/** `Choice` (choices.ts) */
+const choice = { option: v.nullable(option), options: v.exactOptional(v.array(option)) }
+
 /** What somebody does with an account of theirs, for which they have to be signed in. */
 const act = v.variant('type', [
-  /** `uri`: at-uri as the link says it. `option`: null takes the vote back. */
-  v.object({ type: v.literal('vote'), uri: atUri, option: v.nullable(v.pipe(v.number(), v.integer())) }),
+  /** `uri`: at-uri as the link says it. No choice takes the vote back. */
+  v.object({ type: v.literal('vote'), uri: atUri, ...choice }),
   /** Writes a poll of one's own under a record key: a new one, or another version. */
   v.object({ type: v.literal('publish'), rkey: v.string(), draft: pollDraft }),
   /** Deletes a poll of one's own. */
@@ -134,14 +138,14 @@ const pollMessages = [
     type: v.literal('own'),
     uri: atUri,
     voter: pageAccount,
-    option: v.nullable(v.number()),
+    ...choice,
   }),
   /** The server has heard of this voter's newest vote: tallies from `version` on have it. 0: it does not count. */
   v.object({
     type: v.literal('counted'),
     uri: atUri,
     voter: did,
-    option: v.nullable(v.number()),
+    ...choice,
     version: v.number(),
   }),
   /** `votes`: undefined where they can't be had. `cursor`: there are more from here. `author`: handle of the poll's. */

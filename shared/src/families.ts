@@ -56,6 +56,8 @@ export type Family = {
   together: boolean
   /** Record key of a new vote: `voteRkey` of its poll, or a new TID. */
   key: 'poll' | 'tid'
+  /** A vote names the version (cid) of the poll, which is compared with nothing (C11). */
+  namesVersion: boolean
   /**
    * Links that mean a poll of this family, beside those to companion servers: `HOST/PATH` with REPO and RKEY in the
    * path. A `?` before it: such a link may also lead to something else.
@@ -108,6 +110,7 @@ export const families: readonly Family[] = [
     votes: [{ id: 0, nsid: tech.waow.vote.$nsid }],
     together: false,
     key: 'poll',
+    namesVersion: false,
     links: [],
     readPoll: reader(tech.waow.poll.main, ({ text, options, createdAt, endsAt, multiple }) =>
       ok({ text, options, createdAt, ...endOf(endsAt), ...(multiple ? { multiple } : {}) }),
@@ -135,6 +138,7 @@ export const families: readonly Family[] = [
     votes: [{ id: 1, nsid: tech.waow.pollz.vote.$nsid }],
     together: false,
     key: 'poll',
+    namesVersion: false,
     links: ['pollz.waow.tech/poll/REPO/RKEY'],
     readPoll: reader(tech.waow.pollz.poll.main, ({ text, options, createdAt }) =>
       ok({ text, options, createdAt }),
@@ -154,6 +158,7 @@ export const families: readonly Family[] = [
     votes: [{ id: 2, nsid: tech.tokimeki.poll.vote.$nsid }],
     together: false,
     key: 'tid',
+    namesVersion: true,
     links: ['poll.tokimeki.tech/p/REPO/RKEY', 'poll.tokimeki.blue/p/REPO/RKEY'],
     readPoll: reader(tech.tokimeki.poll.poll.main, ({ subject, options, createdAt, endsAt }, at) =>
       ok({ text: '', options, createdAt, ...endOf(endsAt), ...postOf(subject, at) }),
@@ -178,6 +183,7 @@ export const families: readonly Family[] = [
     votes: [{ id: 3, nsid: pub.leaflet.poll.vote.$nsid }],
     together: false,
     key: 'tid',
+    namesVersion: true,
     links: [],
     readPoll: reader(pub.leaflet.poll.definition.main, ({ name = '', options, endDate }, at) => {
       const time = timeOf(undefined, at)
@@ -209,6 +215,7 @@ export const families: readonly Family[] = [
     votes: redDwarfVotes.map(({ $nsid }, i) => ({ id: 4 + i, nsid: $nsid })),
     together: true,
     key: 'tid',
+    namesVersion: true,
     links: ['?reddwarf.app/profile/REPO/post/RKEY'],
     readPoll: reader(app.reddwarf.embed.poll.main, ({ subject, a, b, c, d, createdAt }, at) =>
       c === undefined && d !== undefined

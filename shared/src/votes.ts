@@ -1,6 +1,7 @@
 /** What is written to vote, and to take a vote back (design rule 4.1): the same however often it is worked out. */
 import type { LexMap } from '@atproto/lex'
 import { sha256 } from '@noble/hashes/sha2.js'
+import { parseAtUri } from './at-uri.ts'
 import type { Family, VoteDraft } from './families.ts'
 import { ALPHABET, tid } from './tid.ts'
 
@@ -27,7 +28,7 @@ export type VotePlan = {
  */
 export function voteWrites({ family, vote, at, own }: VotePlan): VoteWrites {
   const held = own.map((uri) => {
-    const [, , , collection, rkey] = uri.split('/') as [string, string, string, string, string]
+    const { collection, rkey } = parseAtUri(uri)!
     return { collection, rkey }
   })
   const newKey = family.key === 'poll' ? voteRkey(vote.poll.uri) : tid(at * 1000)

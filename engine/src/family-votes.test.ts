@@ -1,0 +1,245 @@
+import 'fake-indexeddb/auto'
+import { Agent } from '@atproto/api'
+import { parseAtUri } from '@pollz/shared/at-uri'
+import { choiceOf } from '@pollz/shared/choices'
+import type { ToPage } from '@pollz/shared/engine'
+import { families } from '@pollz/shared/families'
+import { tid } from '@pollz/shared/tid'
+import type { PollView } from '@pollz/shared/wire'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { cidOf } from '../test/cid.ts'
+import type { Accounts } from './accounts.ts'
+import type { Live } from './live.ts'
+import type { Outbox } from './outbox.ts'
+import { Pages } from './pages.ts'
+import type { Repos } from './repos.ts'
+import { openServerDb, type CastVote } from './storage.ts'
+import { VoteIndex } from './vote-index.ts'
+import { Votes } from './votes.ts'
+
+const alice = 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'
+const bob = 'did:plc:bbbbbbbbbbbbbbbbbbbbbbbb'
+const AT = Date.UTC(2026, 10, 25)
+const key = tid(AT * 1_000)
+const createdAt = '2026-11-25T00:00:00.000Z'
+/** Of the polls' records. */
+const cid = cidOf({ a: 'poll' })
+const newerCid = cidOf({ a: 'newer poll' })
+
+type Stored = { cid: string; value: Record<string, unknown> }
+
+let records: Map<string, Stored>
+let known: PollView | undefined
+let announced: [string, CastVote | undefined][]
+let listed: string[]
+let told: ToPage[]
+let lose: boolean
+let votes: Votes
+let index: VoteIndex
+let servers = 0
+
+/** A PDS's `putRecord` and `deleteRecord`, with its checks of what is swapped. */
+async function serve(url: string, init: RequestInit): Promise<Response> {
+  const body = (await new Response(init.body as BodyInit).json()) as Record<string, unknown>
+  const uri = `at://${alice}/${String(body['collection'])}/${String(body['rkey'])}`
+  const there = records.get(uri)
+  if ('swapRecord' in body && (there?.cid ?? null) !== body['swapRecord'])
+    return Response.json({ error: 'InvalidSwap', message: 'another version' }, { status: 400 })
+  const value = body['record'] as Record<string, unknown>
+  if (url.includes('putRecord')) records.set(uri, { cid: cidOf(value), value })
+  else records.delete(uri)
+  if (lose) throw new TypeError('fetch failed')
+  return Response.json({ uri, cid: records.get(uri)?.cid })
+}
+
+beforeEach(async () => {
+  records = new Map()
+  known = undefined
+  announced = []
+  listed = []
+  told = []
+  lose = false
+  const pages = new Pages()
+  const port = { postMessage: (message: ToPage) => void told.push(message) }
+  pages.add(port, 1)
+  for (const { poll } of families) pages.shown(port).add(pollOf(poll))
+  const db = openServerDb(`https://family-votes-${servers++}.test`)
+  const repos = {
+    canonical: async (uri: string) => uri,
+    collections: async () => [...records.keys()].map((uri) => parseAtUri(uri)!.collection),
+    list: async (_: string, collection: string) => {
+      listed.push(collection)
+      const found = [...records].filter(([uri]) => parseAtUri(uri)!.collection === collection)
+      return { records: found.map(([uri, stored]) => ({ uri, ...stored })) }
+    },
+    read: async (uri: string) => (parseAtUri(uri)!.repo === bob ? { cid, value: {} } : records.get(uri)),
+  } as unknown as Repos
+  index = new VoteIndex(db, repos)
+  votes = new Votes({
+    accounts: { agent: async () => new Agent((url, init) => serve(url, init)) } as unknown as Accounts,
+    live: { known: () => known } as unknown as Live,
+    repos,
+    pages,
+    index,
+    outbox: {
+      add: async (_: string, uri: string, vote?: CastVote) => void announced.push([uri, vote]),
+    } as Outbox,
+    voted: () => {},
+  })
+  const opened = await db
+  await opened.put('sessions', {} as never, alice)
+  onTestFinished(() => opened.close())
+})
+
+const pollOf = (collection: string) => `at://${bob}/${collection}/3kaaaaaaaaaa2`
+const cast = (collection: string, choices: number[], at = AT) =>
+  votes.cast(
+    { type: 'vote', uri: pollOf(collection), ...choiceOf(choices) },
+    { did: alice, at, signal: new AbortController().signal },
+  )
+const own = (collection: string) => index.own(alice, pollOf(collection))
+const stored = () =>
+  Object.fromEntries([...records].map(([uri, { value }]) => [uri.slice(`at://${alice}/`.length), value]))
+/** What another client has written. */
+const write = (path: string, value: Record<string, unknown>) =>
+  records.set(`at://${alice}/${path}`, { cid: cidOf(value), value })
+const isKnown = (collection: string) =>
+  (known = { uri: pollOf(collection), cid: newerCid, options: [] as PollView['options'] } as PollView)
+
+const TOKIMEKI = 'tech.tokimeki.poll.poll'
+const LEAFLET = 'pub.leaflet.poll.definition'
+const RED_DWARF = 'app.reddwarf.embed.poll'
+
+describe('a vote is written as its family’s clients write it', () => {
+  test('TOKIMEKI: a new TID, a strongRef of the poll; a change is the same record, taking back deletes it', async () => {
+    const poll = { uri: pollOf(TOKIMEKI), cid }
+    const path = `tech.tokimeki.poll.vote/${key}`
+    await cast(TOKIMEKI, [2])
+    expect(stored()).toEqual({
+      [path]: { $type: 'tech.tokimeki.poll.vote', poll, optionIndex: 2, createdAt },
+    })
+    isKnown(TOKIMEKI)
+    await cast(TOKIMEKI, [0], AT + 1)
+    expect(stored()).toEqual({
+      [path]: {
+        $type: 'tech.tokimeki.poll.vote',
+        // The version that the voter sees.
+        poll: { uri: poll.uri, cid: newerCid },
+        optionIndex: 0,
+        createdAt: '2026-11-25T00:00:00.001Z',
+      },
+    })
+    await cast(TOKIMEKI, [], AT + 2)
+    expect(stored()).toEqual({})
+  })
+
+  test('Leaflet: the index as a string, and no date', async () => {
+    await cast(LEAFLET, [1])
+    expect(stored()).toEqual({
+      [`pub.leaflet.poll.vote/${key}`]: {
+        $type: 'pub.leaflet.poll.vote',
+        poll: { uri: pollOf(LEAFLET), cid },
+        option: ['1'],
+      },
+    })
+    await cast(LEAFLET, [0], AT + 1)
+    expect(stored()).toMatchObject({ [`pub.leaflet.poll.vote/${key}`]: { option: ['0'] } })
+    expect(records.size).toBe(1)
+    await cast(LEAFLET, [], AT + 2)
+    expect(stored()).toEqual({})
+  })
+
+  test('Red Dwarf: a record for each option, of which those that change are written and deleted', async () => {
+    const subject = { uri: pollOf(RED_DWARF), cid }
+    const vote = (letter: string) => `app.reddwarf.poll.vote.${letter}`
+    await cast(RED_DWARF, [0, 2])
+    expect(stored()).toEqual({
+      [`${vote('a')}/${key}`]: { $type: vote('a'), subject, createdAt },
+      [`${vote('c')}/${key}`]: { $type: vote('c'), subject, createdAt },
+    })
+    expect(await own(RED_DWARF)).toEqual({ option: 0, options: [0, 2] })
+    await cast(RED_DWARF, [1, 2], AT + 1)
+    expect(stored()).toEqual({
+      [`${vote('c')}/${key}`]: { $type: vote('c'), subject, createdAt },
+      [`${vote('b')}/${tid((AT + 1) * 1_000)}`]: {
+        $type: vote('b'),
+        subject,
+        createdAt: '2026-11-25T00:00:00.001Z',
+      },
+    })
+    expect(await own(RED_DWARF)).toEqual({ option: 1, options: [1, 2] })
+    await cast(RED_DWARF, [], AT + 2)
+    expect(stored()).toEqual({})
+    expect(await own(RED_DWARF)).toEqual({ option: null })
+    expect(announced.at(-1)![1]).toEqual({ poll: subject.uri, option: null })
+  })
+
+  test('tech.waow: all choices beside the first, in one record', async () => {
+    const { poll } = families[0]!
+    await cast(poll, [2, 0, 2])
+    expect(Object.values(stored())).toEqual([
+      { $type: 'tech.waow.vote', subject: pollOf(poll), option: 0, options: [0, 2], createdAt },
+    ])
+    expect(told.at(-1)).toMatchObject({ type: 'own', option: 0, options: [0, 2] })
+    await cast(poll, [1], AT + 1)
+    expect(Object.values(stored())[0]).not.toHaveProperty('options')
+  })
+})
+
+test.each(families)(
+  '$poll: what is begun again writes the same, also where an answer was lost',
+  async ({ poll }) => {
+    const choices = poll === RED_DWARF || poll === families[0]!.poll ? [0, 1] : [1]
+    await cast(poll, choices)
+    const before = stored()
+    await index.forget(alice)
+    await cast(poll, choices)
+    expect(stored()).toEqual(before)
+    await index.forget(alice)
+    lose = true
+    const changed = choices.length > 1 ? [1] : [0]
+    // One of several records at a time: what is left is done when it is tried again.
+    await cast(poll, changed, AT + 5).catch(() => cast(poll, changed, AT + 5))
+    expect(await own(poll)).toEqual(choiceOf(changed))
+  },
+)
+
+test('a vote of another client is changed under its key, whatever cid it names', async () => {
+  const poll = { uri: pollOf(TOKIMEKI), cid: cidOf({ an: 'older poll' }) }
+  write('tech.tokimeki.poll.vote/3kother', {
+    $type: 'tech.tokimeki.poll.vote',
+    poll,
+    optionIndex: 3,
+    createdAt,
+  })
+  await cast(TOKIMEKI, [1], AT + 1)
+  expect(stored()).toMatchObject({ 'tech.tokimeki.poll.vote/3kother': { optionIndex: 1 } })
+  expect(records.size).toBe(1)
+})
+
+test('one’s own vote of any family is known from its record', async () => {
+  for (const { poll, votes: collections, writeVote } of families) {
+    const [vote] = writeVote({ poll: { uri: pollOf(poll), cid }, choices: [1], createdAt })
+    write(`${vote!.collection}/${key}`, { ...vote!.record })
+    expect(collections.map(({ nsid }) => nsid)).toContain(vote!.collection)
+  }
+  await index.refresh(alice)
+  for (const { poll } of families) expect(await own(poll)).toEqual({ option: 1 })
+})
+
+test('only the collections that a repo has are listed', async () => {
+  write(`pub.leaflet.poll.vote/${key}`, {
+    $type: 'pub.leaflet.poll.vote',
+    poll: { uri: pollOf(LEAFLET), cid },
+    option: ['0'],
+  })
+  await index.refresh(alice)
+  expect(listed).toEqual(['pub.leaflet.poll.vote'])
+  expect(await own(TOKIMEKI)).toEqual({ option: null })
+})
+
+test('a poll’s version is the server’s word only where it is that poll’s', async () => {
+  known = { uri: `at://${bob}/${TOKIMEKI}/3kother`, cid: newerCid } as PollView
+  await cast(TOKIMEKI, [0])
+  expect(Object.values(stored())).toMatchObject([{ poll: { cid } }])
+})
