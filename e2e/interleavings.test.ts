@@ -334,7 +334,7 @@ async function play({ people, polls, browser }: (typeof lanes)[number]): Promise
     if (serverDies) await kill()
     for (const it of steps) {
       if (it.do === 'click') {
-        page.model.vote(it.option)
+        page.model.vote(it.option === null ? [] : [it.option])
         clicks.push({ id: page.lastAct, who, option: it.option, page: pages })
       } else if (it.do === 'pds') browser.mood = it.will
       else if (it.do === 'wait') await new Promise((resolve) => setTimeout(resolve, it.ms))
@@ -379,13 +379,16 @@ async function play({ people, polls, browser }: (typeof lanes)[number]): Promise
     // What the widget shows is what is recorded, for whoever the page's account is.
     const record = await recorded(who, poll)
     await vi
-      .waitUntil(() => page.model.voting.value === undefined && page.model.chosen.value === record, {
-        timeout: 20_000,
-        interval: 2,
-      })
+      .waitUntil(
+        () => page.model.voting.value === undefined && (page.model.chosen.value[0] ?? null) === record,
+        {
+          timeout: 20_000,
+          interval: 2,
+        },
+      )
       .catch(() => {
         const phase = JSON.stringify(page.model.click.phase.value)
-        throw new Error(`shown: ${page.model.chosen.value}, recorded: ${record}, phase: ${phase}`)
+        throw new Error(`shown: ${page.model.chosen.value[0] ?? null}, recorded: ${record}, phase: ${phase}`)
       })
     page.close()
     await db.clear('acts')

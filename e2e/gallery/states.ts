@@ -92,6 +92,8 @@ const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToPage => 
   author: undefined,
 })
 
+const several: PollView = { ...tabs, multiple: true, voters: Math.ceil(tabs.total * 0.75) }
+
 const settings: Record<string, Setting> = {
   loading: {},
   'before the first vote ever': { messages: [shown(tabs)], hasVoted: false },
@@ -103,10 +105,21 @@ const settings: Record<string, Setting> = {
   },
   open: { messages: [shown(tabs)] },
   'results asked for': { messages: [shown(tabs)], act: (model) => (model.asked.value = true) },
-  voting: { messages: [shown(tabs)], act: (model) => model.vote(1) },
+  voting: { messages: [shown(tabs)], act: (model) => model.vote([1]) },
   voted: { messages: [shown(tabs), own(1)] },
-  changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote(0) },
+  changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote([0]) },
   leading: { messages: [shown(tabs), own(0)] },
+  'several to choose': { messages: [shown(several)] },
+  'several ticked': {
+    messages: [shown(several)],
+    act: (model) => {
+      model.tick(0)
+      model.tick(1)
+    },
+  },
+  'several voted': {
+    messages: [shown(several), { type: 'own', uri, voter: alice, option: 0, options: [0, 1] }],
+  },
   'a tie': {
     messages: [
       shown(

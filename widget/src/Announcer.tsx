@@ -8,13 +8,14 @@ import { useTexts } from './texts.ts'
 const EVERY = 10_000
 
 export function Announcer({ model, poll }: { model: PollModel; poll: PollView }) {
-  const { t, votes, percent } = useTexts()
+  const { t, votes, voters, percent, list } = useTexts()
   const [text, setText] = useState('')
-  const own = model.ownOption.value
+  const choices = model.ownChoices.value
+  const own = choices.join()
   const attended = model.attended.value
   const results = model.showsResults.value
   /** Somebody asked for them without a vote: a vote is announced with its results anyway. */
-  const asked = results && model.asked.value && own === null && model.chosen.value === null
+  const asked = results && model.asked.value && own === '' && model.chosen.value.length === 0
   const last = useRef({ at: 0, own, total: poll.total, asked })
 
   useEffect(() => {
@@ -31,9 +32,13 @@ export function Announcer({ model, poll }: { model: PollModel; poll: PollView })
       setText(
         [
           ...(own !== before.own
-            ? [own === null ? t('voteRemoved') : t('votedFor', poll.options[own]?.text ?? '')]
+            ? [
+                own === ''
+                  ? t('voteRemoved')
+                  : t('votedFor', list(choices.map((i) => poll.options[i]?.text ?? ''))),
+              ]
             : []),
-          votes(poll.total),
+          poll.voters === undefined ? votes(poll.total) : voters(poll.voters),
           ...(results ? tally : []),
         ].join('. '),
       )

@@ -9,7 +9,7 @@ import { useTexts } from './texts.ts'
 const EVERY = 3_000
 
 export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
-  const { t, date } = useTexts()
+  const { t, date, list } = useTexts()
   const voters = model.voters.value
   useVotersOfTally(model, poll)
   if (!voters) return null
@@ -25,14 +25,14 @@ export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
         </a>
       </p>
       <ul class="voters" aria-label={t('voters')}>
-        {votes.map(({ voter, handle, option, uri }) => (
+        {votes.map(({ voter, handle, option, options = [option], uri }) => (
           <li key={uri} class={voter === own ? 'own' : undefined}>
             <span>
               <Person model={model} did={voter} handle={handle} />
               {voter === own && ` (${t('you')})`}
             </span>
             <span class="choice" dir="auto">
-              {poll.options[option]?.text}
+              {list(options.flatMap((i) => poll.options[i]?.text ?? []))}
             </span>
           </li>
         ))}

@@ -1,18 +1,19 @@
 /** Said in place before a tab to sign in opens for the first time. */
 import type { Signal } from '@preact/signals'
+import type { Choices } from './model.ts'
 import { byPerson } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
 type FirstClickProps = {
-  /** the option that was clicked; undefined: none, or it is settled */
-  first: Signal<number | undefined>
-  onContinue: (option: number) => void
+  /** what was clicked; undefined: nothing, or it is settled */
+  first: Signal<Choices | undefined>
+  onContinue: (choices: Choices) => void
 }
 
 export function FirstClick({ first, onContinue }: FirstClickProps) {
   const { t } = useTexts()
-  const option = first.value
-  if (option === undefined) return null
+  const choices = first.value
+  if (choices === undefined) return null
   const settle = () => (first.value = undefined)
   return (
     <div class="notice" role="alert">
@@ -22,7 +23,7 @@ export function FirstClick({ first, onContinue }: FirstClickProps) {
         class="primary"
         onClick={byPerson(() => {
           settle()
-          onContinue(option)
+          onContinue(choices)
         })}
       >
         {t('continue')}

@@ -9,7 +9,7 @@ import { Editor } from './Editor.tsx'
 import { Manage, ManageButton } from './Manage.tsx'
 import { FirstClick } from './FirstClick.tsx'
 import { isGone } from '@pollz/shared/missing'
-import { shareOf, type PollModel } from './model.ts'
+import { shareOf, type Choices, type PollModel } from './model.ts'
 import { byPerson, Notice } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
@@ -18,7 +18,7 @@ export function Poll({ model }: { model: PollModel }) {
   const missing = model.missing.value
   const place = useMemo(() => ({}), [])
   /** Clicked before the first sign-in ever, and not yet confirmed. */
-  const first = useSignal<number | undefined>(undefined)
+  const first = useSignal<Choices | undefined>(undefined)
   if (missing !== undefined && (!poll || isGone(missing))) return <Missing model={model} error={missing} />
   const editing = model.editing.value
   if (editing) return <Editor model={editing} onCancel={() => (model.editing.value = undefined)} />
@@ -32,7 +32,7 @@ export function Poll({ model }: { model: PollModel }) {
     >
       <Options model={model} poll={poll} place={place} first={first} />
       <Hint model={model} />
-      <FirstClick first={first} onContinue={(option) => model.vote(option, place)} />
+      <FirstClick first={first} onContinue={(choices) => model.vote(choices, place)} />
       <Notice click={model.click} place={place} first={!model.around.knowsSignIn.value} />
       <Footer model={model} poll={poll} place={place} />
       <Manage model={model} />
@@ -55,25 +55,35 @@ function Hint({ model }: { model: PollModel }) {
 /** `place`: the widget, among several of the same poll */
 type PartProps = { model: PollModel; poll: PollView; place: object }
 
-type OptionsProps = PartProps & { first: Signal<number | undefined> }
+type OptionsProps = PartProps & { first: Signal<Choices | undefined> }
 
 function Options({ model, poll, place, first }: OptionsProps) {
+  const { t } = useTexts()
   const label = useId()
+  const { multiple = false } = poll
   const chosen = model.chosen.value
+  /** What is marked: of several also what is ticked and not yet cast. */
+  const marked = (multiple ? model.ticked.value : undefined) ?? chosen
   const ended = model.ended.value
   const results = model.showsResults.value
   const leading = results ? leadingOption(poll.options) : undefined
   /** The one option that Tab reaches: arrows go on from there without voting. */
   const focused = useSignal(0)
-  const reachable = Math.min(chosen ?? focused.value, poll.options.length - 1)
+  const reachable = Math.min(chosen[0] ?? focused.value, poll.options.length - 1)
+  const isCastable = marked.length > 0 && marked.join() !== chosen.join()
 
-  const choose = (option: number) => {
-    if (ended || chosen === option) return
+  const cast = (choices: Choices) => {
     const { knowsSignIn, account } = model.around
     // Where no account is known, it is asked for in place, and nothing opens before that.
     const opensTab = !knowsSignIn.value && account.value !== undefined
-    if (opensTab && model.click.phase.value.name === 'idle') first.value = option
-    else model.vote(option, place)
+    if (opensTab && model.click.phase.value.name === 'idle') first.value = choices
+    else model.vote(choices, place)
+  }
+
+  const choose = (option: number) => {
+    if (ended) return
+    if (multiple) model.tick(option)
+    else if (!chosen.includes(option)) cast([option])
   }
 
   const move = (event: KeyboardEvent & { currentTarget: HTMLElement }, from: number) => {
@@ -97,44 +107,71 @@ function Options({ model, poll, place, first }: OptionsProps) {
       <p class="question" id={label} dir="auto">
         {poll.text}
       </p>
-      <div role="radiogroup" aria-labelledby={label} class="options">
+      <div role={multiple ? 'group' : 'radiogroup'} aria-labelledby={label} class="options">
         {poll.options.map(({ text, count }, i) => (
           <button
             key={i}
             type="button"
             class={i === leading ? 'option leading' : 'option'}
             dir="auto"
-            role="radio"
-            aria-checked={chosen === i}
+            role={multiple ? 'checkbox' : 'radio'}
+            aria-checked={marked.includes(i)}
             aria-disabled={ended}
-            tabIndex={reachable === i ? 0 : -1}
+            tabIndex={multiple || reachable === i ? 0 : -1}
             onClick={byPerson(() => choose(i))}
             onFocus={() => (focused.value = i)}
-            onKeyDown={(event) => move(event, i)}
+            onKeyDown={(event) => {
+              if (!multiple) move(event, i)
+            }}
           >
             <Option
               text={text}
               count={count}
               share={shareOf(poll, count)}
-              chosen={chosen === i}
+              marked={marked.includes(i)}
+              chosen={chosen.includes(i)}
               results={results}
             />
           </button>
         ))}
       </div>
+      {multiple && (
+        <p class="several">
+          {!ended && (
+            <button
+              type="button"
+              class="primary"
+              aria-disabled={!isCastable}
+              onClick={byPerson(() => {
+                if (isCastable) cast(marked)
+              })}
+            >
+              {t('vote')}
+            </button>
+          )}
+          <span class="hint">{t('several')}</span>
+        </p>
+      )}
     </>
   )
 }
 
-type OptionProps = { text: string; count: number; share: number; chosen: boolean; results: boolean }
+type OptionProps = {
+  text: string
+  count: number
+  share: number
+  marked: boolean
+  chosen: boolean
+  results: boolean
+}
 
-function Option({ text, count, share, chosen, results }: OptionProps) {
+function Option({ text, count, share, marked, chosen, results }: OptionProps) {
   const { t, percent, number, votes } = useTexts()
   return (
     <>
       <span class="bar" style={{ inlineSize: `${results ? share * 100 : 0}%` }} />
       <span class="mark" aria-hidden="true">
-        {chosen && (
+        {marked && (
           <svg viewBox="0 0 16 16" width="10" height="10">
             <path d="m2.5 8.5 3.5 3.5 7.5-8" fill="none" stroke="currentColor" stroke-width="2.6" />
           </svg>
@@ -157,7 +194,7 @@ function Option({ text, count, share, chosen, results }: OptionProps) {
 }
 
 function Footer({ model, poll, place }: PartProps) {
-  const { t, votes, time } = useTexts()
+  const { t, votes, voters, time } = useTexts()
   const voting = model.voting.value !== undefined
   const stale = model.stale.value
   const details = model.voters.value !== undefined
@@ -167,7 +204,7 @@ function Footer({ model, poll, place }: PartProps) {
         {stale === 'unknown' ? (
           <span>{t('tallyUnknown')}</span>
         ) : (
-          <span class="total">{votes(poll.total)}</span>
+          <span class="total">{poll.voters === undefined ? votes(poll.total) : voters(poll.voters)}</span>
         )}
         {typeof stale === 'number' && <span>{t('asOf', time(stale))}</span>}
         {model.ended.value && <span>{t('final')}</span>}
@@ -179,8 +216,8 @@ function Footer({ model, poll, place }: PartProps) {
             {t('showResults')}
           </button>
         )}
-        {model.ownOption.value !== null && !voting && !model.ended.value && (
-          <button type="button" class="link" onClick={byPerson(() => model.vote(null, place))}>
+        {model.ownChoices.value.length > 0 && !voting && !model.ended.value && (
+          <button type="button" class="link" onClick={byPerson(() => model.vote([], place))}>
             {t('removeVote')}
           </button>
         )}

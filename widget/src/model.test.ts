@@ -2,7 +2,7 @@ import { signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { PageAccount, ToEngine } from '@pollz/shared/engine'
-import { PollModel } from './model.ts'
+import { PollModel, shareOf } from './model.ts'
 
 const uri = 'at://did:plc:b/tech.waow.poll/1'
 const alice = { did: 'did:plc:a', handle: 'alice.test' }
@@ -67,7 +67,7 @@ describe('watching', () => {
   test('a new background is told only what is in view, and a click that was under way', () => {
     model.reconnected()
     expect(sent).toEqual([])
-    model.vote(1)
+    model.vote([1])
     model.reconnected()
     expect(sent).toEqual([sent[0], { ...sent[0], again: true }])
     const act = { type: 'vote', uri, option: 1 } as const
@@ -80,11 +80,11 @@ describe('watching', () => {
 })
 
 test('a click outlives a switch of accounts: it is sent until the engine has it', () => {
-  model.vote(1)
+  model.vote([1])
   const click = sent.at(-1)!
   account.value = bob
   model.accountChanged()
-  model.vote(0)
+  model.vote([0])
   const [first, second] = sent.splice(0)
   expect(click).toBe(first)
   model.reconnected()
@@ -108,7 +108,7 @@ test('a click that opens the connection is sent once', () => {
       wire.push(message)
     },
   })
-  fresh.vote(1)
+  fresh.vote([1])
   expect(wire.map(({ type }) => type)).toEqual(['act'])
   expect(wire[0]).not.toHaveProperty('again')
 })
@@ -117,7 +117,7 @@ describe('results', () => {
   test('are hidden until one asks or votes, and stay then', () => {
     live([1, 2])
     expect(model.showsResults.value).toBe(false)
-    model.vote(0)
+    model.vote([0])
     expect(model.showsResults.value).toBe(true)
     done(0)
     model.receive({ type: 'own', uri, voter: alice, option: null })
@@ -127,7 +127,7 @@ describe('results', () => {
   test('one’s own click is in them before the server says so, and out when it is refused', () => {
     live([1, 2])
     model.receive({ type: 'own', uri, voter: alice, option: 0 })
-    model.vote(1)
+    model.vote([1])
     expect(counts()).toEqual([0, 3])
     model.receive({
       type: 'refused',
@@ -136,13 +136,13 @@ describe('results', () => {
       reason: { name: 'unreachable' },
     })
     expect(counts()).toEqual([1, 2])
-    expect(model.chosen.value).toBe(0)
+    expect(model.chosen.value).toEqual([0])
   })
 
   test('a tally that has one’s own click in it already does not count it twice', () => {
     live([1, 2])
     model.receive({ type: 'own', uri, voter: alice, option: 0 })
-    model.vote(1)
+    model.vote([1])
     // By the socket, before the answer to the click.
     live([0, 3], 2)
     expect(counts()).toEqual([0, 3])
@@ -153,9 +153,9 @@ describe('results', () => {
     done(1)
     expect(counts()).toEqual([0, 3])
     // Clicked again before the first was through: from what there was at first.
-    model.vote(0)
+    model.vote([0])
     const first = lastId()
-    model.vote(1)
+    model.vote([1])
     live([1, 2], 3)
     done(0, first)
     expect(counts()).toEqual([0, 3])
@@ -175,7 +175,7 @@ describe('results', () => {
     })
 
     test('keep one’s own click until it is counted', () => {
-      model.vote(1)
+      model.vote([1])
       own(1)
       done(1)
       expect(counts()).toEqual([0, 3])
@@ -194,7 +194,7 @@ describe('results', () => {
     })
 
     test('do so where it is counted before the answer to the click', () => {
-      model.vote(1)
+      model.vote([1])
       live([0, 3], 2)
       counted(1, 2)
       live([5, 3], 3)
@@ -205,10 +205,10 @@ describe('results', () => {
     })
 
     test('begin with what there was before all that is not counted', () => {
-      model.vote(1)
+      model.vote([1])
       own(1)
       done(1)
-      model.vote(null)
+      model.vote([])
       expect(counts()).toEqual([0, 2])
       // Of the first one.
       live([0, 3], 2)
@@ -224,13 +224,13 @@ describe('results', () => {
     })
 
     test('do not take what was counted before for what was clicked since', () => {
-      model.vote(1)
+      model.vote([1])
       own(1)
       done(1)
       live([0, 3], 2)
       counted(1, 2)
       for (const option of [0, 1]) {
-        model.vote(option)
+        model.vote(option === null ? [] : [option])
         own(option)
         done(option)
       }
@@ -239,18 +239,18 @@ describe('results', () => {
     })
 
     test('show the vote before where the next one is refused', () => {
-      model.vote(1)
+      model.vote([1])
       own(1)
       done(1)
-      model.vote(null)
+      model.vote([])
       const act = { type: 'vote', uri, option: null } as const
       model.receive({ type: 'refused', id: lastId(), act, reason: { name: 'unreachable' } })
       expect(counts()).toEqual([0, 3])
-      expect(model.chosen.value).toBe(1)
+      expect(model.chosen.value).toEqual([1])
     })
 
     test('do not keep what does not count', () => {
-      model.vote(1)
+      model.vote([1])
       done(1)
       counted(1, 0)
       expect(counts()).toEqual([1, 2])
@@ -262,7 +262,7 @@ describe('results', () => {
       ['until it is done', ['leave', 'come back', 'done']],
     ])('are those of the server where one looked away %s: it may have been counted meanwhile', (_, steps) => {
       model.visible(host, true)
-      model.vote(1)
+      model.vote([1])
       for (const step of steps)
         if (step === 'done') done(1)
         else model.visible(host, step === 'come back')
@@ -270,18 +270,18 @@ describe('results', () => {
       expect(counts()).toEqual([50, 70])
       // The next click is seen to its end.
       own(1)
-      model.vote(0)
+      model.vote([0])
       done(0)
       live([60, 80], 10)
       expect(counts()).toEqual([51, 69])
     })
 
     test('are not held by what the account before has done', () => {
-      model.vote(0)
+      model.vote([0])
       const first = lastId()
       account.value = bob
       model.accountChanged()
-      model.vote(1)
+      model.vote([1])
       done(0, first)
       const act = { type: 'vote', uri, option: 1 } as const
       model.receive({ type: 'refused', id: lastId(), act, reason: { name: 'offline' } })
@@ -291,11 +291,11 @@ describe('results', () => {
     })
 
     test('are those of the server after a switch of accounts, or where the engine was away', () => {
-      model.vote(1)
+      model.vote([1])
       done(1)
       model.reconnected()
       expect(counts()).toEqual([1, 2])
-      model.vote(1)
+      model.vote([1])
       done(1)
       account.value = bob
       model.accountChanged()
@@ -337,21 +337,21 @@ describe('results do not come before the vote', () => {
   test('of somebody who is still to be asked for their account', () => {
     account.value = undefined
     live([1, 2])
-    model.vote(1)
+    model.vote([1])
     const act = { type: 'vote', uri, option: 1 } as const
-    expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([null, false, [1, 2]])
+    expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([[], false, [1, 2]])
     model.receive({ type: 'whoAreYou', id: lastId(), act, last: alice })
     expect(model.showsResults.value).toBe(false)
     model.click.start(act, { account: alice })
     model.receive({ type: 'accepted', id: lastId(), act })
-    expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([1, true, [1, 3]])
+    expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([[1], true, [1, 3]])
   })
 
   test('of somebody who has never signed in here', () => {
     knowsSignIn.value = false
     live([1, 2])
-    model.vote(1)
-    expect([model.chosen.value, model.showsResults.value]).toEqual([1, false])
+    model.vote([1])
+    expect([model.chosen.value, model.showsResults.value]).toEqual([[1], false])
     done(1)
     expect(model.showsResults.value).toBe(true)
   })
@@ -368,16 +368,16 @@ describe('a late refusal', () => {
 
   test('does not reach the next act', () => {
     live([1, 2])
-    model.vote(0)
+    model.vote([0])
     const first = lastId()
-    model.vote(1)
+    model.vote([1])
     refuse(first)
     expect(model.click.phase.value).toMatchObject({ name: 'busy', act: { option: 1 } })
   })
 
   test('nor the account that was switched to', () => {
     live([1, 2])
-    model.vote(0)
+    model.vote([0])
     account.value = bob
     model.accountChanged()
     refuse(lastId())
@@ -400,7 +400,7 @@ describe('a late refusal', () => {
 
 test('results are hidden while it is asked who somebody is', () => {
   live([1, 2])
-  model.vote(0)
+  model.vote([0])
   model.receive({ type: 'whoAreYou', id: lastId(), act: { type: 'vote', uri, option: 0 }, last: bob })
   expect(model.showsResults.value).toBe(false)
   model.click.start({ type: 'vote', uri, option: 0 }, { account: bob })
@@ -418,7 +418,7 @@ describe('accounts', () => {
   test('another account’s vote is not marked', () => {
     live([1, 2])
     model.receive({ type: 'own', uri, voter: bob, option: 1 })
-    expect(model.chosen.value).toBeNull()
+    expect(model.chosen.value).toEqual([])
   })
 
   test('after a switch nothing of the account before is left', () => {
@@ -427,14 +427,14 @@ describe('accounts', () => {
     model.receive({ type: 'own', uri, voter: alice, option: 1 })
     account.value = bob
     model.accountChanged()
-    expect(model.chosen.value).toBeNull()
+    expect(model.chosen.value).toEqual([])
     expect(sent.at(-1)).toEqual({ type: 'watch', uri, account: bob })
   })
 
   describe('where the page uses none', () => {
     const act = { type: 'vote', uri, option: 1 } as const
     const own = (voter: PageAccount, option: number) => model.receive({ type: 'own', uri, voter, option })
-    const shown = () => [model.chosen.value, model.showsResults.value, model.manageable.value]
+    const shown = () => [model.chosen.value[0] ?? null, model.showsResults.value, model.manageable.value]
 
     beforeEach(() => {
       account.value = undefined
@@ -447,7 +447,7 @@ describe('accounts', () => {
     })
 
     test('the vote of the account that voted here is marked, and may be changed elsewhere', () => {
-      model.vote(1)
+      model.vote([1])
       model.receive({ type: 'whoAreYou', id: lastId(), act, last: bob })
       model.click.start(act, { account: bob })
       model.receive({ type: 'accepted', id: lastId(), act, voter: bob.did })
@@ -466,7 +466,7 @@ describe('accounts', () => {
     })
 
     test('so is that of one who had to sign in for it', () => {
-      model.vote(1)
+      model.vote([1])
       model.click.start(act, { identifier: 'bob.test' })
       model.receive({ type: 'accepted', id: lastId(), act })
       model.receive({ type: 'signingIn', id: lastId(), act, as: 'bob.test' })
@@ -537,4 +537,73 @@ test('an ended poll shows its results', () => {
   })
   expect(model.ended.value).toBe(true)
   expect(model.showsResults.value).toBe(true)
+})
+
+describe('where several may be chosen', () => {
+  const several = (counts: number[], voters: number, version = 1) =>
+    model.receive({
+      type: 'poll',
+      uri,
+      poll: { ...poll(counts, version), multiple: true, voters },
+      tally: 'live',
+    })
+  const cast = () => sent.findLast((it) => it.type === 'act')?.act
+
+  test('what is ticked is cast together, and nothing before', () => {
+    several([1, 1, 0], 1)
+    model.tick(2)
+    model.tick(0)
+    model.tick(1)
+    model.tick(1)
+    expect([model.ticked.value, model.chosen.value, sent]).toEqual([[0, 2], [], []])
+    model.vote(model.ticked.value!)
+    expect(cast()).toEqual({ type: 'vote', uri, option: 0, options: [0, 2] })
+    expect([model.chosen.value, counts()]).toEqual([
+      [0, 2],
+      [2, 1, 1],
+    ])
+    expect(model.shown.value).toMatchObject({ total: 4, voters: 2 })
+    model.receive({ type: 'done', id: lastId(), act: cast() as never, uri, voter: alice.did })
+    expect(model.ticked.value).toBeUndefined()
+    // Whoever changes their vote is no further voter, and begins with what they have chosen.
+    model.receive({ type: 'own', uri, voter: alice, option: 0, options: [0, 2] })
+    model.receive({ type: 'counted', uri, voter: alice.did, option: 0, options: [0, 2], version: 2 })
+    several([2, 1, 1], 2, 2)
+    model.tick(0)
+    model.vote(model.ticked.value!)
+    expect(cast()).toEqual({ type: 'vote', uri, option: 2 })
+    expect([counts(), model.shown.value?.voters]).toEqual([[1, 1, 1], 2])
+    model.vote([])
+    expect([counts(), model.shown.value?.voters]).toEqual([[1, 1, 0], 1])
+  })
+
+  test('what the PDS refuses stays ticked', () => {
+    several([1, 1], 1)
+    model.tick(1)
+    model.vote(model.ticked.value!)
+    const reason = { name: 'refused', detail: 'not today' } as const
+    model.receive({ type: 'refused', id: lastId(), act: cast() as never, reason })
+    expect([model.ticked.value, model.chosen.value, counts()]).toEqual([[1], [], [1, 1]])
+    account.value = bob
+    model.accountChanged()
+    expect(model.ticked.value).toBeUndefined()
+  })
+
+  test('a tally waits for all of a vote', () => {
+    several([0, 0], 0)
+    model.vote([0, 1])
+    model.receive({ type: 'done', id: lastId(), act: cast() as never, uri, voter: alice.did })
+    model.receive({ type: 'counted', uri, voter: alice.did, option: 0, version: 2 })
+    several([1, 0], 1, 2)
+    expect([counts(), model.shown.value?.voters]).toEqual([[1, 1], 1])
+    model.receive({ type: 'counted', uri, voter: alice.did, option: 0, options: [0, 1], version: 3 })
+    several([1, 1], 1, 3)
+    expect(counts()).toEqual([1, 1])
+  })
+
+  test('shares are of voters', () => {
+    const view = { ...poll([2, 1]), multiple: true, voters: 2 }
+    expect([shareOf(view, 2), shareOf(view, 1), shareOf(poll([2, 2]), 2)]).toEqual([1, 0.5, 0.5])
+    expect(shareOf({ ...poll([0]), voters: 0 }, 0)).toBe(0)
+  })
 })

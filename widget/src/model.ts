@@ -1,6 +1,7 @@
 /** One poll on this page, however many widgets show it: state here, rendering in the components. */
 import { batch, computed, signal, type ReadonlySignal } from '@preact/signals'
 import { parseAtUri } from '@pollz/shared/at-uri'
+import { choiceOf, choicesIn } from '@pollz/shared/choices'
 import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { Click, type Actor } from './click.ts'
@@ -31,8 +32,15 @@ export type Voters = {
 /** Fewer or more than this many options: the skeleton has another height than the poll, and the page jumps. */
 const LIKELY_OPTIONS = 3
 
-/** Of all votes, from 0 to 1. */
-export const shareOf = ({ total }: PollView, count: number) => (total === 0 ? 0 : count / total)
+/** Of all voters, from 0 to 1. */
+export const shareOf = ({ total, voters = total }: PollView, count: number) =>
+  voters === 0 ? 0 : count / voters
+
+/** Indexes of options, in ascending order; none: no vote. */
+export type Choices = readonly number[]
+
+const NONE: Choices = []
+const isSame = (a: Choices, b: Choices) => a.join() === b.join()
 
 export class PollModel {
   readonly uri: string
@@ -44,8 +52,10 @@ export class PollModel {
   /** A vote is shown as cast at once, and taken back if the PDS refuses. */
   readonly click: Click
   /** The vote that is known to count, and whose it is. */
-  readonly own = signal<{ voter: PageAccount; option: number | null } | undefined>(undefined)
-  readonly ownOption = computed(() => this.own.value?.option ?? null)
+  readonly own = signal<{ voter: PageAccount; choices: Choices } | undefined>(undefined)
+  readonly ownChoices = computed(() => this.own.value?.choices ?? NONE)
+  /** Where several may be chosen: what is ticked and not yet cast; undefined: nothing was ticked since the last vote. */
+  readonly ticked = signal<Choices | undefined>(undefined)
   /** Whether the reader made it, and may change it. */
   readonly manageable = computed(() => {
     const uri = this.poll.value && parseAtUri(this.poll.value.uri)
@@ -79,24 +89,21 @@ export class PollModel {
     return endsAt !== undefined && Date.parse(endsAt) <= Date.now()
   })
   /** What was just clicked; undefined: nothing is under way, or it is not yet known whose vote it is. */
-  readonly voting = computed((): number | null | undefined => {
+  readonly voting = computed((): Choices | undefined => {
     const phase = this.click.phase.value
     if (phase.name !== 'busy' || phase.act.type !== 'vote') return undefined
-    return phase.accepted || this.around.account.value ? phase.act.option : undefined
+    return phase.accepted || this.around.account.value ? choicesIn(phase.act) : undefined
   })
-  /** The option to mark: what was just clicked, or the vote that counts. */
-  readonly chosen = computed((): number | null => {
-    const voting = this.voting.value
-    return voting === undefined ? this.ownOption.value : voting
-  })
+  /** The vote to show: what was just clicked, or what counts. */
+  readonly chosen = computed((): Choices => this.voting.value ?? this.ownChoices.value)
   readonly showsResults = computed(
     () =>
       this.stale.value !== 'unknown' &&
       (this.around.resultsFirst.value ||
         this.asked.value ||
-        this.ownOption.value !== null ||
+        this.ownChoices.value.length > 0 ||
         // Who has still to sign in has not voted yet.
-        (typeof this.voting.value === 'number' && this.around.knowsSignIn.value) ||
+        ((this.voting.value?.length ?? 0) > 0 && this.around.knowsSignIn.value) ||
         this.ended.value),
   )
   /**
@@ -104,24 +111,27 @@ export class PollModel {
    * before the click: nobody can tell whether a tally that comes has it in it already.
    */
   readonly shown = computed(() => {
-    const option = this.voting.value === undefined ? this.#cast.value : this.voting.value
+    const chosen = this.voting.value ?? this.#cast.value
     const now = this.poll.value
     const { poll, own } = this.#before
-    if (option === undefined || !poll) return now
-    if (option === own) return poll
-    const change = (i: number) => Number(i === option) - Number(i === own)
+    if (chosen === undefined || !poll) return now
+    if (isSame(chosen, own)) return poll
+    const change = (i: number) => Number(chosen.includes(i)) - Number(own.includes(i))
     const options = poll.options.map(({ text, count }, i) => ({
       text,
       count: Math.max(0, count + change(i)),
     }))
-    return { ...poll, options, total: options.reduce((sum, { count }) => sum + count, 0) }
+    const total = options.reduce((sum, { count }) => sum + count, 0)
+    if (poll.voters === undefined) return { ...poll, options, total }
+    const voters = poll.voters + Number(chosen.length > 0) - Number(own.length > 0)
+    return { ...poll, options, total, voters: Math.max(0, voters) }
   })
   /** What there was when somebody clicked. */
-  #before: { poll: PollView | undefined; own: number | null } = { poll: undefined, own: null }
+  #before: { poll: PollView | undefined; own: Choices } = { poll: undefined, own: NONE }
   /** A vote that is on the PDS, and that the server has perhaps not counted. */
-  #cast = signal<number | null | undefined>(undefined)
+  #cast = signal<Choices | undefined>(undefined)
   /** What the server has counted since the click, and the first version of the poll that has it. */
-  #counted: { option: number | null; version: number } | undefined
+  #counted: { choices: Choices; version: number } | undefined
   /** What the server has counted since the click may have been said to nobody. */
   #missedCounted = false
   /** Who has begun something here: a page that has no account shows nothing of anybody else. */
@@ -180,6 +190,7 @@ export class PollModel {
     this.own.value = undefined
     this.#cast.value = undefined
     this.asked.value = false
+    this.ticked.value = undefined
     this.click.dismiss()
     this.editing.value = undefined
     this.managing.value = undefined
@@ -191,12 +202,20 @@ export class PollModel {
   }
 
   /**
-   * @param option null takes the vote back
+   * @param choices none takes the vote back
    * @param place the widget that was clicked
    */
-  vote(option: number | null, place?: object): void {
+  vote(choices: Choices, place?: object): void {
     this.attended.value = true
-    this.click.start({ type: 'vote', uri: this.uri, option }, undefined, place)
+    if (choices.length === 0) this.ticked.value = undefined
+    this.click.start({ type: 'vote', uri: this.uri, ...choiceOf(choices) }, undefined, place)
+  }
+
+  /** Ticks an option of several, or unticks it: nothing is cast yet. */
+  tick(option: number): void {
+    const before = this.ticked.value ?? this.chosen.value
+    const ticked = before.includes(option) ? before.filter((it) => it !== option) : [...before, option]
+    this.ticked.value = ticked.toSorted((a, b) => a - b)
   }
 
   /** Asks again for a poll that could not be had. */
@@ -253,15 +272,16 @@ export class PollModel {
         this.missing.value = message.error
         return
       case 'own': {
-        const { voter, option } = message
+        const { voter } = message
         if (this.#reader !== voter.did) return
-        this.own.value = { voter, option }
-        if (option !== null) this.asked.value = true
+        const choices = choicesIn(message)
+        this.own.value = { voter, choices }
+        if (choices.length > 0) this.asked.value = true
         return
       }
       case 'counted':
         if (this.#reader !== message.voter) return
-        this.#counted = message
+        this.#counted = { choices: choicesIn(message), version: message.version }
         this.#settle()
         return
       case 'accepted':
@@ -290,9 +310,11 @@ export class PollModel {
     this.asked.value = true
     // Whoever signed in for it was not known before.
     const { voter, act } = message
+    const choices = choicesIn(act)
+    if (isSame(this.ticked.peek() ?? NONE, choices)) this.ticked.value = undefined
     if (voter !== undefined && voter === this.#reader && this.own.peek()?.voter.did !== voter)
-      this.own.value = { voter: { did: voter }, option: act.option }
-    if (isCounting) this.#cast.value = act.option
+      this.own.value = { voter: { did: voter }, choices }
+    if (isCounting) this.#cast.value = choices
     this.#settle()
   }
 
@@ -331,7 +353,7 @@ export class PollModel {
     this.#counted = undefined
     this.#missedCounted = false
     if (this.voting.peek() !== undefined || this.#cast.peek() !== undefined) return
-    this.#before = { poll: this.poll.peek(), own: this.ownOption.peek() }
+    this.#before = { poll: this.poll.peek(), own: this.ownChoices.peek() }
   }
 
   /** Nobody listens for a while: from then on the tally is the server's. */
@@ -348,9 +370,11 @@ export class PollModel {
   /** Once the tally has the vote in it, it needs no help. */
   #settle(): void {
     const counted = this.#counted
+    const cast = this.#cast.peek()
     if (
       counted &&
-      counted.option === this.#cast.peek() &&
+      cast &&
+      isSame(counted.choices, cast) &&
       counted.version <= (this.poll.peek()?.version ?? 0)
     )
       this.#cast.value = undefined

@@ -42,7 +42,7 @@ test('a poll that nothing shows any more is forgotten', () => {
 
 test('but not while something is being done with it', () => {
   const model = polls.model(uri)
-  model.vote(0)
+  model.vote([0])
   polls.forget(uri)
   expect(polls.known(uri)).toBe(model)
   model.click.dismiss()
@@ -62,7 +62,7 @@ test('but not while something is being done with it', () => {
 
 test('nor when it is shown again meanwhile', () => {
   const model = polls.model(uri)
-  model.vote(0)
+  model.vote([0])
   polls.forget(uri)
   expect(polls.model(uri)).toBe(model)
   accept()

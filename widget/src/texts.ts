@@ -12,6 +12,7 @@ export type Texts = {
   /** @param share 0 to 1 */
   percent: (share: number) => string
   votes: (count: number) => string
+  voters: (count: number) => string
   /** That so many polls of a page could not be shown. @param site as people know it */
   unplaced: (count: number, site: string) => string
   /** Names in a sentence: "a, b and c". */
@@ -41,15 +42,19 @@ export function createTexts(
   const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
   const t: Texts['t'] = (key, ...substitutions) => getMessage(key, substitutions)
   const isDate = (it: string | number) => !Number.isNaN(new Date(it).getTime())
+  const counted = (key: 'votes' | 'voters', count: number) => {
+    const category = plural.select(count)
+    return t(
+      category === 'one' || category === 'many' ? `${key}_${category}` : `${key}_other`,
+      number.format(count),
+    )
+  }
   return {
     t,
     number: (value) => number.format(value),
     percent: (share) => percent.format(share),
-    votes: (count) => {
-      const category = plural.select(count)
-      const key = category === 'one' || category === 'many' ? (`votes_${category}` as const) : 'votes_other'
-      return t(key, number.format(count))
-    },
+    votes: (count) => counted('votes', count),
+    voters: (count) => counted('voters', count),
     unplaced: (count, site) =>
       t(plural.select(count) === 'one' ? 'unplaced_one' : 'unplaced_other', number.format(count), site),
     list: (names) => list.format(names),
