@@ -92,6 +92,9 @@ const voters = (votes: ReturnType<typeof person>[], cursor?: string): ToPage => 
   author: undefined,
 })
 
+/** By this machine's clock. */
+const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString()
+
 const several: PollView = { ...tabs, multiple: true, voters: Math.ceil(tabs.total * 0.75) }
 
 const settings: Record<string, Setting> = {
@@ -109,6 +112,9 @@ const settings: Record<string, Setting> = {
   voted: { messages: [shown(tabs), own(1)] },
   changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote([0]) },
   leading: { messages: [shown(tabs), own(0)] },
+  'it ends in two hours': { messages: [shown({ ...tabs, endsAt: inHours(2.5) })] },
+  'it ends in days': { messages: [shown({ ...tabs, endsAt: inHours(50) })] },
+  'votes may be missing': { messages: [shown({ ...tabs, incomplete: true }), own(0)] },
   'several to choose': { messages: [shown(several)] },
   'several ticked': {
     messages: [shown(several)],

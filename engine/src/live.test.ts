@@ -451,3 +451,20 @@ test('an engine that has ended, and its database with it, leaves no error behind
   expect(unhandled).toEqual([])
   expect(said).not.toHaveBeenCalled()
 })
+
+test('pages know by how much the server’s clock is ahead, and hear no more of it while it stays so', async () => {
+  server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 1, 1, 0), now: Date.now() + 90_000 })
+  const live = engine()
+  const page = openPage()
+  live.watch(page.port, uri)
+  await until(() => page.counts())
+  expect(page.connection()).toMatchObject({ online: true, ahead: 90_000 })
+  const heard = page.heard.filter(({ type }) => type === 'connection').length
+  server.say({ type: 'snapshot', uri, poll: view(uri, 2, 2, 0), now: Date.now() + 90_100 })
+  await until(() => page.counts()?.[0] === 2)
+  expect(page.heard.filter(({ type }) => type === 'connection')).toHaveLength(heard)
+  expect(live.connection).toMatchObject({ ahead: 90_000 })
+  server.say({ type: 'snapshot', uri, poll: view(uri, 3, 3, 0), now: Date.now() })
+  await until(() => page.counts()?.[0] === 3)
+  expect(page.connection()).toMatchObject({ ahead: 0 })
+})

@@ -1,6 +1,7 @@
 /** The one WebSocket to the server, for all tabs: open while a poll is on some screen. */
 import { isValidDid } from '@atproto/syntax'
 import { parseAtUri } from '@pollz/shared/at-uri'
+import type { ToPage } from '@pollz/shared/engine'
 import { isGone } from '@pollz/shared/missing'
 import {
   MAX_URIS,
@@ -52,11 +53,16 @@ function isPollOf(uri: string, { uri: given, repo, rkey }: PollView): boolean {
   )
 }
 
+/** Two clocks that differ by less than this, in ms, more than before do so for what is on its way. */
+const CLOCK_MOVES = 250
+
 export class Live {
   /** undefined: nothing is watched, or the first connection is under way */
   online: boolean | undefined
   /** Since when it is so, in ms since 1970. */
   since = Date.now()
+  /** By how many ms the server's clock is ahead of this one, as it said last. */
+  #ahead: number | undefined
   #server: string
   #pages: Pages
   #away: WhileAway | undefined
@@ -295,9 +301,29 @@ export class Live {
     // A first connection that fails is as little live as before it was tried.
     if (online || this.online) this.since = since
     this.online = online
-    this.#pages.broadcast(() => ({ type: 'connection', online, since: this.since }))
+    this.#tellConnection()
     if (online) return this.onOnline()
     for (const uri of this.#pages.all()) if (!this.#polls.has(uri)) this.#start(this.#remember(uri))
+  }
+
+  /** What pages are told of the connection; undefined: nothing yet. */
+  get connection(): (ToPage & { type: 'connection' }) | undefined {
+    if (this.online === undefined) return undefined
+    const ahead = this.#ahead === undefined ? {} : { ahead: this.#ahead }
+    return { type: 'connection', online: this.online, since: this.since, ...ahead }
+  }
+
+  #tellConnection(): void {
+    const { connection } = this
+    if (connection) this.#pages.broadcast(() => connection)
+  }
+
+  /** @param now the server's clock, in ms since 1970 */
+  #setClock(now: number): void {
+    const ahead = now - Date.now()
+    if (Math.abs(ahead - (this.#ahead ?? 0)) < CLOCK_MOVES) return
+    this.#ahead = ahead
+    this.#tellConnection()
   }
 
   #read(text: string): void {
@@ -309,7 +335,8 @@ export class Live {
     const message = parsed.message
     switch (message.type) {
       case 'snapshot': {
-        const { uri, poll } = message
+        const { uri, poll, now } = message
+        if (now !== undefined) this.#setClock(now)
         if (!isPollOf(uri, poll)) {
           console.warn(`pollz: the server has another poll for ${uri}`)
           if (!this.#polls.has(uri)) this.#miss(uri, 'OtherPoll')

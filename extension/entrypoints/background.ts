@@ -130,8 +130,8 @@ export default defineBackground(() => {
       return running
     })
     void added.then(({ live }) => {
-      if (live.online !== undefined)
-        pages.post(port, { type: 'connection', online: live.online, since: live.since })
+      const { connection } = live
+      if (connection) pages.post(port, connection)
     })
     port.onMessage.addListener((message: unknown) => {
       void added.then(async () => {

@@ -177,8 +177,16 @@ export const toPage = v.variant('type', [
     /** Somebody has signed in with this extension before, and needs not be told what that is for. */
     knowsSignIn: v.boolean(),
   }),
-  /** Whether tallies are live, and since when it is so. */
-  v.object({ type: v.literal('connection'), online: v.boolean(), since: time }),
+  /**
+   * Whether tallies are live, and since when it is so. `ahead`: by how many ms the server's clock, by which polls end, is
+   * ahead of this one, as far as it has said.
+   */
+  v.object({
+    type: v.literal('connection'),
+    online: v.boolean(),
+    since: time,
+    ahead: v.exactOptional(v.number()),
+  }),
   ...pollMessages,
   ...actStates,
 ])

@@ -194,10 +194,11 @@ function Option({ text, count, share, marked, chosen, results }: OptionProps) {
 }
 
 function Footer({ model, poll, place }: PartProps) {
-  const { t, votes, voters, time } = useTexts()
+  const { t, votes, voters, time, date, ends } = useTexts()
   const voting = model.voting.value !== undefined
   const stale = model.stale.value
   const details = model.voters.value !== undefined
+  const left = model.left.value
   return (
     <div class="footer">
       <span class="facts">
@@ -207,7 +208,13 @@ function Footer({ model, poll, place }: PartProps) {
           <span class="total">{poll.voters === undefined ? votes(poll.total) : voters(poll.voters)}</span>
         )}
         {typeof stale === 'number' && <span>{t('asOf', time(stale))}</span>}
+        {poll.endsAt !== undefined && left !== undefined && left > 0 && (
+          <time dateTime={poll.endsAt} title={date(poll.endsAt)}>
+            {ends(left, poll.endsAt)}
+          </time>
+        )}
         {model.ended.value && <span>{t('final')}</span>}
+        {poll.incomplete && <span>{t('incomplete')}</span>}
         {poll.edited && <span class="edited">{t('edited')}</span>}
       </span>
       <span class="actions">

@@ -1,6 +1,6 @@
-import { signal } from '@preact/signals'
+import { effect, signal, type Signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { PageAccount, ToEngine } from '@pollz/shared/engine'
 import { PollModel, shareOf } from './model.ts'
 
@@ -23,7 +23,10 @@ const poll = (counts: number[], version = 1): PollView => ({
 
 let sent: ToEngine[]
 const account = signal<PageAccount | undefined>(alice)
-const connection = signal({ online: true, since: 0 })
+const connection: Signal<{ online: boolean; since: number; ahead?: number }> = signal({
+  online: true,
+  since: 0,
+})
 const knowsSignIn = signal(true)
 let model: PollModel
 
@@ -605,5 +608,61 @@ describe('where several may be chosen', () => {
     const view = { ...poll([2, 1]), multiple: true, voters: 2 }
     expect([shareOf(view, 2), shareOf(view, 1), shareOf(poll([2, 2]), 2)]).toEqual([1, 0.5, 0.5])
     expect(shareOf({ ...poll([0]), voters: 0 }, 0)).toBe(0)
+  })
+})
+
+describe('a poll that ends', () => {
+  const END = Date.parse('2026-11-25T12:00:00.000Z')
+  const ends = (endsAt: string | undefined, version = 1) =>
+    model.receive({
+      type: 'poll',
+      uri,
+      poll: { ...poll([1, 0], version), ...(endsAt === undefined ? {} : { endsAt }) },
+      tally: 'live',
+    })
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'], now: END - 90_500 })
+    onTestFinished(() => void vi.useRealTimers())
+    ends(new Date(END).toISOString())
+    model.visible(host, true)
+  })
+
+  test('is counted down, and final at the second of its end', () => {
+    const seen: (number | undefined)[] = []
+    onTestFinished(effect(() => void seen.push(model.left.value)))
+    vi.advanceTimersByTime(90_499)
+    expect([seen[0], seen[1], seen[2], seen[3]]).toEqual([90_500, 60_000, 59_000, 58_000])
+    expect([model.ended.value, model.showsResults.value]).toEqual([false, false])
+    vi.advanceTimersByTime(1)
+    expect([model.ended.value, model.showsResults.value]).toEqual([true, true])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('ends by the server’s clock', () => {
+    connection.value = { online: true, since: 0, ahead: 60_000 }
+    model.lookAtClock()
+    vi.advanceTimersByTime(30_499)
+    expect(model.ended.value).toBe(false)
+    vi.advanceTimersByTime(1)
+    expect(model.ended.value).toBe(true)
+    connection.value = { online: true, since: 0, ahead: -3_600_000 }
+    model.lookAtClock()
+    expect(model.ended.value).toBe(false)
+  })
+
+  test('goes on where its end moved or is none, and no clock runs for what nobody sees', () => {
+    ends(new Date(END + 60_000).toISOString(), 2)
+    vi.advanceTimersByTime(90_500)
+    expect(model.ended.value).toBe(false)
+    model.visible(host, false)
+    expect(vi.getTimerCount()).toBe(0)
+    vi.advanceTimersByTime(60_000)
+    model.visible(host, true)
+    expect(model.ended.value).toBe(true)
+    ends(undefined, 3)
+    expect([model.ended.value, model.left.value, vi.getTimerCount()]).toEqual([false, undefined, 0])
+    ends('9999-12-31T23:59:59Z', 4)
+    expect([model.ended.value, vi.getTimerCount()]).toEqual([false, 1])
   })
 })

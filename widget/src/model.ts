@@ -10,7 +10,8 @@ import type { ActMessage, PageAccount, PollMessage, Tally } from '@pollz/shared/
 
 /** What all polls of a page have in common. */
 export type Surroundings = Actor & {
-  connection: ReadonlySignal<{ online: boolean; since: number }>
+  /** `ahead`: by how many ms the server's clock is ahead of this one */
+  connection: ReadonlySignal<{ online: boolean; since: number; ahead?: number }>
   resultsFirst: ReadonlySignal<boolean>
   hasVoted: ReadonlySignal<boolean>
   knowsSignIn: ReadonlySignal<boolean>
@@ -31,6 +32,9 @@ export type Voters = {
 
 /** Fewer or more than this many options: the skeleton has another height than the poll, and the page jumps. */
 const LIKELY_OPTIONS = 3
+
+const SECOND = 1_000
+const MINUTE = 60_000
 
 /** Of all voters, from 0 to 1. */
 export const shareOf = ({ total, voters = total }: PollView, count: number) =>
@@ -84,10 +88,14 @@ export class PollModel {
     if (online) return undefined
     return tally === 'live' ? since : tally === 'unknown' ? tally : tally.at
   })
-  readonly ended = computed(() => {
+  /** For how long votes still count, in ms, by the server's clock; undefined: for ever. */
+  readonly left = computed((): number | undefined => {
     const endsAt = this.poll.value?.endsAt
-    return endsAt !== undefined && Date.parse(endsAt) <= Date.now()
+    if (endsAt === undefined) return undefined
+    const now = this.#now.value + (this.around.connection.value.ahead ?? 0)
+    return Math.max(0, Date.parse(endsAt) - now)
   })
+  readonly ended = computed(() => this.left.value === 0)
   /** What was just clicked; undefined: nothing is under way, or it is not yet known whose vote it is. */
   readonly voting = computed((): Choices | undefined => {
     const phase = this.click.phase.value
@@ -136,6 +144,9 @@ export class PollModel {
   #missedCounted = false
   /** Who has begun something here: a page that has no account shows nothing of anybody else. */
   #actor: string | undefined
+  /** This clock, in ms since 1970, when it was looked at last. */
+  #now = signal(Date.now())
+  #clock: ReturnType<typeof setTimeout> | undefined
   #hosts = new Set<Element>()
   #pageVisible = true
   #watched = false
@@ -168,9 +179,20 @@ export class PollModel {
     const wanted = this.#pageVisible && this.#hosts.size > 0
     if (wanted === this.#watched) return
     this.#watched = wanted
+    this.lookAtClock()
     if (wanted) return this.#watch()
     this.#missCounted()
     this.around.send({ type: 'unwatch', uri: this.uri })
+  }
+
+  /** Whoever looks at a poll sees its time pass, and its end at the second. */
+  lookAtClock(): void {
+    clearTimeout(this.#clock)
+    this.#now.value = Date.now()
+    const left = this.left.peek()
+    if (!this.#watched || !left) return
+    const step = left > MINUTE ? MINUTE : SECOND
+    this.#clock = setTimeout(() => this.lookAtClock(), left % step || step)
   }
 
   /** Says again to a new background what this page wants. */
@@ -345,6 +367,7 @@ export class PollModel {
     this.missing.value = undefined
     this.poll.value = poll
     this.#tally.value = tally
+    this.lookAtClock()
     this.#settle()
   }
 

@@ -1,5 +1,5 @@
 /** The polls of one page: their models, fed by whoever works for it. */
-import { batch, effect, signal as createSignal, type ReadonlySignal } from '@preact/signals'
+import { batch, effect, signal as createSignal, type ReadonlySignal, type Signal } from '@preact/signals'
 import { pollLink } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
 import { EditorModel } from './editor.ts'
@@ -52,7 +52,10 @@ export function connectPolls(
   const models = new Map<string, PollModel>()
   /** Polls to forget. */
   const left = new Set<string>()
-  const connection = createSignal({ online: true, since: 0 })
+  const connection: Signal<{ online: boolean; since: number; ahead?: number }> = createSignal({
+    online: true,
+    since: 0,
+  })
   const resultsFirst = createSignal(false)
   const hasVoted = createSignal(true)
   const knowsSignIn = createSignal(true)
@@ -77,8 +80,10 @@ export function connectPolls(
         knowsSignIn.value = message.knowsSignIn
       })
       onSettings(message)
-    } else if (message.type === 'connection') connection.value = message
-    else if (!('act' in message)) models.get(message.uri)?.receive(message)
+    } else if (message.type === 'connection') {
+      connection.value = message
+      for (const model of models.values()) model.lookAtClock()
+    } else if (!('act' in message)) models.get(message.uri)?.receive(message)
     else {
       const { act } = message
       if (act.type === 'publish') {

@@ -74,3 +74,13 @@ test('a time of today is said without its day, any other with it', () => {
     new Intl.DateTimeFormat('en-US', { dateStyle: 'medium' }).format(yesterday),
   )
 })
+
+test('an end is a day that is far, then hours, minutes and seconds', () => {
+  const { ends } = textsIn('en', 'en-GB')
+  const endsAt = '2026-11-27T18:00:00'
+  expect(ends(3 * 86_400_000, endsAt)).toContain('Friday')
+  expect(ends(30 * 86_400_000, endsAt)).toContain('27 Nov 2026')
+  expect(ends(7_200_001, endsAt)).toBe('2 hrs left')
+  expect(ends(119_999, endsAt)).toBe('1 min left')
+  expect(ends(59_001, endsAt)).toBe('60 secs left')
+})

@@ -3,6 +3,9 @@ import { createContext } from 'preact'
 import { useContext } from 'preact/hooks'
 import type messages from '../locales/en/messages.json'
 
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
 export type Key = keyof typeof messages
 
 export type Texts = {
@@ -19,6 +22,8 @@ export type Texts = {
   list: (names: string[]) => string
   /** @param time RFC 3339, or ms since 1970 */
   date: (time: string | number) => string
+  /** When a poll ends. @param left for how long it goes on, in ms @param endsAt RFC 3339 */
+  ends: (left: number, endsAt: string) => string
   /** ms since 1970; with its day where that is not today */
   time: (time: number) => string
 }
@@ -40,6 +45,9 @@ export function createTexts(
   const plural = new Intl.PluralRules(locale)
   const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
   const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
+  const day = new Intl.DateTimeFormat(locale, { weekday: 'long', hour: 'numeric', minute: '2-digit' })
+  const amount = (value: number, unit: string) =>
+    new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value)
   const t: Texts['t'] = (key, ...substitutions) => getMessage(key, substitutions)
   const isDate = (it: string | number) => !Number.isNaN(new Date(it).getTime())
   const counted = (key: 'votes' | 'voters', count: number) => {
@@ -60,6 +68,12 @@ export function createTexts(
     list: (names) => list.format(names),
     // Whatever comes from elsewhere: a text that can't be said must not end a widget.
     date: (it) => (isDate(it) ? date.format(new Date(it)) : String(it)),
+    ends: (left, endsAt) => {
+      if (left >= 24 * HOUR) return t('ends', (left < 6 * 24 * HOUR ? day : date).format(new Date(endsAt)))
+      if (left >= HOUR) return t('left', amount(Math.floor(left / HOUR), 'hour'))
+      if (left >= MINUTE) return t('left', amount(Math.floor(left / MINUTE), 'minute'))
+      return t('left', amount(Math.ceil(left / 1_000), 'second'))
+    },
     time: (it) =>
       isDate(it)
         ? (new Date(it).toDateString() === new Date().toDateString() ? time : date).format(it)
