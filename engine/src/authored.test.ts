@@ -2,11 +2,11 @@ import 'fake-indexeddb/auto'
 import { randomUUID } from 'node:crypto'
 import { Agent } from '@atproto/api'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
-import type { ToPage } from '@pollz/shared/engine'
+import type { PollDraft, ToPage } from '@pollz/shared/engine'
 import { families, home, pollHosts } from '@pollz/shared/families'
 import { pollLink } from '@pollz/shared/links'
 import { tid } from '@pollz/shared/tid'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { voteRecord } from '../test/vote-record.ts'
 import type { Accounts } from './accounts.ts'
 import { Authored } from './authored.ts'
@@ -31,6 +31,8 @@ let writes: string[]
 let told: string[]
 let heard: ToPage[]
 let answer: (write: string) => Response | undefined
+/** By how many ms the server's clock is ahead. */
+let ahead: number
 let authored: Authored
 
 const uriOf = (collection: string, rkey: string, did = alice.did) =>
@@ -41,6 +43,7 @@ beforeEach(async () => {
   writes = []
   told = []
   heard = []
+  ahead = 0
   answer = () => undefined
   const agent = new Agent(async (path, init) => {
     const { collection, rkey, record } = JSON.parse(await new Response(init.body).text()) as {
@@ -62,6 +65,7 @@ beforeEach(async () => {
   const repos = {
     canonical: async (uri: string) => uri.replace(alice.handle, alice.did).replace(bob.handle, bob.did),
     collections: async () => [...repo.keys()].map((uri) => parseAtUri(uri)!.collection),
+    read: async (uri: string) => repo.has(uri) && { value: repo.get(uri) },
     list: async (
       did: string,
       collection: string,
@@ -86,6 +90,7 @@ beforeEach(async () => {
     outbox: {
       add: async (what: string, uri: string) => void told.push(`${what} ${uri}`),
     } as unknown as Outbox,
+    ahead: () => ahead,
   })
 })
 
@@ -118,6 +123,51 @@ test('a poll that is changed keeps its key and its date', async () => {
   expect([...repo]).toEqual([[uri, { $type: home.poll, ...changed }]])
 })
 
+describe('an end, and several choices', () => {
+  const endsAt = '2026-03-01T13:00:00.000Z'
+  const publish = (more: Partial<PollDraft>, at = now) =>
+    authored.publish({ type: 'publish', rkey: 'a', draft: { ...draft, ...more } }, clicked(at))
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['Date'], now })
+    onTestFinished(() => void vi.useRealTimers())
+  })
+
+  test('are in the record where there are any', async () => {
+    const uri = await publish({ endsAt, multiple: true })
+    const record = { $type: home.poll, ...draft, createdAt: '2026-03-01T12:00:00.000Z' }
+    expect(repo.get(uri)).toEqual({ ...record, endsAt, multiple: true })
+  })
+
+  test('stay to the digit where a change does not say them, and so does what is not ours', async () => {
+    const uri = uriOf(home.poll, 'a')
+    const { createdAt, ...theirs } = {
+      $type: home.poll,
+      createdAt: '2026-03-01T11:00:00Z',
+      endsAt: '2026-03-01T14:00:00.123456+01:00',
+      multiple: true,
+      'example.test/langs': ['en'],
+    }
+    repo.set(uri, { ...theirs, createdAt, text: 'Tabs?', options: ['Yes', 'No'] })
+    // It has ended by now, which is no reason to refuse another text.
+    vi.setSystemTime(now + 5 * HOUR)
+    await publish({ createdAt })
+    expect(repo.get(uri)).toEqual({ ...theirs, ...draft, createdAt })
+    await publish({ createdAt, endsAt: null, multiple: false })
+    const { endsAt: _, multiple: __, ...rest } = theirs
+    expect(repo.get(uri)).toEqual({ ...rest, ...draft, createdAt })
+  })
+
+  test('that has passed by the server’s clock when it could be written is not written', async () => {
+    vi.setSystemTime(now + HOUR - 1)
+    await publish({ endsAt })
+    ahead = 1
+    expect(await publish({ endsAt }).catch(reasonOf)).toEqual({ name: 'tooLate' })
+    expect(await publish({ endsAt, createdAt: endsAt }).catch(reasonOf)).toEqual({ name: 'tooLate' })
+    expect(writes.length).toBe(1)
+  })
+})
+
 test('a poll that is deleted is gone from the repo, and from the pages that show it', async () => {
   const uri = await authored.publish({ type: 'publish', rkey: 'a', draft }, clicked(now))
   await authored.delete({ type: 'delete', uri }, clicked(now))
@@ -132,6 +182,11 @@ test('one that a page knows by the handle is the same poll; that of somebody els
   expect(await authored.delete({ type: 'delete', uri: byHandle }, clicked(now))).toBe(uri)
   const bobs = uriOf(home.poll, 'a', bob.did)
   await expect(authored.delete({ type: 'delete', uri: bobs }, clicked(now))).rejects.toThrow('not a poll of')
+  // A post would be left without the poll that is part of it.
+  for (const { poll } of families.filter((it) => it.poll !== home.poll))
+    await expect(authored.delete({ type: 'delete', uri: uriOf(poll, 'a') }, clicked(now))).rejects.toThrow(
+      'another client',
+    )
   expect(writes.length).toBe(2)
 })
 

@@ -8,6 +8,7 @@ import type { Accounts } from './accounts.ts'
 import type { Doing } from './acts.ts'
 import type { Outbox } from './outbox.ts'
 import type { Pages } from './pages.ts'
+import { TooLate } from './reasons.ts'
 import type { Repos } from './repos.ts'
 import type { VoteIndex } from './vote-index.ts'
 
@@ -17,6 +18,8 @@ export type AuthoredOptions = {
   pages: Pages
   index: VoteIndex
   outbox: Outbox
+  /** by how many ms the server's clock, by which polls end, is ahead of this one */
+  ahead: () => number
 }
 
 /** Votes, and polls, that are listed. */
@@ -39,20 +42,35 @@ export class Authored {
   }
 
   /**
-   * A new poll is dated by the click; under the same key and with the same date a second try writes the same bytes.
+   * A new poll is dated by the click; under the same key and with the same date a second try writes the same bytes. Of one
+   * that is changed everything stays that the draft does not say: the end to the digit, what only other clients know.
    *
    * @returns at-uri of the poll
-   * @throws with the PDS's reason
+   * @throws with the PDS's reason; TooLate
    */
   async publish({ rkey, draft }: Act & { type: 'publish' }, { did, at, signal }: Doing): Promise<string> {
-    const { accounts, outbox } = this.#options
+    const { accounts, ahead, outbox, repos } = this.#options
+    // An end counts from the click, as `createdAt` does, so it may pass while somebody signs in. Moved to a later time it
+    // would be another one with each try; a poll that nobody can vote on is not what its author wanted. Whoever tries again
+    // clicks again, and an end in an hour is in an hour from then.
+    if (draft.endsAt && Date.parse(draft.endsAt) <= Date.now() + ahead())
+      throw new TooLate(`the poll would have ended at ${draft.endsAt}`)
     const agent = await accounts.agent(did)
+    const uri = formatAtUri({ repo: did, collection: home.poll, rkey })
+    const before = draft.createdAt === undefined ? undefined : await repos.read(uri, signal)
+    const { endsAt, multiple, ...said } = { ...(before?.value as Partial<typeof draft>), ...draft }
     const { data } = await agent.com.atproto.repo.putRecord(
       {
         repo: did,
         collection: home.poll,
         rkey,
-        record: { $type: home.poll, createdAt: new Date(at).toISOString(), ...draft },
+        record: {
+          createdAt: new Date(at).toISOString(),
+          ...said,
+          $type: home.poll,
+          ...(endsAt ? { endsAt } : {}),
+          ...(multiple ? { multiple } : {}),
+        },
       },
       { signal },
     )
@@ -66,6 +84,8 @@ export class Authored {
     const poll = await repos.canonical(uri)
     const { repo, collection, rkey } = parseAtUri(poll)!
     if (repo !== did) throw new Error(`${poll} is not a poll of ${did}`)
+    // Other families' polls go with the post or the document that they are part of.
+    if (collection !== home.poll) throw new Error(`${poll} is another client's to delete`)
     const agent = await accounts.agent(did)
     await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey }, { signal })
     await outbox.add('polls', poll)

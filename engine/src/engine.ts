@@ -59,7 +59,14 @@ export function createEngine(options: EngineOptions): Engine {
   live.onOnline = () => start(outbox.retry())
   const index = new VoteIndex(db, repos)
   const votes = new Votes({ accounts, live, repos, pages, index, outbox, voted })
-  const authored = new Authored({ accounts, repos, pages, index, outbox })
+  const authored = new Authored({
+    accounts,
+    repos,
+    pages,
+    index,
+    outbox,
+    ahead: () => live.connection?.ahead ?? 0,
+  })
   const acts = new Acts({
     db,
     accounts,

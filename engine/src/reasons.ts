@@ -6,9 +6,13 @@ import type { Reason } from '@pollz/shared/engine'
 /** The companion server could not be asked for what a sign-in needs of it. */
 export class ServerAway extends Error {}
 
+/** By now, nobody expects any more that it is done. */
+export class TooLate extends Error {}
+
 export function reasonOf(error: unknown): Reason {
   if (error instanceof ServerAway)
     return navigator.onLine !== false ? { name: 'serverAway' } : { name: 'offline' }
+  if (error instanceof TooLate) return { name: 'tooLate' }
   // What fetch throws where there is no answer says nothing of use to a person; the clients wrap it.
   for (let it: unknown = error; it instanceof Error; it = it.cause)
     if (isNoAnswer(it)) return navigator.onLine !== false ? { name: 'unreachable' } : { name: 'offline' }

@@ -20,12 +20,19 @@ const time = v.number()
 const pageAccount = v.object({ did, handle: v.exactOptional(v.string()) })
 export type PageAccount = v.InferOutput<typeof pageAccount>
 
-/** What a poll says: as much of its record as its author writes, but for its date, which is that of the click. */
+/**
+ * What a poll says: as much of its record as its author writes, but for its date, which is that of the click. Of a poll
+ * that is changed, an end or a `multiple` that is not there stays as it is.
+ */
 const pollDraft = v.object({
   text: v.string(),
   options: v.array(v.string()),
   /** RFC 3339, of a poll that is changed */
   createdAt: v.exactOptional(v.string()),
+  /** RFC 3339, by the server's clock, to come when it was clicked; null: a poll that is changed has no end any more */
+  endsAt: v.exactOptional(v.nullable(v.string())),
+  /** C11; false: a poll that is changed allows one choice again */
+  multiple: v.exactOptional(v.boolean()),
 })
 export type PollDraft = v.InferOutput<typeof pollDraft>
 
