@@ -33,6 +33,8 @@ const NARROW = [
   'cannot be loaded',
   'details',
   'a new poll, its question from the post',
+  'a new poll that ends, with several to choose',
+  'a new poll whose end has passed',
   'a poll that can’t be counted here',
 ]
 
@@ -386,6 +388,49 @@ test('before the first vote ever a click says what comes, and only Continue star
   await page.getByRole('radio', { name: 'Tabs', checked: true }).waitFor()
   expect(await busy()).toBe(1)
   expect(await alert.count()).toBe(0)
+})
+
+test('a poll’s end and several choices are chosen by keyboard; nothing in the preview is to be pressed', async () => {
+  await draw('a new poll', 'light')
+  const focused = () =>
+    page.evaluate(() => {
+      const it = document.querySelector('main > div')!.shadowRoot!.activeElement as HTMLInputElement
+      return it.ariaLabel ?? it.labels?.[0]?.firstChild?.textContent ?? it.textContent
+    })
+  await page.locator('textarea:focus').fill('Tea?')
+  await page.getByRole('textbox', { name: 'Option 1' }).fill('Yes')
+  await page.getByRole('textbox', { name: 'Option 2' }).fill('No')
+  const preview = page.getByRole('group', { name: 'Preview' })
+  const several = page.getByRole('checkbox', { name: 'People may choose several' })
+  await page.getByRole('button', { name: 'Add option' }).focus()
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Space')
+  expect(await several.isChecked()).toBe(true)
+  await preview.locator('.option[role=checkbox]').nth(1).waitFor()
+  await page.keyboard.press('Tab')
+  expect(await focused()).toBe('Ends')
+  await page.keyboard.press('ArrowDown')
+  await preview.getByText('1 hr left').waitFor()
+  await page.keyboard.press('End')
+  await page.keyboard.press('Tab')
+  const date = page.getByLabel('Date and time')
+  expect(await date.and(page.locator(':focus')).count()).toBe(1)
+  await date.fill('2001-02-03T04:05')
+  await page.getByText('Choose a time that’s still to come').waitFor()
+  await page.keyboard.press('Enter')
+  expect(await page.locator('form[aria-busy=true]').count()).toBe(0)
+  // It is the date that is wrong.
+  expect(await date.and(page.locator('[aria-invalid=true]:focus')).count()).toBe(1)
+  expect(await date.evaluate((it) => it.getAttribute('aria-describedby'))).toBe(
+    await page.getByText('Choose a time that’s still to come').getAttribute('id'),
+  )
+  await date.fill('')
+  await page.getByText('Choose a date and time').waitFor()
+  await date.fill('2038-01-19T03:14')
+  await preview.getByText('Ends 19 Jan 2038').waitFor()
+  expect(await preview.locator('button:not(.option)').filter({ visible: true }).count()).toBe(0)
+  await date.press('Enter')
+  await page.locator('form[aria-busy=true]').waitFor()
 })
 
 test('what lies over a composer is a dialog: it has the focus, and Tab goes round in it', async () => {

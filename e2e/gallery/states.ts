@@ -275,6 +275,13 @@ const settings: Record<string, Setting> = {
       model.editing.value!.move(0, 1)
     },
   },
+  'editing one that ends, with several to choose': {
+    messages: [shown({ ...several, uri: mine.uri, repo: mine.repo, endsAt: '2038-01-19T03:14:07.000Z' })],
+    act: (model) => {
+      model.edit()
+      model.editing.value!.multiple.value = false
+    },
+  },
   'a new poll': { instead: (root, texts, around) => drawEditor(root, editor(around), texts, () => {}) },
   'a new poll, over a composer': {
     instead: (root, texts, around) => drawEditorDialog(root, editor(around), texts, () => {}),
@@ -305,13 +312,47 @@ const settings: Record<string, Setting> = {
   'not published': {
     instead: (root, texts, around) => {
       const model = editor(around, mine)
-      const act: Act = { type: 'publish', rkey: model.rkey, draft: model.draft.value }
+      const act: Act = { type: 'publish', rkey: model.rkey, draft: model.draft }
       model.receive({
         type: 'refused',
         id: 'x',
         act,
         reason: { name: 'refused', detail: 'Account is deactivated' },
       })
+      drawEditor(root, model, texts, () => {})
+    },
+  },
+  'a new poll that ends, with several to choose': {
+    instead: (root, texts, around) => {
+      const model = editor(around)
+      model.text.value = 'Which days suit you?'
+      model.write(0, 'Friday')
+      model.write(1, 'Saturday')
+      model.multiple.value = true
+      model.endAt(3 * 24 * 3_600_000)
+      drawEditorDialog(root, model, texts, () => {})
+    },
+  },
+  'a new poll that ends at a date': {
+    instead: (root, texts, around) => {
+      const model = editor(around)
+      model.text.value = 'Which day suits you?'
+      model.write(0, 'Friday')
+      model.write(1, 'Saturday')
+      model.endAt('date')
+      model.endDate.value = '2038-01-19T03:14'
+      drawEditor(root, model, texts, () => {})
+    },
+  },
+  'a new poll whose end has passed': {
+    instead: (root, texts, around) => {
+      const model = editor(around)
+      model.text.value = 'Which day suits you?'
+      model.write(0, 'Friday')
+      model.write(1, 'Saturday')
+      model.endAt('date')
+      model.endDate.value = '2026-01-19T03:14'
+      model.publish()
       drawEditor(root, model, texts, () => {})
     },
   },

@@ -1,7 +1,16 @@
 /** Where a poll is written: question, options, a preview that is the real widget. */
 import { useEffect, useId, useLayoutEffect, useRef } from 'preact/hooks'
-import { lengthOf, MAX_OPTION, MAX_OPTIONS, MAX_TEXT, MIN_OPTIONS, type EditorModel } from './editor.ts'
-import type { Problem } from './editor.ts'
+import {
+  LASTS,
+  lengthOf,
+  MAX_OPTION,
+  MAX_OPTIONS,
+  MAX_TEXT,
+  MIN_OPTIONS,
+  type EditorModel,
+  type End,
+  type Problem,
+} from './editor.ts'
 import { byPerson, formByPerson, Notice } from './Notice.tsx'
 import { Poll } from './Poll.tsx'
 import { useTexts, type Texts } from './texts.ts'
@@ -14,9 +23,10 @@ export function Editor({ model, onCancel }: EditorProps) {
   const heading = useId()
   const busy = model.click.phase.value.name === 'busy'
   const problemOf = (field: Problem['field']) => {
-    const problem = model.problems.value.find((it) => it.field === field)
+    const problem = model.problems.find((it) => it.field === field)
     // What is too long is said at once; what is not there yet, when somebody thinks that they are done.
-    return problem && (model.tried.value || problem.name !== 'empty') ? problemText(t, problem) : undefined
+    const isMissing = problem?.name === 'empty' || problem?.name === 'noDate'
+    return problem && (model.tried.value > 0 || !isMissing) ? problemText(t, problem) : undefined
   }
   /** Fields in the order in which they are read. */
   const fields = () => [
@@ -32,8 +42,11 @@ export function Editor({ model, onCancel }: EditorProps) {
 
   const publish = () => {
     if (busy || model.publish()) return
-    const { field } = model.problems.value[0]!
-    fields()[field === 'text' ? 0 : field + 1]?.focus()
+    const { field } = model.problems[0]!
+    // What is wrong with an end is the date, where there is one.
+    if (field === 'end')
+      [...form.current!.querySelectorAll<HTMLElement>('.end select, .end input')].at(-1)?.focus()
+    else fields()[field === 'text' ? 0 : field + 1]?.focus()
   }
 
   return (
@@ -80,7 +93,20 @@ export function Editor({ model, onCancel }: EditorProps) {
           {t('addOption')}
         </button>
       </p>
-      {model.willSayEdited.value && <p class="hint">{t('willSayEdited')}</p>}
+      <div class="settings">
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={model.multiple.value}
+            onChange={(event) => (model.multiple.value = event.currentTarget.checked)}
+          />
+          {t('allowSeveral')}
+        </label>
+        <EndField model={model} problem={problemOf('end')} />
+      </div>
+      {model.willSayEdited.value && (
+        <p class="hint">{t(model.willLoseVotes.value ? 'willLoseVotes' : 'willSayEdited')}</p>
+      )}
       <Preview model={model} />
       <Notice click={model.click} current={() => model.act()} />
       <div class="footer">
@@ -225,6 +251,61 @@ function Field({ label, value, max, problem, multiline = false, onInput }: Field
   )
 }
 
+/** When the poll ends: a menu, and where that is at a date, the date. */
+function EndField({ model, problem }: { model: EditorModel; problem: string | undefined }) {
+  const { t, after } = useTexts()
+  const help = useId()
+  const end = model.end.value
+  const choices: [End, string][] = [
+    ['never', t('endNever')],
+    ...LASTS.map((ms): [End, string] => [ms, after(ms)]),
+    ['date', t('endOnDate')],
+  ]
+  const invalid = { 'aria-invalid': problem !== undefined, 'aria-describedby': help }
+  return (
+    <div class="end">
+      <label>
+        {t('end')}
+        <span class="select">
+          <select
+            value={end}
+            {...(end === 'date' ? {} : invalid)}
+            onChange={({ currentTarget }) => model.endAt(choices[currentTarget.selectedIndex]![0])}
+          >
+            {choices.map(([value, text]) => (
+              <option key={value} value={value}>
+                {text}
+              </option>
+            ))}
+          </select>
+          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+            <path
+              d="m4 6 4 4 4-4"
+              fill="none"
+              stroke="currentColor"
+              stroke-width="1.6"
+              stroke-linecap="round"
+            />
+          </svg>
+        </span>
+      </label>
+      {end === 'date' && (
+        <input
+          type="datetime-local"
+          aria-label={t('endDate')}
+          max="9999-12-31T23:59"
+          {...invalid}
+          value={model.endDate.value}
+          onInput={({ currentTarget }) => (model.endDate.value = currentTarget.value)}
+        />
+      )}
+      <span id={help} class={problem === undefined ? 'unseen' : 'bad'}>
+        {problem}
+      </span>
+    </div>
+  )
+}
+
 /** As it will be. Nobody votes in it. */
 function Preview({ model }: { model: EditorModel }) {
   const { t } = useTexts()
@@ -254,6 +335,14 @@ function problemText(t: Texts['t'], problem: Problem): string {
       return t('tooLong')
     case 'same':
       return t('optionSame', String(problem.as + 1))
+    case 'noDate':
+      return t('endEmpty')
+    case 'past':
+      return t('endPast')
+    case 'tooFar':
+      return t('endTooFar')
+    case 'beforeStart':
+      return t('endBeforeStart')
     default:
       return problem satisfies never
   }

@@ -1,6 +1,6 @@
 /** The focus stays in a widget when what had it goes: a person who uses the keyboard would begin at the page's top again. */
 
-const FOCUSABLE = 'a[href], button, input, textarea, [tabindex]'
+const FOCUSABLE = 'a[href], button, input, select, textarea, [tabindex]'
 
 const isPresent = (it: HTMLElement) => it.isConnected && !it.matches(':disabled') && !it.closest('[inert]')
 

@@ -1,5 +1,6 @@
 import { effect, signal, type Signal } from '@preact/signals'
 import type { PollView } from '@pollz/shared/wire'
+import { families } from '@pollz/shared/families'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { PageAccount, ToEngine } from '@pollz/shared/engine'
 import { PollModel, shareOf } from './model.ts'
@@ -432,6 +433,13 @@ describe('accounts', () => {
     model.accountChanged()
     expect(model.chosen.value).toEqual([])
     expect(sent.at(-1)).toEqual({ type: 'watch', uri, account: bob })
+  })
+
+  test.each(families)('$poll: its author changes and deletes only what is ours', (family) => {
+    account.value = bob
+    const theirs = `at://${bob.did}/${family.poll}/1`
+    model.receive({ type: 'poll', uri, poll: { ...poll([1, 2]), uri: theirs }, tally: 'live' })
+    expect(model.manageable.value).toBe(family === families[0])
   })
 
   describe('where the page uses none', () => {

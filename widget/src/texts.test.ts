@@ -84,3 +84,13 @@ test('an end is a day that is far, then hours, minutes and seconds', () => {
   expect(ends(119_999, endsAt)).toBe('1 min left')
   expect(ends(59_001, endsAt)).toBe('60 secs left')
 })
+
+test('when a poll would end is an item of a menu', () => {
+  const [hour, days] = [3_600_000, 3 * 86_400_000]
+  const both = (locale: string) => [hour, days].map(textsIn(locale, locale).after)
+  expect(both('en')).toEqual(['In 1 hour', 'In 3 days'])
+  expect(both('de')).toEqual(['In 1 Stunde', 'In 3 Tagen'])
+  expect(both('es')).toEqual(['Dentro de 1 hora', 'Dentro de 3 días'])
+  expect(both('pt')).toEqual(['Em 1 hora', 'Em 3 dias'])
+  expect(both('ja')).toEqual(['1 時間後', '3 日後'])
+})

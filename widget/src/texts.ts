@@ -5,6 +5,7 @@ import type messages from '../locales/en/messages.json'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
 
 export type Key = keyof typeof messages
 
@@ -24,6 +25,8 @@ export type Texts = {
   date: (time: string | number) => string
   /** When a poll ends. @param left for how long it goes on, in ms @param endsAt RFC 3339 */
   ends: (left: number, endsAt: string) => string
+  /** "In 3 days", alone or as an item of a menu. @param ms hours, or days */
+  after: (ms: number) => string
   /** ms since 1970; with its day where that is not today */
   time: (time: number) => string
 }
@@ -46,6 +49,7 @@ export function createTexts(
   const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
   const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
   const day = new Intl.DateTimeFormat(locale, { weekday: 'long', hour: 'numeric', minute: '2-digit' })
+  const after = new Intl.RelativeTimeFormat(locale)
   const amount = (value: number, unit: string) =>
     new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value)
   const t: Texts['t'] = (key, ...substitutions) => getMessage(key, substitutions)
@@ -69,10 +73,14 @@ export function createTexts(
     // Whatever comes from elsewhere: a text that can't be said must not end a widget.
     date: (it) => (isDate(it) ? date.format(new Date(it)) : String(it)),
     ends: (left, endsAt) => {
-      if (left >= 24 * HOUR) return t('ends', (left < 6 * 24 * HOUR ? day : date).format(new Date(endsAt)))
+      if (left >= DAY) return t('ends', (left < 6 * DAY ? day : date).format(new Date(endsAt)))
       if (left >= HOUR) return t('left', amount(Math.floor(left / HOUR), 'hour'))
       if (left >= MINUTE) return t('left', amount(Math.floor(left / MINUTE), 'minute'))
       return t('left', amount(Math.ceil(left / 1_000), 'second'))
+    },
+    after: (ms) => {
+      const text = ms < DAY ? after.format(ms / HOUR, 'hour') : after.format(ms / DAY, 'day')
+      return text.charAt(0).toLocaleUpperCase(locale) + text.slice(1)
     },
     time: (it) =>
       isDate(it)
