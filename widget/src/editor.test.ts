@@ -272,7 +272,8 @@ describe('how long a poll goes on, and how many options a person may choose', ()
     model.endDate.value = date
     expect(model.problems).toEqual(expected ? [{ field: 'end', name: expected }] : [])
     expect(model.publish()).toBe(expected === undefined)
-    if (expected === undefined) expect(fitsLexicon()).toBe(true)
+    expect(model.previewed(String, '?').endsAt !== undefined).toBe(expected === undefined)
+    expect(fitsLexicon()).toBe(true)
   })
 
   test('a date that passes while somebody writes is past, by the server’s clock', () => {

@@ -186,8 +186,8 @@ export class EditorModel {
   /** What is shown meanwhile: the poll as it would be. */
   previewed(placeholder: (index: number) => string, question: string): PollView {
     const { text, options, createdAt = new Date().toISOString() } = this.draft
-    // The preview looks at its clock a little later.
-    const endsAt = this.#endsAt(this.#now + SECOND)
+    // The preview looks at its clock a little later. An end that can't be written would show what never will be.
+    const endsAt = this.#endProblem().length > 0 ? undefined : this.#endsAt(this.#now + SECOND)
     const total = this.edited?.total ?? 0
     return {
       uri: '',
