@@ -2,7 +2,7 @@ import { createCanvas, loadImage } from '@napi-rs/canvas'
 import type { PollView } from '@pollz/shared/wire'
 import { unlimited } from '../ingest/budget.ts'
 import { describe, expect, test, vi } from 'vitest'
-import { drawCard, HEIGHT, WIDTH } from './card.ts'
+import { drawCard, factsOf, HEIGHT, WIDTH } from './card.ts'
 import { Cards, type Draw } from './cards.ts'
 
 const poll = (text: string, options: string[], counts: number[] = [], version = 1): PollView => ({
@@ -30,6 +30,18 @@ describe('a picture of the size that cards have', () => {
     const image = await loadImage(drawCard(it))
     expect([image.width, image.height]).toEqual([WIDTH, HEIGHT])
   })
+})
+
+test('a picture says of the end only what stays true, and what its shares are of', () => {
+  const two = poll('Tea?', ['Yes', 'No'], [3, 1])
+  expect(factsOf(two)).toBe('4 votes · @a.example')
+  expect(factsOf({ ...two, endsAt: '2026-11-24T23:30:00-02:00' })).toBe(
+    '4 votes · until 25 Nov 2026, 01:30 UTC · @a.example',
+  )
+  const { handle: _, ...nameless } = two
+  expect(factsOf({ ...nameless, multiple: true, voters: 1, endsAt: '2026-11-24T20:00:00Z' })).toBe(
+    '1 voter · several choices · until 24 Nov 2026, 20:00 UTC',
+  )
 })
 
 test('a picture is complete when its canvas may be freed', () => {

@@ -51,6 +51,8 @@ const fontOf = (weight: 400 | 600, size: number) => `${weight} ${size}px ${famil
 const words = new Intl.Segmenter(undefined, { granularity: 'word' })
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 const number = new Intl.NumberFormat('en')
+/** A picture is kept by caches for long: what it says has to be true at any time, anywhere. */
+const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
 const percent = new Intl.NumberFormat('en', { style: 'percent' })
 
 /** Whether a text is read from right to left: by its first letter, as `dir=auto` says it. */
@@ -162,7 +164,18 @@ function drawOption(
   write(context, shorten(context, text, room), rtl, left, right, middle)
 }
 
-function drawFooter(context: SKRSContext2D, { total, voters, handle }: PollView): void {
+/** What stands below the options. */
+export function factsOf({ total, voters, multiple, endsAt, handle }: PollView): string {
+  const who = voters === undefined ? { n: total, word: 'vote' } : { n: voters, word: 'voter' }
+  return [
+    `${number.format(who.n)} ${who.word}${who.n === 1 ? '' : 's'}`,
+    ...(multiple ? ['several choices'] : []),
+    ...(endsAt === undefined ? [] : [`until ${date.format(new Date(endsAt))} UTC`]),
+    ...(handle === undefined ? [] : [`@${handle}`]),
+  ].join(' · ')
+}
+
+function drawFooter(context: SKRSContext2D, poll: PollView): void {
   const y = HEIGHT - MARGIN - FOOTER / 2 + 8
   context.font = fontOf(600, 28)
   context.fillStyle = COLORS.brand
@@ -170,10 +183,14 @@ function drawFooter(context: SKRSContext2D, { total, voters, handle }: PollView)
   write(context, 'pollz', true, MARGIN, WIDTH - MARGIN, y)
   context.font = fontOf(400, 28)
   context.fillStyle = COLORS.secondary
-  const who = voters === undefined ? { n: total, word: 'vote' } : { n: voters, word: 'voter' }
-  const votes = `${number.format(who.n)} ${who.word}${who.n === 1 ? '' : 's'}`
-  const text = handle === undefined ? votes : `${votes} · @${handle}`
-  write(context, shorten(context, text, WIDTH - 2 * MARGIN - brand - 24), false, MARGIN, WIDTH - MARGIN, y)
+  write(
+    context,
+    shorten(context, factsOf(poll), WIDTH - 2 * MARGIN - brand - 24),
+    false,
+    MARGIN,
+    WIDTH - MARGIN,
+    y,
+  )
 }
 
 /** @param end whether it ends at the right, instead of beginning at the left */
