@@ -523,6 +523,20 @@ describe('pages', () => {
     expect(await titleIn('*;q=x;;,')).toMatch(/\(1 vote\)$/)
   })
 
+  test('a card says of the end what stays true, in a zone that it names', async () => {
+    const home = families[0]!
+    const describe = async (rkey: string, endsAt: number) => {
+      const record = pollRecordIn(home, { options: ['yes', 'no'], time: T0, endsAt, multiple: true })
+      const event = { rkey, rev: tid(T0), action: 'create' as const, live: true, did: alice }
+      await deliver((id) => recordMessage({ ...event, collection: home.poll, record, cid: CID }, id))
+      const page = await fetch(`${base}/poll/${alice}/${rkey}`, { headers: { accept: 'text/html' } })
+      return /<meta name="description" content="([^"]*)"/.exec(await page.text())![1]
+    }
+    const later = Date.UTC(2099, 4, 3, 18) * 1_000
+    expect(await describe(tid(T0), later)).toBe('yes · no (0 voters · Ends May 3, 2099, 6:00 PM UTC)')
+    expect(await describe(tid(T0 + 1), T0 + 1)).toBe('yes · no (0 voters · Final results)')
+  })
+
   test('their files come compressed, and for ever', async () => {
     const page = await (await fetch(base, { headers: { accept: 'text/html' } })).text()
     const script = /src="(\/assets\/page-[^"]+)"/.exec(page)![1]!

@@ -25,7 +25,8 @@ const EMBED_BASE = 190
 const EMBED_OPTION = 49
 const EMBED_WIDTH = 550
 
-const textsFor = ({ language }: Frame) => textsOf(locales[language]!, language)
+/** The page's script says times in the reader's own zone. */
+const textsFor = ({ language }: Frame) => textsOf(locales[language]!, language, 'UTC')
 const linkOf = ({ hosts, publicUrl }: Frame, { uri }: PollView) => pollLink(uri, hosts, publicUrl)
 const nameOf = ({ handle, repo }: PollView) => (handle === undefined ? repo : `@${handle}`)
 const profileOf = ({ handle, repo }: PollView) => profileUrl(handle ?? repo)
@@ -141,8 +142,13 @@ function Question({ poll }: { poll: PollView }) {
   )
 }
 
-const summary = (poll: PollView, { votes }: Texts) =>
-  `${poll.options.map(({ text }) => text).join(' · ')} (${votes(poll.total)})`
+/** Link cards keep it for long: of the end it says only what stays true. */
+function summary({ options, total, voters, endsAt }: PollView, texts: Texts): string {
+  const facts = [voters === undefined ? texts.votes(total) : texts.voters(voters)]
+  if (endsAt !== undefined)
+    facts.push(Date.parse(endsAt) > Date.now() ? texts.t('ends', texts.date(endsAt)) : texts.t('final'))
+  return `${options.map(({ text }) => text).join(' · ')} (${facts.join(' · ')})`
+}
 
 const htmlOf = (page: Child) => `<!doctype html>${String(page)}`
 

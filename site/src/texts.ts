@@ -2,8 +2,10 @@
 import { createTexts, type Key, type Texts } from '@pollz/widget/texts'
 import type { PageState } from './types.ts'
 
-export const textsOf = (messages: PageState['messages'], language: string): Texts =>
+/** @param timeZone as `createTexts` has it */
+export const textsOf = (messages: PageState['messages'], language: string, timeZone?: 'UTC'): Texts =>
   createTexts(
     (key: Key, values) => messages[key]!.message.replace(/\$(\d)/g, (_, i) => values[Number(i) - 1] ?? ''),
     language,
+    timeZone,
   )

@@ -34,10 +34,12 @@ export type Texts = {
 /**
  * @param getMessage `browser.i18n.getMessage`, or another that reads the same files
  * @param language BCP 47, of the reader
+ * @param timeZone of a reader whose own can't be known: times say that they are in it
  */
 export function createTexts(
   getMessage: (key: Key, substitutions: string[]) => string,
   language: string,
+  timeZone?: 'UTC',
 ): Texts {
   // Words and numbers in the same language: a reader whose language has no words here gets both in English.
   const translated = getMessage('locale', [])
@@ -46,9 +48,13 @@ export function createTexts(
   const percent = new Intl.NumberFormat(locale, { style: 'percent' })
   const list = new Intl.ListFormat(locale, { type: 'conjunction' })
   const plural = new Intl.PluralRules(locale)
-  const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
-  const time = new Intl.DateTimeFormat(locale, { timeStyle: 'short' })
-  const day = new Intl.DateTimeFormat(locale, { weekday: 'long', hour: 'numeric', minute: '2-digit' })
+  const times = (options: Intl.DateTimeFormatOptions) => {
+    const times = new Intl.DateTimeFormat(locale, { ...options, ...(timeZone ? { timeZone } : {}) })
+    return (it: string | number) => [times.format(new Date(it)), timeZone ?? []].flat().join(' ')
+  }
+  const date = times({ dateStyle: 'medium', timeStyle: 'short' })
+  const time = times({ timeStyle: 'short' })
+  const day = times({ weekday: 'long', hour: 'numeric', minute: '2-digit' })
   const after = new Intl.RelativeTimeFormat(locale)
   const amount = (value: number, unit: string) =>
     new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value)
@@ -71,9 +77,9 @@ export function createTexts(
       t(plural.select(count) === 'one' ? 'unplaced_one' : 'unplaced_other', number.format(count), site),
     list: (names) => list.format(names),
     // Whatever comes from elsewhere: a text that can't be said must not end a widget.
-    date: (it) => (isDate(it) ? date.format(new Date(it)) : String(it)),
+    date: (it) => (isDate(it) ? date(it) : String(it)),
     ends: (left, endsAt) => {
-      if (left >= DAY) return t('ends', (left < 6 * DAY ? day : date).format(new Date(endsAt)))
+      if (left >= DAY) return t('ends', (left < 6 * DAY ? day : date)(endsAt))
       if (left >= HOUR) return t('left', amount(Math.floor(left / HOUR), 'hour'))
       if (left >= MINUTE) return t('left', amount(Math.floor(left / MINUTE), 'minute'))
       return t('left', amount(Math.ceil(left / 1_000), 'second'))
@@ -83,9 +89,7 @@ export function createTexts(
       return text.charAt(0).toLocaleUpperCase(locale) + text.slice(1)
     },
     time: (it) =>
-      isDate(it)
-        ? (new Date(it).toDateString() === new Date().toDateString() ? time : date).format(it)
-        : String(it),
+      isDate(it) ? (new Date(it).toDateString() === new Date().toDateString() ? time : date)(it) : String(it),
   }
 }
 
