@@ -360,6 +360,107 @@ describe.skipIf(!tap)('making a poll', () => {
     })
   })
 
+  describe('a poll that ends, with several to choose', () => {
+    const DAY = 86_400_000
+    const recordOf = async (text: string) => {
+      const found = (await pollsOf(alice)).find(({ value }) => value.text === text)
+      return { uri: found!.uri, record: found!.value as unknown as Record<string, unknown> }
+    }
+
+    test('is written by keyboard; its record says so, and says nothing where nobody has', async () => {
+      await page.goto('https://bsky.app/')
+      await page.getByRole('button', { name: 'New post' }).click()
+      await addPoll().click()
+      await field('Question').fill('Which days?')
+      await field('Option 1').fill('Friday')
+      await field('Option 2').fill('Saturday')
+      const preview = editor().getByRole('group', { name: 'Preview' })
+      expect(await preview.locator('button:not(.option)').filter({ visible: true }).count()).toBe(0)
+      await editor().getByRole('button', { name: 'Add option' }).focus()
+      await page.keyboard.press('Tab')
+      await page.keyboard.press('Space')
+      await page.keyboard.press('Tab')
+      // Never, in an hour, in a day, in 3 days: shortcuts of the page do not hear it.
+      for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowDown')
+      await preview.getByText('Ends ').waitFor()
+      expect(await preview.locator('.option[role=checkbox]').count()).toBe(2)
+      await page.screenshot({ path: join(artifacts, 'composer-ends.png') })
+      await switchTheme('dark')
+      await page.screenshot({ path: join(artifacts, 'composer-ends-dark.png') })
+      await switchTheme('light')
+      const clicked = Date.now()
+      await editor().getByRole('button', { name: 'Publish poll' }).press('Enter')
+      await editor().waitFor({ state: 'detached' })
+      const { record } = await recordOf('Which days?')
+      expect(record).toEqual({
+        $type: home.poll,
+        text: 'Which days?',
+        options: ['Friday', 'Saturday'],
+        createdAt: expect.any(String),
+        endsAt: expect.any(String),
+        multiple: true,
+      })
+      const [createdAt, endsAt] = ['createdAt', 'endsAt'].map((name) => Date.parse(String(record[name])))
+      expect(createdAt).toBeGreaterThanOrEqual(clicked)
+      // From the click: a moment passes between what the page and the engine call by that name.
+      expect(Math.round((endsAt! - createdAt!) / 60_000)).toBe((3 * DAY) / 60_000)
+      const { record: plain } = await recordOf('By hand?')
+      expect(Object.keys(plain).toSorted()).toEqual(['$type', 'createdAt', 'options', 'text'])
+      // It is not posted.
+      await composer().evaluate((it) => it.remove())
+    })
+
+    test('ends at a date that is to come; of one that is changed everything else stays', async () => {
+      const { uri, record } = await recordOf('Which days?')
+      await alice.post('Here it is', uri, 'card')
+      await bob.vote(uri, 1)
+      await page.goto('https://bsky.app/')
+      const shown = widget(page, uri)
+      const edit = async () => {
+        await shown.getByRole('button', { name: 'Manage your poll' }).click()
+        await shown.getByRole('button', { name: 'Edit' }).click()
+      }
+      const save = async () => {
+        await shown.getByRole('button', { name: 'Save' }).click()
+        await shown.getByRole('form').waitFor({ state: 'detached' })
+      }
+      await shown.getByText('1 voter').waitFor()
+      await edit()
+      const date = shown.getByLabel('Date and time')
+      expect(await shown.getByRole('combobox', { name: 'Ends' }).inputValue()).toBe('date')
+      const shownTime = new Date(await date.inputValue()).getTime()
+      expect(shownTime).toBe(Math.floor(Date.parse(String(record['endsAt'])) / 60_000) * 60_000)
+      await field('Question', shown).fill('Which days, then?')
+      expect(await shown.getByText('marked as edited').count()).toBe(0)
+      await save()
+      expect((await recordOf('Which days, then?')).record).toEqual({ ...record, text: 'Which days, then?' })
+
+      await edit()
+      await date.fill('2001-02-03T04:05')
+      await shown.getByText('Choose a time that’s still to come').waitFor()
+      await shown.getByRole('button', { name: 'Save' }).click()
+      await until('the focus', () => date.evaluate((it) => it.matches(':focus')))
+      await date.fill('2038-01-19T03:14')
+      await shown.getByText('the poll will be marked as edited').waitFor()
+      await shown.getByRole('checkbox', { name: 'People may choose several' }).uncheck()
+      await shown.getByText('Votes for several options won’t count any more').waitFor()
+      await save()
+      await shown.getByText('Ends 19 Jan 2038').or(shown.getByText('Ends Jan 19, 2038')).waitFor()
+      await shown.getByText('Edited after the first vote').waitFor()
+      const { multiple: _, ...rest } = record
+      expect((await recordOf('Which days, then?')).record).toEqual({
+        ...rest,
+        text: 'Which days, then?',
+        endsAt: await page.evaluate(() => new Date('2038-01-19T03:14').toISOString()),
+      })
+      await edit()
+      await shown.getByRole('combobox', { name: 'Ends' }).selectOption('never')
+      await save()
+      const { endsAt: __, ...plain } = rest
+      expect((await recordOf('Which days, then?')).record).toEqual({ ...plain, text: 'Which days, then?' })
+    })
+  })
+
   describe('the text of the post', () => {
     const post = (index: number) => composer().getByTestId('composePostView').nth(index)
     const textOf = (index: number) => post(index).locator('.ProseMirror')

@@ -168,11 +168,15 @@ export class Account {
   }
 
   /** @returns the poll's at-uri */
-  async makePoll(text: string, options: string[]): Promise<string> {
+  async makePoll(
+    text: string,
+    options: string[],
+    more: { endsAt?: string; multiple?: boolean } = {},
+  ): Promise<string> {
     const { data } = await this.agent.com.atproto.repo.createRecord({
       repo: this.did,
       collection: home.poll,
-      record: { $type: home.poll, text, options, createdAt: new Date().toISOString() },
+      record: { $type: home.poll, text, options, createdAt: new Date().toISOString(), ...more },
     })
     return data.uri
   }

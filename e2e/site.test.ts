@@ -403,6 +403,26 @@ describe.skipIf(!tap)('the server’s pages', () => {
       expect(await status({ url: at(pathOf(poll)), maxwidth: 'wide' })).toBe(400)
     })
 
+    test('its frame is as high as it is, with several choices too', async () => {
+      const several = await bob.makePoll('Which days?', ['Friday', 'Saturday'], {
+        multiple: true,
+        endsAt: '2099-05-03T18:00:00Z',
+      })
+      for (const uri of [poll, several]) {
+        const oembed = await fetch(at(`/oembed?${new URLSearchParams({ url: at(pathOf(uri)) })}`))
+        const { width, height } = (await oembed.json()) as { width: number; height: number }
+        const frame = await browser.newPage({ viewport: { width, height } })
+        await frame.goto(at(pathOf(uri).replace('/poll/', '/embed/')))
+        await frame.getByText('Vote on the poll page').waitFor()
+        // In a window that is too low a document is as high as it needs to be.
+        await frame.setViewportSize({ width, height: 50 })
+        const needed = await frame.evaluate(() => document.documentElement.scrollHeight)
+        console.log(`a frame of ${height} px needs ${needed} px`)
+        expect(needed).toBeLessThanOrEqual(height)
+        await frame.close()
+      }
+    })
+
     test('it is live, and a click opens the poll’s own page, which can’t be framed', async () => {
       await page.goto(origin)
       const frame = page.frameLocator('iframe')
