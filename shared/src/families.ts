@@ -60,7 +60,7 @@ export type Family = {
   namesVersion: boolean
   /**
    * Links that mean a poll of this family, beside those to companion servers: `HOST/PATH` with REPO and RKEY in the
-   * path. A `?` before it: such a link may also lead to something else.
+   * path. A `?` before it: such a link may also lead to something else; a `^`: the post that it is in asks the question.
    */
   links: readonly string[]
   readPoll(record: unknown, at: RecordAt): Checked<PollContent>
@@ -159,7 +159,7 @@ export const families: readonly Family[] = [
     together: false,
     key: 'tid',
     namesVersion: true,
-    links: ['poll.tokimeki.tech/p/REPO/RKEY', 'poll.tokimeki.blue/p/REPO/RKEY'],
+    links: ['^poll.tokimeki.tech/p/REPO/RKEY', '^poll.tokimeki.blue/p/REPO/RKEY'],
     readPoll: reader(tech.tokimeki.poll.poll.main, ({ subject, options, createdAt, endsAt }, at) =>
       ok({ text: '', options, createdAt, ...endOf(endsAt), ...postOf(subject, at) }),
     ),
@@ -216,7 +216,7 @@ export const families: readonly Family[] = [
     together: true,
     key: 'tid',
     namesVersion: true,
-    links: ['?reddwarf.app/profile/REPO/post/RKEY'],
+    links: ['?^reddwarf.app/profile/REPO/post/RKEY'],
     readPoll: reader(app.reddwarf.embed.poll.main, ({ subject, a, b, c, d, createdAt }, at) =>
       c === undefined && d !== undefined
         ? wrong('d: there is no c')
@@ -284,8 +284,8 @@ export function pollHosts(...servers: string[]): Record<string, string> {
   return Object.fromEntries([
     ...families.flatMap(({ poll, links }) =>
       links.map((link) => {
-        const [, mayBe, host, path] = /^(\??)([^/]+)(\/.*)$/.exec(link)!
-        return [host!, `${poll} ${mayBe}${path}`]
+        const [, marks, host, path] = /^([?^]*)([^/]+)(\/.*)$/.exec(link)!
+        return [host!, `${poll} ${marks}${path}`]
       }),
     ),
     ...servers.map((server) => [new URL(server).host, ofServer]),

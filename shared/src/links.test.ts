@@ -94,10 +94,22 @@ describe('parsePollLink', () => {
     expect(readPollLink(href, hosts)).toEqual({
       uri: `at://${did}/app.reddwarf.embed.poll/3kabc`,
       sure: false,
+      asked: true,
     })
     expect(readPollLink(`https://reddwarf.app/profile/${did}`, hosts)).toBeUndefined()
     expect(readPollLink(`https://bsky.app/profile/${did}/post/3kabc`, hosts)).toBeUndefined()
     expect(readPollLink(`https://poll.tokimeki.tech/p/${did}/3kabc`, hosts)).toMatchObject({ sure: true })
+  })
+
+  test.each([
+    [`https://poll.tokimeki.tech/p/${did}/3kabc`, true],
+    [`at://${did}/tech.tokimeki.poll.poll/3kabc`, true],
+    [`at://${did}/pub.leaflet.poll.definition/3kabc`, false],
+    [`https://pollz.waow.tech/poll/${did}/3kabc`, false],
+    // A companion server's page asks it itself.
+    [`https://pollz.example/poll/${did}/tech.tokimeki.poll.poll/3kabc`, false],
+  ])('whether the post around %s asks its question: %s', (href, asked) => {
+    expect(readPollLink(href, hosts)).toMatchObject({ sure: true, asked })
   })
 
   test('a host with a collection alone has the usual links', () => {

@@ -4,25 +4,32 @@ import { formatAtUri, MAX_AT_URI, parseAtUri, type RecordUri } from './at-uri.ts
 /**
  * Host (with its port, if any) to what links to it mean, in words: first the collection (NSID) of the polls that it links
  * to. Then, where it is not `/poll/REPO/RKEY`, the path of such links, with a `?` before it where they may lead to
- * something else; and all other collections that a link may name: `/poll/REPO/COLLECTION/RKEY`.
+ * something else, and a `^` where the post that one is in asks the question; and all other collections that a link may name: `/poll/REPO/COLLECTION/RKEY`.
  */
 export type PollHosts = Readonly<Record<string, string>>
 
-/** `sure`: else the link may lead to something else, and whether there is such a poll has to be asked. */
-export type PollLink = { uri: string; sure: boolean }
+type Kind = {
+  /** Else the link may lead to something else, and whether there is such a poll has to be asked. */
+  sure: boolean
+  /** The post that it is in asks the question, most likely. */
+  asked: boolean
+}
 
-type Meaning = { collection: string; path: string; sure: boolean; named: string[] }
+export type PollLink = Kind & { uri: string }
+
+type Meaning = Kind & { collection: string; path: string; named: string[] }
 
 const SHORT = '/poll/REPO/RKEY'
 const LONG = '/poll/REPO/COLLECTION/RKEY'
 
 function meaningOf(words: string): Meaning {
   const [collection = '', ...rest] = words.split(' ')
-  const path = rest.find((word) => /^\??\//.test(word)) ?? SHORT
+  const [, marks = '', path = SHORT] = rest.flatMap((word) => /^([?^]*)(\/.*)$/.exec(word) ?? [])
   return {
     collection,
-    path: path.replace(/^\?/, ''),
-    sure: !path.startsWith('?'),
+    path,
+    sure: !marks.includes('?'),
+    asked: marks.includes('^'),
     named: rest.filter((word) => !word.includes('/')),
   }
 }
@@ -51,24 +58,27 @@ export function readPollLink(href: string, hosts: PollHosts): PollLink | undefin
     return undefined
   }
   if (url.protocol !== 'https:' && !isLoopback(url.hostname)) return undefined
-  const { collection, path, sure, named } = meaningOf(hosts[host.toLowerCase()]!)
+  const { collection, path, named, ...kind } = meaningOf(hosts[host.toLowerCase()]!)
   const short = fill(path, url.pathname)
-  if (short) return linkTo({ collection, ...short }, sure)
+  if (short) return linkTo({ collection, ...short }, kind)
   const long = path === SHORT ? fill(LONG, url.pathname) : undefined
-  return long && [collection, ...named].includes(long.collection ?? '') ? linkTo(long, true) : undefined
+  return long && [collection, ...named].includes(long.collection ?? '') ? linkTo(long, kind) : undefined
 }
 
 /** Some posts have the poll's own name for a link. */
 function readAtUri(href: string, hosts: PollHosts): PollLink | undefined {
   const uri = parseAtUri(href)
-  const isKnown = uri && Object.values(hosts).some((words) => words.split(' ').includes(uri.collection))
-  return isKnown ? linkTo(uri, true) : undefined
+  if (!uri) return undefined
+  const meanings = Object.values(hosts).map(meaningOf)
+  const own = meanings.find(({ collection }) => collection === uri.collection)
+  const isKnown = own ?? meanings.some(({ named }) => named.includes(uri.collection))
+  return isKnown ? linkTo(uri, { sure: true, asked: own?.asked ?? false }) : undefined
 }
 
 /** @returns undefined for what nobody here takes for a poll's at-uri */
-function linkTo({ repo = '', collection = '', rkey = '' }: Partial<RecordUri>, sure: boolean) {
+function linkTo({ repo = '', collection = '', rkey = '' }: Partial<RecordUri>, { sure, asked }: Kind) {
   const uri = formatAtUri({ repo: repo.startsWith('did:') ? repo : repo.toLowerCase(), collection, rkey })
-  return uri.length <= MAX_AT_URI && parseAtUri(uri) ? { uri, sure } : undefined
+  return uri.length <= MAX_AT_URI && parseAtUri(uri) ? { uri, sure, asked } : undefined
 }
 
 /** What stands in a path where the template has a word in capitals; undefined where they don't match. */
