@@ -171,6 +171,9 @@ test('the skeleton is as high as the poll, and showing the results does not move
   expect(await height('results asked for')).toBe(loading)
   expect(await height('voting')).toBe(loading)
   expect(await height('voted')).toBe(loading)
+  expect(await height('its question is its post’s text')).toBe(
+    await height('loading in the post that asks it'),
+  )
 })
 
 test.each(Object.keys(THEMES) as Theme[])(

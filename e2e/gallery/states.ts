@@ -11,7 +11,7 @@ import {
   drawUncounted,
 } from '@pollz/widget/draw.tsx'
 import { EditorModel } from '@pollz/widget/editor'
-import { PollModel, type Surroundings } from '@pollz/widget/model'
+import { PollModel, type ShownPost, type Surroundings } from '@pollz/widget/model'
 import { createTexts, type Key, type Texts } from '@pollz/widget/texts'
 import de from '@pollz/widget/locales/de/messages.json'
 import en from '@pollz/widget/locales/en/messages.json'
@@ -59,6 +59,8 @@ type Setting = {
   knowsSignIn?: boolean
   offline?: boolean
   language?: keyof typeof locales
+  /** That it stands in. */
+  post?: ShownPost
   /** What is drawn instead of the poll. */
   instead?: (root: ShadowRoot, texts: Texts, around: Surroundings) => void
 }
@@ -97,6 +99,8 @@ const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toIS
 
 const several: PollView = { ...tabs, multiple: true, voters: Math.ceil(tabs.total * 0.75) }
 
+const asking: ShownPost = { rkey: '3kpost', text: tabs.text, asks: true }
+
 const settings: Record<string, Setting> = {
   loading: {},
   'before the first vote ever': { messages: [shown(tabs)], hasVoted: false },
@@ -126,6 +130,12 @@ const settings: Record<string, Setting> = {
   'several voted': {
     messages: [shown(several), { type: 'own', uri, voter: alice, option: 0, options: [0, 1] }],
   },
+  'its question is its post’s text': {
+    messages: [shown({ ...tabs, post: 'at://did:plc:bobbbbbbbbbbbbbbbbbbbbbb/app.bsky.feed.post/3kpost' })],
+    post: asking,
+  },
+  'loading in the post that asks it': { post: asking },
+  'no question that could be read': { messages: [shown({ ...tabs, text: '' })] },
   'a tie': {
     messages: [
       shown(
@@ -412,5 +422,5 @@ export function draw(name: string, theme: string): void {
   document.querySelector('main > div')!.replaceWith(host)
   const root = host.attachShadow({ mode: 'open' })
   if (setting.instead) setting.instead(root, texts, around)
-  else drawPoll(root, model, texts)
+  else drawPoll(root, model, texts, setting.post)
 }

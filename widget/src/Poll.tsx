@@ -9,11 +9,14 @@ import { Editor } from './Editor.tsx'
 import { Manage, ManageButton } from './Manage.tsx'
 import { FirstClick } from './FirstClick.tsx'
 import { isGone } from '@pollz/shared/missing'
-import { shareOf, type Choices, type PollModel } from './model.ts'
+import { isAskedIn, shareOf, type Choices, type PollModel, type ShownPost } from './model.ts'
 import { byPerson, Notice } from './Notice.tsx'
 import { useTexts } from './texts.ts'
 
-export function Poll({ model }: { model: PollModel }) {
+/** `post`: that it stands in */
+type PollProps = { model: PollModel; post?: ShownPost | undefined }
+
+export function Poll({ model, post }: PollProps) {
   const poll = model.shown.value
   const missing = model.missing.value
   const place = useMemo(() => ({}), [])
@@ -22,7 +25,7 @@ export function Poll({ model }: { model: PollModel }) {
   if (missing !== undefined && (!poll || isGone(missing))) return <Missing model={model} error={missing} />
   const editing = model.editing.value
   if (editing) return <Editor model={editing} onCancel={() => (model.editing.value = undefined)} />
-  if (!poll) return <Skeleton options={model.expectedOptions} hint={!model.around.hasVoted.value} />
+  if (!poll) return <Skeleton model={model} asks={!post?.asks} />
   return (
     <section
       class="poll"
@@ -30,7 +33,7 @@ export function Poll({ model }: { model: PollModel }) {
       onFocusIn={() => (model.attended.value = true)}
       onFocusOut={() => (model.attended.value = false)}
     >
-      <Options model={model} poll={poll} place={place} first={first} />
+      <Options model={model} poll={poll} post={post} place={place} first={first} />
       <Hint model={model} />
       <FirstClick first={first} onContinue={(choices) => model.vote(choices, place)} />
       <Notice click={model.click} place={place} first={!model.around.knowsSignIn.value} />
@@ -55,12 +58,14 @@ function Hint({ model }: { model: PollModel }) {
 /** `place`: the widget, among several of the same poll */
 type PartProps = { model: PollModel; poll: PollView; place: object }
 
-type OptionsProps = PartProps & { first: Signal<Choices | undefined> }
+type OptionsProps = PartProps & { post: ShownPost | undefined; first: Signal<Choices | undefined> }
 
-function Options({ model, poll, place, first }: OptionsProps) {
+function Options({ model, poll, post, place, first }: OptionsProps) {
   const { t } = useTexts()
   const label = useId()
   const { multiple = false } = poll
+  /** In the post that asks it the question has been read. */
+  const asks = poll.text !== '' && !(post && isAskedIn(poll, post))
   const chosen = model.chosen.value
   /** What is marked: of several also what is ticked and not yet cast. */
   const marked = (multiple ? model.ticked.value : undefined) ?? chosen
@@ -104,10 +109,16 @@ function Options({ model, poll, place, first }: OptionsProps) {
 
   return (
     <>
-      <p class="question" id={label} dir="auto">
-        {poll.text}
-      </p>
-      <div role={multiple ? 'group' : 'radiogroup'} aria-labelledby={label} class="options">
+      {asks && (
+        <p class="question" id={label} dir="auto">
+          {poll.text}
+        </p>
+      )}
+      <div
+        role={multiple ? 'group' : 'radiogroup'}
+        {...(asks ? { 'aria-labelledby': label } : { 'aria-label': poll.text || t('vote') })}
+        class="options"
+      >
         {poll.options.map(({ text, count }, i) => (
           <button
             key={i}
@@ -262,19 +273,19 @@ function Missing({ model, error }: { model: PollModel; error: string }) {
 }
 
 /** As high as the poll will be, so that the page does not jump. */
-function Skeleton({ options, hint }: { options: number; hint: boolean }) {
+function Skeleton({ model, asks }: { model: PollModel; asks: boolean }) {
   const { t } = useTexts()
   return (
     <section class="poll skeleton" aria-busy="true">
-      <p class="question">
+      <p class={asks ? 'question' : 'unseen'}>
         <span class="blank">{t('loading')}</span>
       </p>
       <div class="options">
-        {Array.from({ length: options }, (_, i) => (
+        {Array.from({ length: model.expectedOptions }, (_, i) => (
           <div key={i} class="option" />
         ))}
       </div>
-      {hint && <p class="hint blank">{t('publicVotes')}</p>}
+      {!model.around.hasVoted.value && <p class="hint blank">{t('publicVotes')}</p>}
       <div class="footer">
         <span class="blank">{t('details')}</span>
       </div>

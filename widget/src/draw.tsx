@@ -5,7 +5,7 @@ import { Dialog } from './Dialog.tsx'
 import { Editor } from './Editor.tsx'
 import type { EditorModel } from './editor.ts'
 import { keepFocus } from './focus.ts'
-import type { PollModel } from './model.ts'
+import type { PollModel, ShownPost } from './model.ts'
 import { Poll } from './Poll.tsx'
 import css from './poll.css?inline'
 import { TextsContext, type Texts } from './texts.ts'
@@ -37,9 +37,12 @@ export function draw(root: ShadowRoot, what: ComponentChild, texts: Texts): () =
   }
 }
 
-/** @returns a dispose function */
-export const drawPoll = (root: ShadowRoot, model: PollModel, texts: Texts): (() => void) =>
-  draw(root, <Poll model={model} />, texts)
+/**
+ * @param post that it stands in
+ * @returns a dispose function
+ */
+export const drawPoll = (root: ShadowRoot, model: PollModel, texts: Texts, post?: ShownPost): (() => void) =>
+  draw(root, <Poll model={model} post={post} />, texts)
 
 /** @returns a dispose function */
 export const drawEditor = (

@@ -3,7 +3,7 @@ import type { PollView } from '@pollz/shared/wire'
 import { families } from '@pollz/shared/families'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { PageAccount, ToEngine } from '@pollz/shared/engine'
-import { PollModel, shareOf } from './model.ts'
+import { isAskedIn, PollModel, shareOf } from './model.ts'
 
 const uri = 'at://did:plc:b/tech.waow.poll/1'
 const alice = { did: 'did:plc:a', handle: 'alice.test' }
@@ -416,6 +416,35 @@ test('a poll that could not be had is asked for again', () => {
   model.retry()
   expect(model.missing.value).toBeUndefined()
   expect(sent).toEqual([{ type: 'retry', uri }])
+})
+
+test('is found once it is known, and no more when it is gone', () => {
+  expect(model.found.value).toBe(false)
+  model.receive({ type: 'missing', uri, error: 'PollNotFound' })
+  expect(model.found.value).toBe(false)
+  live([1, 0])
+  expect(model.found.value).toBe(true)
+  model.receive({ type: 'missing', uri, error: 'UpstreamFailure' })
+  expect(model.found.value).toBe(true)
+  model.receive({ type: 'missing', uri, error: 'PollNotFound' })
+  expect(model.found.value).toBe(false)
+})
+
+describe('its question was read in', () => {
+  const asked = { ...poll([0, 0]), text: 'Tea?\n\nOr not?', post: `at://${bob.did}/app.bsky.feed.post/3k` }
+
+  test.each([
+    ['the post whose text it is', { rkey: '3k', text: 'Tea?\n\nOr not?' }, true],
+    ['that post, its lines closed up', { rkey: '3k', text: 'Tea?\nOr not? ' }, true],
+    ['no other post, whatever it says', { rkey: '3l', text: 'Tea?\n\nOr not?' }, false],
+    ['no post that took its key to ask something else', { rkey: '3k', text: 'Coffee?' }, false],
+  ])('%s', (_, shown, expected) => {
+    expect(isAskedIn(asked, shown)).toBe(expected)
+  })
+
+  test('no post, where the question is the poll’s own', () => {
+    expect(isAskedIn(poll([0, 0]), { rkey: '1', text: '?' })).toBe(false)
+  })
 })
 
 describe('accounts', () => {

@@ -2,6 +2,7 @@
 import { batch, computed, signal, type ReadonlySignal } from '@preact/signals'
 import { parseAtUri } from '@pollz/shared/at-uri'
 import { choiceOf, choicesIn } from '@pollz/shared/choices'
+import { isGone } from '@pollz/shared/missing'
 import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'json' }
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { Click, type Actor } from './click.ts'
@@ -40,6 +41,26 @@ const MINUTE = 60_000
 export const shareOf = ({ total, voters = total }: PollView, count: number) =>
   voters === 0 ? 0 : count / voters
 
+/** A post as a page shows it. */
+export type ShownPost = {
+  /** of its record */
+  rkey: string
+  /** with links perhaps shortened */
+  text: string
+  /** By its link the poll is of a kind whose question such a post asks: no room is left for it. */
+  asks: boolean
+}
+
+/**
+ * Whether somebody who sees a post has read the question of a poll, which is its text. Whose post it is need not be known:
+ * under a text that is another, the question is asked.
+ */
+export function isAskedIn({ post, text }: PollView, shown: Omit<ShownPost, 'asks'>): boolean {
+  return post !== undefined && parseAtUri(post)?.rkey === shown.rkey && words(text) === words(shown.text)
+}
+
+const words = (text: string) => text.split(/\s+/).join(' ').trim()
+
 /** Indexes of options, in ascending order; none: no vote. */
 export type Choices = readonly number[]
 
@@ -53,6 +74,10 @@ export class PollModel {
   readonly expectedOptions: number
   readonly poll = signal<PollView | undefined>(undefined)
   readonly missing = signal<string | undefined>(undefined)
+  /** There is such a poll, as far as is known. */
+  readonly found = computed(
+    () => this.poll.value !== undefined && !(this.missing.value !== undefined && isGone(this.missing.value)),
+  )
   /** A vote is shown as cast at once, and taken back if the PDS refuses. */
   readonly click: Click
   /** The vote that is known to count, and whose it is. */
