@@ -1,7 +1,7 @@
 /** The extension's part in bsky.app's page, on its DOM as the real client draws it: `extension/page/fixtures`. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { BrowserContext, Page } from 'playwright-core'
+import type { BrowserContext, Page, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { axeFinds, buildExtension, ISSUES_URL, openBrowser, ownPage, pictureFailure } from './browser.ts'
 import { until } from './processes.ts'
@@ -37,6 +37,15 @@ describe('bsky.app’s page', () => {
 
   const fixture = (name: string) => readFileSync(join(fixtures, `${name}.html`), 'utf8')
 
+  const inFeed = [
+    'card: card, feedItem-by-alice.test, 15px',
+    'text: text, feedItem-by-bob.test, 15px',
+    'both: card, feedItem-by-carol.test, 15px',
+    'quoted: card, Post by Bob, 15px',
+    'first: text, feedItem-by-carol.test, 15px',
+    'second: text, feedItem-by-carol.test, 15px',
+  ]
+
   /** Each widget: its poll's key, what it stands at, the innermost post around it, and the size of its text. */
   const widgets = () =>
     page.locator('[data-pollz]').evaluateAll((hosts) =>
@@ -59,17 +68,7 @@ describe('bsky.app’s page', () => {
     )
 
   test.each<[name: string, expected: string[]]>([
-    [
-      'feed',
-      [
-        'card: card, feedItem-by-alice.test, 15px',
-        'text: text, feedItem-by-bob.test, 15px',
-        'both: card, feedItem-by-carol.test, 15px',
-        'quoted: card, Post by Bob, 15px',
-        'first: text, feedItem-by-carol.test, 15px',
-        'second: text, feedItem-by-carol.test, 15px',
-      ],
-    ],
+    ['feed', inFeed],
     [
       'profile',
       [
@@ -166,6 +165,76 @@ describe('bsky.app’s page', () => {
     await until('the others', async () => (await keys()).join() === 'card,text,both,quoted,first,second')
   })
 
+  /** The feed with its links to another site, as a card of that is drawn. */
+  const linkingTo = (start: string) => {
+    const html = fixture('feed').replaceAll('https://pollz.waow.tech/poll/', start)
+    // The client opens a tab for web addresses only.
+    return start.startsWith('at:') ? html.replaceAll(/(href="at:[^>]*?)target="_blank"/g, '$1') : html
+  }
+
+  test.each([
+    ['TOKIMEKI', 'https://poll.tokimeki.tech/p/'],
+    ['TOKIMEKI, in its other domain', 'https://poll.tokimeki.blue/p/'],
+    ['capitals', 'HTTPS://Poll.Tokimeki.Tech/p/'],
+  ])('links of %s', async (_, start) => {
+    await show(linkingTo(start))
+    await page.locator('[data-pollz]').first().waitFor()
+    expect(await widgets()).toEqual(inFeed)
+    const uri = await page.locator('[data-pollz$="/card"]').getAttribute('data-pollz')
+    expect(uri).toBe('at://did:plc:yk4dd2qkboz2yv6tpubpc6co/tech.tokimeki.poll.poll/card')
+  })
+
+  test.each([
+    ['an at-uri', 'at://', 'pub.leaflet.poll.definition'],
+    ['the long path of a companion server', `${nowhere}/poll/`, 'pub.leaflet.poll.definition'],
+  ])('links that are %s', async (_, start, collection) => {
+    const html = linkingTo(start).replaceAll(
+      /(href="[^"]*did:plc:yk4dd2qkboz2yv6tpubpc6co)/g,
+      `$1/${collection}`,
+    )
+    await show(html)
+    await page.locator('[data-pollz]').first().waitFor()
+    expect(await widgets()).toEqual(inFeed)
+    const uri = await page.locator('[data-pollz$="/card"]').getAttribute('data-pollz')
+    expect(uri).toBe(`at://did:plc:yk4dd2qkboz2yv6tpubpc6co/${collection}/card`)
+  })
+
+  test('a link says how many options its poll has, and room is left for them', async () => {
+    // Who made it is asked for, and not told meanwhile.
+    const asked: Route[] = []
+    await context.route(`${nowhere}/**`, (route) => void asked.push(route))
+    const html = linkingTo('https://poll.tokimeki.tech/p/')
+    await show(html.replaceAll(/(href="[^"]*\/card)"/g, '$1?options=4"'))
+    const options = page.locator('[data-pollz$="/card"] .option')
+    await options.first().waitFor()
+    expect(await options.count()).toBe(4)
+    await context.unroute(`${nowhere}/**`)
+    for (const it of asked) await it.abort()
+  })
+
+  test('links that may lead to something else are left alone where nobody knows of a poll', async () => {
+    const html = fixture('feed').replaceAll(
+      /https:\/\/pollz.waow.tech\/poll\/([^/"]*)\//g,
+      'https://reddwarf.app/profile/$1/post/',
+    )
+    // One of them is a poll for sure, and shows that finding is over.
+    const known = 'https://pollz.waow.tech/poll/did:plc:yk4dd2qkboz2yv6tpubpc6co/known'
+    const feed = html.replace(/https:\/\/reddwarf.app[^"]*\/second/, known)
+    await show(feed)
+    await page.locator('[data-pollz]').first().waitFor()
+    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight))
+    await page.locator('[data-pollz$="/known"]').getByText('This poll can’t be loaded right now.').waitFor()
+    expect(await widgets()).toEqual([expect.stringMatching(/^known: /)])
+    const cards = page.locator('a[aria-label][href*="reddwarf.app"]')
+    const styles = await cards.evaluateAll((all) => all.map((it) => it.getAttribute('style')))
+    expect(styles).toEqual([null, null, null])
+    // Nor are they missed where no place can be found for them.
+    await show(feed.replaceAll(/data-testid="postText"|data-word-wrap="1"|tabindex="0"/g, ''))
+    const popup = await popupOver(page)
+    await popup.getByText('bsky.app has changed: 1 poll on this page could not be shown.').waitFor()
+    await popup.close()
+  })
+
   test('the composer gets a button, and no widget in its text or preview', async () => {
     await show(fixture('composer'))
     await page.locator('[data-testid=openGifBtn] + [data-pollz-button]').waitFor()
@@ -235,7 +304,7 @@ describe('bsky.app’s page', () => {
 
     const own = 'https://pollz.waow.tech/poll/did:plc:yk4dd2qkboz2yv6tpubpc6co/'
     const elsewhere = 'https://poll.blue/p/'
-    const inFeed = () => fixture('feed').replaceAll(own, elsewhere)
+    const feed = () => fixture('feed').replaceAll(own, elsewhere)
     const expected = [
       `card, feedItem-by-alice.test, ${elsewhere}card`,
       `text, feedItem-by-bob.test, ${elsewhere}text`,
@@ -247,7 +316,7 @@ describe('bsky.app’s page', () => {
     test('has one note in each post, below its card or text, and nobody is asked for anything', async () => {
       const asked: string[] = []
       context.on('request', (request) => asked.push(request.url()))
-      await show(inFeed())
+      await show(feed())
       await page.locator('[data-pollz-note]').first().waitFor()
       expect(await notes()).toEqual(expected)
       expect(await page.locator('[data-pollz]').count()).toBe(0)
@@ -265,7 +334,7 @@ describe('bsky.app’s page', () => {
     })
 
     test('looks like the small text around it in each theme', async () => {
-      await show(inFeed())
+      await show(feed())
       const note = page.locator('[data-pollz-note]').first()
       await note.waitFor()
       for (const [theme, color] of [
@@ -282,7 +351,7 @@ describe('bsky.app’s page', () => {
     })
 
     test('that is a poll’s link by now, or nothing, has none any more', async () => {
-      await show(inFeed())
+      await show(feed())
       await page.locator('[data-pollz-note]').first().waitFor()
       const card = page.locator('a[aria-label][href^="https://poll.blue/"]').first()
       await card.evaluate((it, href) => it.setAttribute('href', href), `${own}card`)
@@ -293,7 +362,7 @@ describe('bsky.app’s page', () => {
     })
 
     test('opens there, and not the thread', async () => {
-      await show(inFeed())
+      await show(feed())
       await context.route(`${elsewhere}**`, (route) => route.fulfill({ body: '' }))
       await page.evaluate(() =>
         document.addEventListener('click', () => document.body.setAttribute('data-clicked', '')),
@@ -314,7 +383,7 @@ describe('bsky.app’s page', () => {
     })
 
     test('switched off, there are none', async () => {
-      await show(inFeed())
+      await show(feed())
       await page.locator('[data-pollz-note]').first().waitFor()
       const popup = await popupOver(page)
       const shown = popup.getByRole('switch', { name: 'Show polls on this page' })

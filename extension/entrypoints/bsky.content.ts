@@ -1,6 +1,6 @@
 import { browser } from 'wxt/browser'
 import { defineContentScript } from 'wxt/utils/define-content-script'
-import { effect } from '@preact/signals'
+import { effect, untracked } from '@preact/signals'
 import { SITE } from '@pollz/shared/network'
 import {
   drawComposerButton,
@@ -70,7 +70,15 @@ export default defineContentScript({
       }
       const shown = new Mounts(
         {
-          draw: (root, uri, options) => draw(root, drawPoll(root, polls.model(uri, options), texts)),
+          draw: (root, uri, { options, post }) =>
+            draw(root, drawPoll(root, polls.model(uri, options), texts, post)),
+          follow: (uri, told) => {
+            const { found } = polls.model(uri)
+            return effect(() => {
+              const isFound = found.value
+              untracked(() => told(isFound))
+            })
+          },
           visible: (uri, host, visible) => {
             // A switch of accounts draws everything anew.
             lookAtAccount()
@@ -94,7 +102,7 @@ export default defineContentScript({
       findInPage(
         hosts,
         {
-          link: (anchor, uri) => shown.link(anchor, uri),
+          link: (anchor, link) => shown.link(anchor, link),
           uncounted: (anchor, link) => notes.link(anchor, link),
           composer,
           removed: () => {

@@ -1,19 +1,20 @@
 /** Finds poll links and composers, in what is there and in what is added, and looks at nothing else. */
-import { parsePollLink, type PollHosts } from '@pollz/shared/links'
+import { readPollLink, type PollHosts, type PollLink } from '@pollz/shared/links'
 import { MEDIA_BUTTON } from './selectors.ts'
-import { UNCOUNTED_LINKS, uncountedPoll } from './uncounted.ts'
+import { uncountedPoll } from './uncounted.ts'
 
-const LINKS = `a[href*="/poll/"], ${UNCOUNTED_LINKS}`
+/** Most links of the page are to its own paths. Asking more of a link here costs more than reading it. */
+const LINKS = 'a[href*="://"]'
 
 /** One search for all: what is added is looked at once. */
 const WANTED = `${LINKS}, ${MEDIA_BUTTON}`
 
 export type Found = {
   /**
-   * Called with each anchor that links to a poll, in document order, and again with what a known one has become; `uri` is
-   * undefined where that is no poll.
+   * Called with each anchor that links to a poll, or may do so, in document order, and again with what a known one has
+   * become; `link` is undefined where that is no poll.
    */
-  link: (anchor: HTMLAnchorElement, uri: string | undefined) => void
+  link: (anchor: HTMLAnchorElement, link: PollLink | undefined) => void
   /** The same of links to polls that can't be counted here. */
   uncounted: (anchor: HTMLAnchorElement, link: string | undefined) => void
   /** Called with a button of each composer's toolbar, and again when that is drawn anew. */
@@ -26,19 +27,20 @@ export function findInPage(hosts: PollHosts, found: Found, signal: AbortSignal):
   const polls = new WeakSet<Element>()
   const uncounted = new WeakSet<Element>()
   /** @param known the anchors that have been told of @param meant what this one means now */
-  const tell = (
+  const tell = <Meant>(
     known: WeakSet<Element>,
     anchor: HTMLAnchorElement,
-    meant: string | undefined,
-    told: Found['link'],
+    meant: Meant | undefined,
+    told: (anchor: HTMLAnchorElement, meant: Meant | undefined) => void,
   ) => {
     if (meant === undefined && !known.delete(anchor)) return
     if (meant !== undefined) known.add(anchor)
     told(anchor, meant)
   }
   const look = (anchor: HTMLAnchorElement) => {
-    const { href } = anchor
-    tell(polls, anchor, parsePollLink(href, hosts), found.link)
+    // The property would be a URL that is made for every link.
+    const href = anchor.getAttribute('href') ?? ''
+    tell(polls, anchor, readPollLink(href, hosts), found.link)
     tell(uncounted, anchor, uncountedPoll(href), found.uncounted)
   }
   const isKnown = (element: Element) => polls.has(element) || uncounted.has(element)

@@ -2,6 +2,7 @@
  * Everything that is known of bsky.app's DOM. Test ids have been there since 2023; class names are generated and
  * labels translated, so none of them is used but the one label that stays English.
  */
+import type { ShownPost } from '@pollz/widget/model'
 
 const TESTED_POST = [
   // feeds, profiles, lists; in notifications without role, around a root as in search
@@ -17,14 +18,19 @@ const TESTED_POST = [
 const POST = `${TESTED_POST}, div[role="link"]`
 
 const QUOTE = '[aria-label^="Post by "]'
+/** The post that a thread was opened at: it can't be pressed, and has no link to itself. */
+const OPENED_POST = 'div[data-testid^="postThreadItem-by-"]:not([role])'
+
 /** A link to the post itself; links in texts have no tooltip. */
 const PERMALINK = 'a[data-tooltip][href*="/post/"]'
 
 /** The text of a post: `postText` everywhere but in threads and quotes. */
 const POST_TEXT = '[data-testid="postText"], [data-word-wrap="1"]'
 
-/** A link card's anchor. A link in text has neither a label nor a tab index. */
-const CARD = 'a[role="link"][target="_blank"][tabindex="0"][aria-label]'
+/** A link card's anchor. A link in text has neither a label nor a tab index; one that is no web address opens no tab. */
+const CARD = ['[target="_blank"]', '[href^="at://"]']
+  .map((kind) => `a[role="link"][tabindex="0"][aria-label]${kind}`)
+  .join(', ')
 
 /** Where people write: no widget in here, neither in the text nor in the preview of a card. */
 const COMPOSER = '[data-testid="composePostView"], .ProseMirror, [contenteditable="true"]'
@@ -73,6 +79,18 @@ export function placeOf(anchor: HTMLAnchorElement): Place | undefined {
   const post = anchor.parentElement?.closest(POST)
   if (!post || !isPost(post)) return undefined
   return { post, card, text, sample: text ?? post.querySelector(POST_TEXT) }
+}
+
+/**
+ * A post that is in view: a screen that was left keeps the post that it was opened at, but the page's address is another's.
+ *
+ * @returns undefined where nothing tells which post it is, as of a quoted one
+ */
+export function readPost({ post, sample }: Place): Omit<ShownPost, 'asks'> | undefined {
+  const permalink = post.querySelector<HTMLAnchorElement>(PERMALINK)
+  const pathname = permalink?.pathname ?? (post.matches(OPENED_POST) ? location.pathname : '')
+  const [, rkey] = /^\/profile\/[^/]+\/post\/([^/]+)/.exec(pathname) ?? []
+  return rkey === undefined ? undefined : { rkey, text: sample?.textContent ?? '' }
 }
 
 /** Whether a link that no place was found for is in a post all the same: bsky.app has changed. */

@@ -3,9 +3,6 @@
 /** What a link to one of poll.blue begins with. */
 const POLL_BLUE = 'https://poll.blue/p/'
 
-/** Selects the anchors that may link to one. */
-export const UNCOUNTED_LINKS = `a[href^="${POLL_BLUE}"]`
-
 /** @param href absolute URL @returns the link again, if it is one to a poll that can't be counted here */
 export const uncountedPoll = (href: string): string | undefined =>
   href.startsWith(POLL_BLUE) && /^[^/?#]/.test(href.slice(POLL_BLUE.length)) ? href : undefined
