@@ -140,8 +140,18 @@ export async function startTestNetwork<Names extends string[]>(
   return { network, accounts: accounts as { [N in keyof Names]: Account } }
 }
 
-/** at-uris of posts. `hidden`: by its own label, until somebody asks for it. `linkInText`: besides its card */
-type PostMore = { quote?: string; replyTo?: string; hidden?: boolean; linkInText?: boolean }
+/**
+ * at-uris of posts. `hidden`: by its own label, until somebody asks for it. `linkInText`: besides its card. `link`: in the
+ * place of the poll's usual one. `rkey`: of the post
+ */
+type PostMore = {
+  quote?: string
+  replyTo?: string
+  hidden?: boolean
+  linkInText?: boolean
+  link?: string
+  rkey?: string
+}
 
 /** An account on the local PDS, and what its owner does there with other apps than ours. */
 export class Account {
@@ -192,8 +202,8 @@ export class Account {
     as: 'card' | 'text',
     more: PostMore = {},
   ): Promise<string> {
-    const link = poll === undefined ? '' : this.linkTo(poll)
-    const inText = poll !== undefined && (as === 'text' || more.linkInText)
+    const link = more.link ?? (poll === undefined ? '' : this.linkTo(poll))
+    const inText = link !== '' && (as === 'text' || more.linkInText)
     const full = inText ? `${text} ${link}` : text
     const start = Buffer.byteLength(text) + 1
     const facets = [
@@ -215,12 +225,13 @@ export class Account {
       repo: this.did,
       collection: 'app.bsky.feed.post',
       validate: false,
+      ...(more.rkey === undefined ? {} : { rkey: more.rkey }),
       record: {
         $type: 'app.bsky.feed.post',
         text: full,
         createdAt: new Date().toISOString(),
         ...(inText ? { facets } : {}),
-        ...(poll !== undefined && as === 'card' ? { embed: card } : {}),
+        ...(link !== '' && as === 'card' ? { embed: card } : {}),
         ...(more.quote ? { embed: { $type: 'app.bsky.embed.record', record: refer(more.quote) } } : {}),
         ...(more.replyTo ? { reply: { root: refer(more.replyTo), parent: refer(more.replyTo) } } : {}),
         ...(more.hidden

@@ -41,6 +41,10 @@ function useTheme(name) {
 }
 useTheme(localStorage.getItem('standin-theme') ?? 'light')
 
+const isWeb = (href) => href.startsWith('http')
+/** The client opens a tab for web addresses only. */
+const external = (href) => (isWeb(href) ? { target: '_blank', rel: 'noopener noreferrer' } : {})
+
 /** Text with its links as the client shortens them. */
 function richText(post) {
   const bytes = new TextEncoder().encode(post.text)
@@ -50,11 +54,11 @@ function richText(post) {
   for (const { index, features } of post.facets ?? []) {
     const href = features[0].uri
     nodes.push(decode(at, index.byteStart))
-    const { host, pathname } = new URL(href)
+    const { host, pathname } = isWeb(href) ? new URL(href) : { host: href, pathname: '' }
     nodes.push(
       el(
         'a',
-        { href, target: '_blank', rel: 'noopener noreferrer', role: 'link', class: 'css-link' },
+        { href, ...external(href), role: 'link', class: 'css-link' },
         `${host}${pathname.slice(0, 13)}...`,
       ),
     )
@@ -64,14 +68,13 @@ function richText(post) {
   return nodes
 }
 
-function card(external) {
-  const { uri, title, description } = external
+function card({ uri, title, description }) {
   return el(
     'a',
-    { href: uri, role: 'link', target: '_blank', tabindex: '0', 'aria-label': title, class: 'css-card' },
+    { href: uri, role: 'link', ...external(uri), tabindex: '0', 'aria-label': title, class: 'css-card' },
     el('div', { class: 'css-title' }, title),
     el('div', {}, description),
-    el('div', { class: 'css-domain' }, new URL(uri).host),
+    el('div', { class: 'css-domain' }, isWeb(uri) ? new URL(uri).host : uri),
   )
 }
 
