@@ -618,3 +618,32 @@ test('C11: a tally says how many voters there are, where that is not its total',
   await flushed()
   expect(socket.messages.at(-1)).toMatchObject({ type: 'tally', total: 3, voters: 2 })
 })
+
+test('thousands of polls that end in the same second are told in turns, each once, and others are served meanwhile', async () => {
+  const END = Date.UTC(2026, 10, 25)
+  vi.setSystemTime(END - 5_000)
+  const uris = Array.from({ length: 10 * MAX_WATCHED }, (_, n) => uriOf(n))
+  for (const uri of uris) createPoll(uri, '?', { endsAt: new Date(END).toISOString() })
+  const sockets = Array.from({ length: 10 }, (_, n) => {
+    const socket = connect()
+    const its = uris.slice(n * MAX_WATCHED, (n + 1) * MAX_WATCHED)
+    for (let i = 0; i < its.length; i += 50) socket.say('watch', ...its.slice(i, i + 50))
+    return socket
+  })
+  await settled()
+  const told = () => sockets.reduce((sum, { frames }) => sum + frames.length, 0)
+  expect(told()).toBe(uris.length)
+  /** How many were told in each turn of the event loop. */
+  const turns: number[] = []
+  for (let before = told(); before < 2 * uris.length; before = told()) {
+    await vi.advanceTimersToNextTimerAsync()
+    if (told() > before) turns.push(told() - before)
+  }
+  expect(Math.max(...turns)).toBeLessThanOrEqual(100)
+  for (const { messages } of sockets)
+    expect(new Set(messages.slice(MAX_WATCHED).map((it) => it.type === 'snapshot' && it.uri)).size).toBe(
+      MAX_WATCHED,
+    )
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(told()).toBe(2 * uris.length)
+})

@@ -22,6 +22,8 @@ const MAX_MESSAGES = 1_000
 export const MAX_BUFFERED = 64 * 1024
 /** Lookups under way for one client. */
 const MAX_LOOKUPS = MAX_URIS
+/** Polls that are told of in one turn of the event loop: thousands may end in the same second. */
+const AT_ONCE = 100
 /** When a watched poll that could not be had is looked at again, in ms. */
 const LOOK_AGAIN = 2_000
 /** How long clients have to answer the close frame of a server that stops, in ms. */
@@ -193,26 +195,33 @@ export class Hub {
   }
 
   #flush(): void {
-    this.#timer = undefined
     this.#lastFlush = Date.now()
+    const [changedPolls, doubtedPolls, dirty] = [this.#changed, this.#doubted, this.#dirty]
+    this.#changed = new Set()
+    this.#doubted = new Set()
+    this.#dirty = new Set()
     // A lookup that is under way may have read what was there before the commit.
-    for (const uri of [...this.#changed, ...this.#doubted, ...this.#dirty]) this.#ofCommits.delete(uri)
-    for (const uri of this.#changed) {
-      this.#dirty.delete(uri)
+    for (const uri of [...changedPolls, ...doubtedPolls, ...dirty]) this.#ofCommits.delete(uri)
+    for (const uri of changedPolls) {
       // What it finds may be older than the snapshot that everybody is owed now.
       this.#telling.delete(uri)
-      this.#oweAll(uri, changed)
+      dirty.delete(uri)
     }
-    for (const uri of this.#doubted) this.#oweAll(uri, doubted)
-    this.#changed.clear()
-    this.#doubted.clear()
-    for (const uri of this.#dirty) {
-      // Two at once could tell an older tally after a newer one: this one stays for the next flush.
-      if (this.#telling.has(uri)) continue
-      this.#dirty.delete(uri)
-      void this.#tell(uri)
+    const tellings = [
+      ...[...changedPolls].map((uri) => () => this.#oweAll(uri, changed)),
+      ...[...doubtedPolls].map((uri) => () => this.#oweAll(uri, doubted)),
+      ...[...dirty].map((uri) => () => {
+        // Two at once could tell an older tally after a newer one: this one stays for the next flush.
+        if (this.#telling.has(uri)) this.#dirty.add(uri)
+        else void this.#tell(uri)
+      }),
+    ]
+    const turn = () => {
+      for (const tell of tellings.splice(0, AT_ONCE)) tell()
+      this.#timer = tellings.length === 0 ? undefined : setTimeout(turn)
+      this.#schedule()
     }
-    this.#schedule()
+    turn()
   }
 
   /** Sends a poll's tally to all who watch it; those who can't take it now are owed a snapshot. */
