@@ -26,11 +26,12 @@ export type ProvenRecord = {
   cid: string | undefined
 }
 
-/** `key`: did:key of the repo's signing key */
+/** `key`: did:key of the repo's signing key. `begun`: shared with whoever waits; its first becomes 1 */
 export type Proof = {
   car: Uint8Array
   at: { did: string; collection: string; rkey: string }
   key: string
+  begun?: Int32Array
 }
 
 /**
@@ -39,7 +40,8 @@ export type Proof = {
  *
  * @throws where the CAR proves neither the record nor its absence
  */
-export async function verify({ car, at, key }: Proof): Promise<ProvenRecord> {
+export async function verify({ car, at, key, begun }: Proof): Promise<ProvenRecord> {
+  if (begun) Atomics.store(begun, 0, 1)
   const { root, blocks } = await readCarWithRoot(car)
   const store = new MemoryBlockstore(blocks)
   const commit = await store.readObj(root, def.commit)

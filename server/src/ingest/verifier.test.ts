@@ -185,6 +185,12 @@ describe('a thread that never ends', () => {
   })
 })
 
+test('how long a thread takes to start is not charged to the proof that waits for it', async () => {
+  const worker = new URL('../../test/slow-worker.mjs', import.meta.url)
+  const verify = createVerifier(stop.signal, worker, 100)
+  expect(await verify(await honest(), forever)).toMatchObject(at)
+})
+
 test('threads that cannot start refuse a proof and end nothing else', async () => {
   const broken = createVerifier(stop.signal, new URL('../../test/broken-worker.mjs', import.meta.url))
   // The second starts them anew.
