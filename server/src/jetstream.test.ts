@@ -260,9 +260,13 @@ describe('a relay', () => {
     const said = () => messages.map((it) => it.type === 'snapshot' && it.poll.incomplete)
     await vi.waitUntil(() => said().length > 0)
     expect(said()[0]).toBe(true)
+    const listed = async () =>
+      ((await (await fetch(`${base}/api/polls`)).json()) as Partial<PollView>[]).map((it) => it.incomplete)
+    expect(await listed()).toEqual([true])
     answer()
     // It is told without being asked again.
     await vi.waitUntil(() => said().at(-1) === undefined)
+    expect(await listed()).toEqual([undefined])
     socket.terminate()
     await restart({ RELAY_URL: slow, JETSTREAM_URL: '' })
     expect(await ask(poll)).toMatchObject({ incomplete: true })

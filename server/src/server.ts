@@ -215,7 +215,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       Promise.all(
         shown(all)
           .slice(0, LISTED)
-          .map(async (poll) => handles.named(await questions.asked(poll, questionsBudget))),
+          .map(async (poll) => handles.named(await lookup.told(poll, questionsBudget))),
       )
     const [first, second] = await Promise.all([named(newest.items), named(busiest)])
     return { newest: first, busiest: second }
@@ -288,8 +288,8 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       hidesAccount: (did) => hidden.hidesAccount(did),
       newestPolls: async (limit, cursor, budget) => {
         const { items, cursor: next } = await newestPolls(reader, limit, cursor)
-        const asked = shown(items).map((poll) => questions.asked(poll, budget))
-        return { items: shown(await Promise.all(asked)), cursor: next }
+        const told = shown(items).map((poll) => lookup.told(poll, budget))
+        return { items: shown(await Promise.all(told)), cursor: next }
       },
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(reader, ...args),

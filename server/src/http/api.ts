@@ -148,6 +148,7 @@ export function createApi({
         post: poll.post,
         voteCount: poll.total,
         voters: poll.voters,
+        incomplete: poll.incomplete,
         handle: poll.handle,
       })),
     )

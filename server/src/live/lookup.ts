@@ -45,15 +45,21 @@ export class Lookup {
     this.#options = options
   }
 
-  /** The poll, with its question wherever that is, and whether votes may be missing. @param uri at-uri of a poll, by DID or handle */
+  /** The poll as `told` has it. @param uri at-uri of a poll, by DID or handle */
   async find(uri: string, budget: Budget): Promise<Found> {
-    const { hidden, isIncomplete, questions } = this.#options
     const found = await this.#find(uri, budget)
     if (!found.ok) return found
-    const poll = await questions.asked(found.poll, budget)
+    const poll = await this.told(found.poll, budget)
     // It may have been hidden meanwhile.
-    if (hidden.hides(found.uri)) return hiddenPoll(found.uri)
-    return { ...found, poll: isIncomplete(poll) ? { ...poll, incomplete: true } : poll }
+    if (this.#options.hidden.hides(found.uri)) return hiddenPoll(found.uri)
+    return { ...found, poll }
+  }
+
+  /** The poll, with its question wherever that is, and whether votes may be missing. */
+  async told(poll: PollView, budget: Budget): Promise<PollView> {
+    const { isIncomplete, questions } = this.#options
+    const asked = await questions.asked(poll, budget)
+    return isIncomplete(asked) ? { ...asked, incomplete: true } : asked
   }
 
   async #find(uri: string, budget: Budget): Promise<Found> {
