@@ -4,10 +4,12 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { families, familyOfPoll, type Family } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
+import type { PollView } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { emptyDatabase } from '../test/database.ts'
 import { LibsqlServer } from '../test/libsql-server.ts'
+import * as oldWire from '../test/old-wire.ts'
 import { NetworkStandIn, entry, makeProof } from '../test/pds-standin.ts'
 import {
   CID,
@@ -618,6 +620,51 @@ describe('every family', () => {
     const publicUrl = /<meta property="og:url" content="([^"]*)\/poll\//.exec(page)![1]
     const oembed = await get(`/oembed?url=${encodeURIComponent(`${publicUrl}/poll/${address}`)}`)
     expect(oembed.body).toMatchObject({ html: expect.stringContaining(`/embed/${canonical}"`) })
+  })
+
+  test('releases 0.2 to 0.4 of the extension read all that they are sent of them, and count as they did', async () => {
+    const watcher = await live()
+    for (const family of families) {
+      const { uri, poll: made, vote: cast } = recordsOf(family)
+      await deliver(made)
+      watcher.socket.send(JSON.stringify({ type: 'watch', uris: [uri] }))
+      await vi.waitUntil(() => watcher.messages.some((it) => it.type === 'snapshot' && it.uri === uri))
+      await deliver(cast)
+      await vi.waitUntil(() => watcher.messages.some((it) => it.type === 'tally' && it.uri === uri))
+      const name = encodeURIComponent(uri)
+      for (const { body } of [await get(`/api/polls/${name}`), await get(`/api/tallies?uri=${name}`)]) {
+        const [it] = [body].flat()
+        expect(oldWire.pollView.safeParse(it)).toMatchObject({ success: true })
+        const { options, total } = it as PollView
+        expect(options.reduce((sum, { count }) => sum + count, 0)).toBe(total)
+      }
+      const votes = (await get(`/api/polls/${name}/votes?voter=did:plc:bob`)).body as unknown[]
+      expect(votes.map((it) => oldWire.voteView.safeParse(it).success)).toEqual([true])
+    }
+    // Several choices, an end, and a poll that goes.
+    const uri = pollUri(alice, '3kbbbbbbbbbb2')
+    const version = (rev: number, record: Record<string, unknown>) => (id: number) => {
+      const { record: old, ...event } = pollEvent(uri, ['a', 'b', 'c'], rev)
+      return recordMessage({ ...event, record: { ...(old as object), ...record } }, id)
+    }
+    await deliver(version(T0, { multiple: true, endsAt: iso(T0 + 60_000_000) }), (id) => {
+      const { record, ...event } = voteEvent('did:plc:bob', uri, 2, T0 + 1)
+      return recordMessage({ ...event, record: { ...(record as object), options: [2, 0] } }, id)
+    })
+    watcher.socket.send(JSON.stringify({ type: 'watch', uris: [uri] }))
+    await vi.waitUntil(() => watcher.messages.some((it) => it.type === 'snapshot' && it.uri === uri))
+    expect(watcher.messages.at(-1)).toMatchObject({ poll: { multiple: true, voters: 1, total: 2 } })
+    const [own] = (await get(`/api/polls/${encodeURIComponent(uri)}/votes?voter=did:plc:bob`))
+      .body as unknown[]
+    expect(oldWire.voteView.safeParse(own)).toMatchObject({ value: { option: 0 } })
+    await deliver((id) => recordMessage(pollEvent(uri, null, T0 + 9), id))
+    await vi.waitUntil(() => watcher.messages.at(-1)?.type === 'error')
+    expect(
+      oldWire.apiError.safeParse((await get(`/api/polls/${encodeURIComponent(uri)}`)).body).success,
+    ).toBe(true)
+    for (const message of watcher.messages)
+      expect(oldWire.serverMessage.safeParse(message)).toMatchObject({ success: true })
+    watcher.socket.close()
   })
 
   test('an address that names no collection of polls is none', async () => {
