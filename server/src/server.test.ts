@@ -28,6 +28,7 @@ import { readConfig } from './config.ts'
 import { MAX_CONNECTIONS } from './http/limits.ts'
 import { createLog } from './log.ts'
 import { startServer } from './server.ts'
+import { openDatabase } from './store/database.ts'
 
 const alice = 'did:plc:alice'
 const tea = pollUri(alice, '3kaaaaaaaaaa2')
@@ -620,6 +621,76 @@ describe('every family', () => {
     const publicUrl = /<meta property="og:url" content="([^"]*)\/poll\//.exec(page)![1]
     const oembed = await get(`/oembed?url=${encodeURIComponent(`${publicUrl}/poll/${address}`)}`)
     expect(oembed.body).toMatchObject({ html: expect.stringContaining(`/embed/${canonical}"`) })
+  })
+
+  test('what does not fit is told apart: a poll without some of it is one, what can’t be read is set aside, and the rest goes on', async () => {
+    const write = (collection: string, record: object, did = alice) => ({
+      uri: `at://${did}/${collection}/${rkey}`,
+      message: (id: number) =>
+        recordMessage(
+          {
+            did,
+            collection,
+            rkey,
+            rev: tid(T0 + 1),
+            action: 'create',
+            live: true,
+            record: { $type: collection, ...record },
+          },
+          id,
+        ),
+    })
+    const poll = (nsid: string, more: object) =>
+      write(nsid, {
+        ...pollRecordIn(familyOfPoll.get(nsid)!, { options: ['yes', 'no'], time: T0 }),
+        ...more,
+      })
+    const postOfAnother = { subject: { uri: `at://did:plc:bob/app.bsky.feed.post/${rkey}`, cid: CID } }
+    const tokimeki = poll('tech.tokimeki.poll.poll', postOfAnother)
+    const withoutPost = write(
+      'tech.tokimeki.poll.poll',
+      { options: ['a', 'b'], createdAt: iso(T0) },
+      'did:plc:erin',
+    )
+    const leaflet = poll('pub.leaflet.poll.definition', { endDate: '9999-12-31T23:59:59Z' })
+    const redDwarf = poll('app.reddwarf.embed.poll', { d: 'there is no c' })
+    const voteFor = ({ uri }: { uri: string }) => ({ uri, cid: CID })
+    const votes = [
+      write(
+        'tech.tokimeki.poll.vote',
+        { poll: { uri: tokimeki.uri }, optionIndex: 0, createdAt: iso(T0) },
+        'did:plc:bob',
+      ),
+      write(
+        'tech.tokimeki.poll.vote',
+        { poll: voteFor(tokimeki), optionIndex: 1, createdAt: iso(T0) },
+        'did:plc:carol',
+      ),
+      write(
+        'tech.tokimeki.poll.vote',
+        { poll: voteFor(leaflet), optionIndex: 1, createdAt: iso(T0) },
+        'did:plc:dan',
+      ),
+      write('pub.leaflet.poll.vote', { poll: voteFor(leaflet), option: ['yes'] }, 'did:plc:bob'),
+      write('pub.leaflet.poll.vote', { poll: voteFor(leaflet), option: ['1'] }, 'did:plc:carol'),
+      write('app.reddwarf.poll.vote.a', { subject: voteFor(redDwarf), createdAt: iso(T0) }, 'did:plc:bob'),
+    ]
+    await deliver(...[tokimeki, withoutPost, leaflet, redDwarf, ...votes].map(({ message }) => message))
+    const told = async ({ uri }: { uri: string }) => (await get(`/api/polls/${encodeURIComponent(uri)}`)).body
+    expect(await told(tokimeki)).toMatchObject({ text: '', total: 1, options: [{ count: 0 }, { count: 1 }] })
+    expect(await told(tokimeki)).not.toHaveProperty('post')
+    expect(await told(withoutPost)).toMatchObject({ text: '', total: 0 })
+    expect(await told(leaflet)).toMatchObject({ total: 1, endsAt: expect.stringMatching(/^2255-/) })
+    expect(await told(redDwarf)).toMatchObject({ error: 'PollNotFound' })
+    const client = await openDatabase(database)
+    const { rows } = await client.execute('SELECT uri, reason FROM set_aside ORDER BY uri')
+    client.close()
+    expect(rows.map(({ uri, reason }) => `${uri as string} ${reason as string}`)).toEqual([
+      expect.stringMatching(/alice.*embed.poll.* d: there is no c$/),
+      expect.stringMatching(/bob\/pub.leaflet.* option: the first is no index$/),
+      expect.stringMatching(/bob\/tech.tokimeki.* .*cid/),
+      expect.stringMatching(/dan\/tech.tokimeki.* subject: expected the at-uri of a tech.tokimeki.poll.poll/),
+    ])
   })
 
   test('releases 0.2 to 0.4 of the extension read all that they are sent of them, and count as they did', async () => {

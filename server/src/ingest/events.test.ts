@@ -86,6 +86,8 @@ describe('readEvent', () => {
       { ...record, options: [0, 1] },
       'options: the first',
     ],
+    ['C11: no options', { ...record, options: [] }, 'options'],
+    ['C11: one of its options that is no integer', { ...record, options: [1, 0.5] }, 'options'],
     ['C11: a negative one of its options', { ...record, options: [1, -1] }, 'options'],
     ['C11: thirty options', { ...record, options: Array<number>(30).fill(1) }, 'options'],
   ])('C1: a record that is invalid is set aside and as good as not there: %s', (_, invalid, field) => {

@@ -1,7 +1,7 @@
 /**
  * Random histories against the oracle, for every family: records of a few accounts, made, changed, moved, deleted, made
- * again, invalid, with one choice or several; polls whose options, end and kind change; delivered in any order, late,
- * twice, in batches of any size, with accounts that come and go.
+ * again, invalid, with one choice or several; polls of one family or several, whose options, end and kind change;
+ * delivered in any order, late, twice, in batches of any size, with accounts that come and go.
  */
 import type { Client } from '@libsql/client'
 import { families, type Family } from '@pollz/shared/families'
@@ -37,6 +37,8 @@ const event = fc.oneof(
       type: fc.constant('vote' as const),
       voter,
       poll: whichPoll,
+      // of the family of another poll: then it names none
+      collectionOf: fc.option(whichPoll, { freq: 2 }),
       // under some poll's own key, not always that of the poll it names, or one of its own
       key: fc.oneof(whichPoll, fc.constantFrom('a', 'zz')),
       // null: it is deleted
@@ -80,6 +82,13 @@ const event = fc.oneof(
   },
 )
 
+/** Of a poll; those with more to them more often. */
+const family = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(families[0]!) },
+  { weight: 4, arbitrary: fc.constantFrom(...families.filter(({ together }) => together)) },
+  { weight: 2, arbitrary: fc.constantFrom(...families) },
+)
+
 /** Events in the order of delivery, each with the batch it ends, if it ends one. */
 const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).chain((events) =>
   fc.record({
@@ -88,11 +97,10 @@ const history = fc.array(event, { minLength: 1, maxLength: 25, size: 'max' }).ch
       fc.record({ i: fc.nat(events.length - 1), rev: fc.option(step, { freq: 2 }), live: fc.boolean() }),
       { minLength: 1, maxLength: 30, size: 'max' },
     ),
-    // Those with more to them more often.
-    family: fc.oneof(
-      { weight: 4, arbitrary: fc.constant(families[0]!) },
-      { weight: 4, arbitrary: fc.constantFrom(...families.filter(({ together }) => together)) },
-      { weight: 2, arbitrary: fc.constantFrom(...families) },
+    // of the polls, mostly the same
+    of: fc.oneof(
+      { weight: 3, arbitrary: family.map((it) => [it, it, it]) },
+      { weight: 1, arbitrary: fc.tuple(family, family).map(([a, b]) => [a, a, b]) },
     ),
     cuts: fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }),
     events: fc.constant(events),
@@ -117,7 +125,8 @@ afterAll(async () => {
 
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
 
-type Names = { voters: string[]; author: string; polls: string[]; family: Family }
+/** `of`: the polls' families */
+type Names = { voters: string[]; author: string; polls: string[]; of: Family[] }
 
 function toChange(it: Event, live: boolean, names: Names): Change {
   const read = (message: string) => {
@@ -125,7 +134,6 @@ function toChange(it: Event, live: boolean, names: Names): Change {
     if (!change) throw new Error(`no change: ${message}`)
     return change
   }
-  const { family } = names
   switch (it.type) {
     case 'account':
       return read(
@@ -143,6 +151,7 @@ function toChange(it: Event, live: boolean, names: Names): Change {
         string,
       ]
       const { options, multiple } = it
+      const family = names.of[it.poll]!
       const endsAt = it.endsAt === null ? undefined : at(it.endsAt) + 500_000
       const record = options && pollRecordIn(family, { options, multiple, endsAt, time: at(it.rev) })
       const change = read(
@@ -177,9 +186,10 @@ const versionOf = (record: unknown) =>
 
 /** A record as the family's clients write it, but for what is wrong with it. */
 function voteIn(
-  { choices, misfit, poll, createdAt }: Event & { type: 'vote' },
-  { family, polls }: Names,
+  { choices, collectionOf, misfit, poll, createdAt }: Event & { type: 'vote' },
+  { of, polls }: Names,
 ): { collection: string; record: object | null } {
+  const family = of[collectionOf ?? poll]!
   const [first = 0] = choices ?? []
   const collection = family.together ? family.votes[Math.max(0, first) % 4]!.nsid : family.votes[0]!.nsid
   if (!choices) return { collection, record: null }
@@ -198,14 +208,14 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
     fc.array(history, { minLength: PER_RUN, maxLength: PER_RUN }),
     async (histories) => {
       const oracle = new Oracle()
-      const all = histories.map(({ events, delivered, cuts, family }) => {
+      const all = histories.map(({ events, delivered, cuts, of }) => {
         run++
         const author = `did:plc:author${run}`
         const names = {
           author,
           voters: [0, 1, 2].map((i) => `did:plc:voter${run}x${i}`),
-          polls: [0, 1, 2].map((i) => `at://${author}/${family.poll}/${tid(at(i * 3))}`),
-          family,
+          polls: of.map((family, i) => `at://${author}/${family.poll}/${tid(at(i * 3))}`),
+          of,
         }
         // One version of a record is one content: what has the same rev is the same event.
         const seen = new Map<string, Event>()

@@ -604,6 +604,8 @@ describe('C11 several choices', () => {
     )
     await deliver(several(T0 + 20))
     expect(await tally()).toEqual({ counts: [1, 1, 1], total: 3, voters: 2 })
+    // Whoever voted in between may have read something else.
+    expect(await edited()).toBe(true)
     // One option less: the set that names it counts no more, in any part.
     await deliver(several(T0 + 30, ['a', 'b']))
     expect(await tally()).toEqual({ counts: [0, 1], total: 1, voters: 1 })
@@ -624,6 +626,8 @@ describe('C11 several choices', () => {
     await deliver(ending(T0 + 10, '2026-02-01T01:00:00.000+01:00'))
     expect(await isEdited()).toBe(false)
     await deliver(ending(T0 + 20, '2026-02-02T00:00:00Z'))
+    expect(await isEdited()).toBe(true)
+    await deliver(ending(T0 + 30, '2026-02-01T00:00:00Z'))
     expect(await isEdited()).toBe(true)
   })
 
