@@ -14,7 +14,8 @@ const BATCH = 50
 const PATIENCE = 60_000
 /** Pages of one collection, against a relay that never ends. */
 const MAX_PAGES = 2_000
-const DAY = 24 * 3_600_000
+/** How often all are named anew, in ms. */
+const EVERY = 24 * 3_600_000
 /** After a walk that failed it is tried again, in ms: twice as late each time, at most an hour. */
 const AGAIN = 60_000
 const MAX_AGAIN = 3_600_000
@@ -39,8 +40,9 @@ export type HistoryOptions = {
   onComplete: () => void
   log: Log
   signal: AbortSignal
-  /** ms, as the constant above */
+  /** ms, as the constants above */
   again?: number
+  every?: number
 }
 
 /** Collections whose voters tap does not find by itself. */
@@ -62,10 +64,10 @@ export class History {
 
   /** Walks all collections at start and daily. */
   async run(): Promise<void> {
-    const { again = AGAIN, log, relayUrl, signal } = this.#options
+    const { again = AGAIN, every = EVERY, log, relayUrl, signal } = this.#options
     let failures = 0
     while (!signal.aborted) {
-      let wait = DAY
+      let wait = every
       try {
         for (const nsid of families.flatMap(walkedCollections)) await this.#recall(nsid)
         for (const nsid of families.flatMap(walkedCollections)) await this.#walk(nsid)
