@@ -164,6 +164,21 @@ const migrations: string[][] = [
   ],
   [
     // C11. From here on a vote's family is the number of its collection, and its option may be a set below zero.
+    // What each choice adds to a tally: an option (0 to 255), or a set of the first ten below zero, whose bits they are.
+    `CREATE TABLE choice_options (
+      choice INTEGER NOT NULL,             -- or, from 256 on, an option that is not the voter's first
+      option INTEGER NOT NULL,             -- -1: options beyond one for each voter
+      n INTEGER NOT NULL,
+      PRIMARY KEY (choice, option)
+    ) WITHOUT ROWID, STRICT`,
+    `INSERT INTO choice_options
+      WITH RECURSIVE numbers (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i < 1023),
+      sets AS (SELECT -s.i AS choice, o.i AS option FROM numbers s JOIN numbers o ON o.i < 10 AND s.i >> o.i & 1)
+      SELECT i, i, 1 FROM numbers WHERE i < 256
+      UNION ALL SELECT i + 256, i, 1 FROM numbers WHERE i < 256
+      UNION ALL SELECT i + 256, -1, 1 FROM numbers WHERE i < 256
+      UNION ALL SELECT choice, option, 1 FROM sets
+      UNION ALL SELECT choice, -1, count(*) - 1 FROM sets GROUP BY choice HAVING count(*) > 1`,
     `ALTER TABLE polls ADD COLUMN multiple INTEGER NOT NULL DEFAULT 0`,
     `ALTER TABLE polls ADD COLUMN post TEXT`, // at-uri of the post that has the question
     `ALTER TABLE polls ADD COLUMN cid TEXT`,
@@ -171,8 +186,6 @@ const migrations: string[][] = [
     // C7: the end is part of what must not change.
     `UPDATE polls SET ends_rev = ${tidOf('max(ends_at, 0)')}, options_hash = options_hash || ' ' || ends_at
       WHERE ends_at IS NOT NULL`,
-    `DROP INDEX polls_that_end`,
-    `CREATE INDEX polls_that_end ON polls (id, ends_at, ends_rev) WHERE ends_at IS NOT NULL`,
     // C8: from here on a cast_at of 0 is the time of the vote's rev. Where it mattered it was taken as made.
     `UPDATE votes SET cast_at = made WHERE cast_at = 0 AND poll IN (SELECT id FROM polls WHERE ends_at IS NOT NULL)`,
   ],

@@ -8,7 +8,8 @@ export type Difference = { poll: string; option: number; tally: number; recount:
 /** Tables of schema 2 or 3 as the rules read them: no poll had several choices, and a cast_at of 0 was as good as none. */
 const OLD_TABLES = `
   WITH polls AS (SELECT id, uri, vote_rkey, options, ends_at, NULL AS ends_rev, 0 AS multiple FROM main.polls),
-  votes AS (SELECT poll, voter, family, rkey, option, made, rev, nullif(cast_at, 0) AS cast_at FROM main.votes)`
+  votes AS (SELECT poll, voter, family, rkey, option, made, rev, nullif(cast_at, 0) AS cast_at FROM main.votes),
+  choice_options AS (SELECT DISTINCT option AS choice, option, 1 AS n FROM main.votes)`
 
 /** @returns where the two differ: nothing, if all is well */
 export async function recount(client: Client): Promise<Difference[]> {

@@ -6,25 +6,23 @@
 
 import { families } from '@pollz/shared/families'
 import { ALPHABET } from '@pollz/shared/tid'
-import { MAX_OPTIONS } from '../../ingest/choices.ts'
 
 const TOGETHER = families
   .flatMap(({ together, votes }) => (together ? votes.map(({ id }) => id) : []))
   .join(', ')
 
-/** The record key of a row: most have their poll's. */
-const rkeyOf = (vote: string) =>
-  `CASE ${vote}.rkey WHEN '' THEN (SELECT vote_rkey FROM polls WHERE id = ${vote}.poll) ELSE ${vote}.rkey END`
+/** The record key of a row of poll `q`: most have their poll's. */
+const rkeyOf = (vote: string) => `CASE ${vote}.rkey WHEN '' THEN q.vote_rkey ELSE ${vote}.rkey END`
 
-/** The time in a TID, in microseconds since 1970. */
+/** The time in a TID, in microseconds since 1970: five bits in each of its characters but the last two. */
 export const timeOfRev = (rev: string) =>
-  `(${Array.from({ length: 11 }, (_, i) => `(instr('${ALPHABET}', substr(${rev}, ${i + 1}, 1)) - 1 << ${50 - 5 * i})`).join(' + ')})`
+  `(SELECT sum(instr('${ALPHABET}', substr(${rev}, key + 1, 1)) - 1 << value)
+    FROM json_each('[50,45,40,35,30,25,20,15,10,5,0]'))`
 
-/** C8: whether a row was made before its poll's end. Where it was seen live as of its rev, the two are compared as TIDs. */
+/** C8: whether a row was made before the end of its poll `q`. Where it was seen live as of its rev, the two are compared as TIDs. */
 const inTime = (vote: string) =>
-  `NOT EXISTS (SELECT 1 FROM polls e WHERE e.id = ${vote}.poll AND e.ends_at IS NOT NULL
-    AND CASE ${vote}.cast_at WHEN 0 THEN ${vote}.rev >= e.ends_rev
-      ELSE coalesce(${vote}.cast_at, ${vote}.made) >= e.ends_at END)`
+  `(q.ends_at IS NULL OR CASE ${vote}.cast_at WHEN 0 THEN ${vote}.rev < q.ends_rev
+    ELSE coalesce(${vote}.cast_at, ${vote}.made) < q.ends_at END)`
 
 /** C11: in a family with a record for each option, a voter's records are their choices together. */
 const isTogether = (vote: string) => `${vote}.family IN (${TOGETHER})`
@@ -32,17 +30,13 @@ const isTogether = (vote: string) => `${vote}.family IN (${TOGETHER})`
 /** C11: whether a row `v` names several options, or is one of several that count together. */
 export const IS_SET = `(v.option < 0 OR ${isTogether('v')})`
 
-/** C11: whether the poll of a row `v` allows several choices, and has each of those. */
-const IS_ALLOWED = `EXISTS (SELECT 1 FROM polls m WHERE m.id = v.poll AND m.multiple
-    AND CASE WHEN v.option < 0 THEN -v.option < 1 << json_array_length(m.options)
-      ELSE v.option < json_array_length(m.options) END)`
+/** C11: whether poll `q` allows several choices, and has each of those of a row `v`. */
+const IS_ALLOWED = `q.multiple AND CASE WHEN v.option < 0 THEN -v.option < 1 << json_array_length(q.options)
+    ELSE v.option < json_array_length(q.options) END`
 
-/** C11: what a row `v` adds to the options beyond one vote for each voter. */
-const BEYOND_ONE = `CASE
-    WHEN v.option < 0 THEN ${Array.from({ length: MAX_OPTIONS }, (_, i) => `(-v.option >> ${i} & 1)`).join(' + ')} - 1
-    WHEN ${isTogether('v')} THEN EXISTS (SELECT 1 FROM votes o
-      WHERE o.poll = v.poll AND o.voter = v.voter AND o.option < v.option AND ${inTime('o')})
-    ELSE 0 END`
+/** C11: the number of a row `v` in `choice_options`: of one voter's several records, all but that for the first option are 256 on. */
+const CHOICE = `v.option + CASE WHEN ${isTogether('v')} AND EXISTS (SELECT 1 FROM votes o
+    WHERE o.poll = v.poll AND o.voter = v.voter AND o.option < v.option AND ${inTime('o')}) THEN 256 ELSE 0 END`
 
 /**
  * C2, C4, C5, C8, C11: what counts, if its option is one of the poll's: one row per voter and poll, or one for each of
@@ -50,8 +44,8 @@ const BEYOND_ONE = `CASE
  * C6 holds because this looks at rows alone.
  */
 export const CHOICES = `(
-  SELECT v.poll, v.voter, v.family, v.rkey, v.option, v.made, v.rev, ${BEYOND_ONE} AS beyond
-  FROM votes v JOIN accounts a ON a.id = v.voter
+  SELECT v.poll, v.voter, v.family, v.rkey, v.option, v.made, v.rev, ${CHOICE} AS choice
+  FROM votes v JOIN accounts a ON a.id = v.voter JOIN polls q ON q.id = v.poll
   WHERE v.poll <> 0                                                   -- C1, C4: it names a poll
     AND a.status = 'active'                                           -- C5
     AND ${inTime('v')}                                                -- C8
@@ -65,15 +59,13 @@ export const CHOICES = `(
 /** C11: beside its options a tally has this one: what they have beyond one vote for each voter. */
 export const BEYOND = -1
 
-/** The choices `c`, each as what it adds to the tallies: `n` to `option`. */
+/**
+ * The choices `c`, each as what it adds to the tallies: `n` to `option`. That stands in a table, because a statement that
+ * works it out is longer, and each transaction pays for its length.
+ */
 export const COUNTED = `(
-  SELECT c.poll, c.voter, c.made,
-    CASE WHEN i.column1 < 0 THEN ${BEYOND} WHEN c.option < 0 THEN i.column1 ELSE c.option END AS option,
-    CASE WHEN i.column1 < 0 THEN c.beyond ELSE 1 END AS n
-  FROM ${CHOICES} c CROSS JOIN (VALUES ${Array.from({ length: MAX_OPTIONS + 1 }, (_, i) => `(${i - 1})`).join(', ')}) i
-  WHERE CASE WHEN i.column1 < 0 THEN c.beyond > 0
-    WHEN c.option < 0 THEN -c.option >> i.column1 & 1
-    ELSE i.column1 = 0 END
+  SELECT c.poll, c.voter, c.made, x.option, x.n
+  FROM ${CHOICES} c CROSS JOIN choice_options x ON x.choice = c.choice
 )`
 
 /** Voters of the poll of some rows `t` of its tally, all of them for options that it has. */
@@ -101,7 +93,8 @@ export const RECOUNT = `
     SELECT poll, option, count(*) AS records FROM votes v
     WHERE poll <> 0                                                   -- C1, C4
       AND voter NOT IN (SELECT id FROM accounts WHERE status <> 'active')       -- C5
-      AND (poll NOT IN (SELECT id FROM polls WHERE ends_at IS NOT NULL) OR ${inTime('v')})  -- C8
+      AND (poll NOT IN (SELECT id FROM polls WHERE ends_at IS NOT NULL)
+        OR (SELECT ${inTime('v')} FROM polls q WHERE q.id = v.poll))  -- C8
     GROUP BY poll, voter HAVING records = 1 AND NOT ${IS_SET}
   ), others AS (
     SELECT DISTINCT poll, voter FROM votes v
@@ -111,6 +104,6 @@ export const RECOUNT = `
     SELECT poll, option, 1 AS n FROM alone
     UNION ALL
     SELECT c.poll, c.option, c.n FROM others t CROSS JOIN ${COUNTED} c ON c.poll = t.poll AND c.voter = t.voter  -- C2, C11
-      WHERE (SELECT count(*) > 1 OR max(${IS_SET}) FROM votes v
-        WHERE v.poll = t.poll AND v.voter = t.voter AND ${inTime('v')})
+      WHERE (SELECT count(*) > 1 OR max(${IS_SET}) FROM polls q CROSS JOIN votes v ON v.poll = q.id
+        WHERE q.id = t.poll AND v.voter = t.voter AND ${inTime('v')})
   ) GROUP BY poll, option`

@@ -65,7 +65,7 @@ const INCOMING = `
   ),
   timed AS MATERIALIZED (
     SELECT *, min(created, coalesce(seen_at, CASE WHEN same THEN was_made ELSE rev_time END)) AS made,
-      CASE WHEN seen_at = CASE WHEN was_rev > rev THEN ${timeOfRev('was_rev')} ELSE rev_time END
+      CASE WHEN CASE WHEN was_rev > rev THEN was_cast_at = 0 ELSE seen_at = rev_time END
         THEN 0 ELSE seen_at END AS cast_at
     FROM seen
   )
