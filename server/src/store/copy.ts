@@ -1,5 +1,6 @@
 /** Everything from one database into another, empty one, whatever each of them is: a file or a libSQL server. */
 import type { Client, InValue } from '@libsql/client'
+import { VOTERS } from './counting/rules.ts'
 import { checkSchema, migrate, schemaOf } from './migrations.ts'
 import { recount } from './recount.ts'
 
@@ -21,12 +22,12 @@ const STATE = 'state'
 
 export type Counts = Record<string, number>
 
-/** Rows of each table, and the votes that count. */
+/** Rows of each table, and the voters that are counted. */
 export async function countRows(client: Client): Promise<Counts> {
   const names = Object.keys(TABLES)
   const { rows } = await client.execute(
     `SELECT ${names.map((name) => `(SELECT count(*) FROM ${name}) AS ${name}`).join(', ')},
-      (SELECT coalesce(sum(n), 0) FROM tallies) AS counted`,
+      (SELECT coalesce(${VOTERS}, 0) FROM tallies t) AS counted`,
   )
   return Object.fromEntries([...names, 'counted'].map((name) => [name, Number(rows[0]![name])]))
 }
