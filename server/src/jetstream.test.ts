@@ -182,6 +182,47 @@ test('a flood of hints that lead to servers that hang delays nobody who asks', a
   await vi.waitUntil(() => tap.added.has(bob))
 })
 
+test('a voter’s records for several options are their set, in whatever order they are announced', async () => {
+  const redDwarf = familyOfPoll.get('app.reddwarf.embed.poll')!
+  const uri = `at://${alice}/${redDwarf.poll}/${rkey}`
+  const options = ['a', 'b', 'c', 'd']
+  records.set(uri, JSON.parse(JSON.stringify(pollRecordIn(redDwarf, { options, time: T0 }))))
+  const choose = (did: string, choices: number[]) => {
+    const written = redDwarf.writeVote({ poll: { uri, cid: CID }, choices, createdAt: iso(T0 + 1) })
+    for (const { nsid } of redDwarf.votes) records.delete(`at://${did}/${nsid}/${rkey}`)
+    for (const it of written) records.set(`at://${did}/${it.collection}/${rkey}`, it.record)
+  }
+  const announce = async (did: string, ...choices: number[]) => {
+    for (const choice of choices) {
+      const body = JSON.stringify({ uri: `at://${did}/${redDwarf.votes[choice]!.nsid}/${rkey}` })
+      expect((await fetch(`${base}/api/votes`, { method: 'POST', body })).status).toBe(200)
+    }
+  }
+  // They chose a and b; then, while nobody heard of it, b and d.
+  const orders = [
+    [0, 1, 3],
+    [0, 3, 1],
+    [1, 0, 3],
+    [1, 3, 0],
+    [3, 0, 1],
+    [3, 1, 0],
+  ]
+  for (const [n, order] of orders.entries()) {
+    const did = didOf(`voter${'abcdef'[n]}`)
+    network.register(did, pds)
+    choose(did, [0, 1])
+    await announce(did, 1, 0)
+    choose(did, [1, 3])
+    await announce(did, ...order)
+    const votes = await fetch(`${base}/api/polls/${encodeURIComponent(uri)}/votes?voter=${did}`)
+    expect(await votes.json()).toMatchObject([{ voter: did, options: [1, 3] }])
+  }
+  expect(await ask(uri)).toMatchObject({
+    options: [{ count: 0 }, { count: orders.length }, { count: 0 }, { count: orders.length }],
+    voters: orders.length,
+  })
+})
+
 test('after a restart it goes on where it was, and a new tap is told of everybody', async () => {
   await vi.waitUntil(async () => (await fetch(`${base}/ready`)).ok)
   jetstream.send(voted(bob, 1))

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { families, familyOfPoll, type Family } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
-import type { PollView } from '@pollz/shared/wire'
+import type { PollView, ServerMessage } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { emptyDatabase } from '../test/database.ts'
@@ -538,6 +538,40 @@ describe('pages', () => {
     const later = Date.UTC(2099, 4, 3, 18) * 1_000
     expect(await describe(tid(T0), later)).toBe('yes · no (0 voters · Ends May 3, 2099, 6:00 PM UTC)')
     expect(await describe(tid(T0 + 1), T0 + 1)).toBe('yes · no (0 voters · Final results)')
+  })
+
+  test('a poll is open until its end by the server’s clock, and final from then on', async () => {
+    const end = Date.now() + 3_600_000
+    const endsAt = new Date(end).toISOString()
+    await deliver(
+      (id) => {
+        const { record, ...event } = pollEvent(tea, ['yes', 'no'], T0)
+        return recordMessage({ ...event, record: { ...(record as object), endsAt } }, id)
+      },
+      vote('did:plc:bob', 1, T0 + 1),
+    )
+    const shown = async () => {
+      const { socket, messages } = await live()
+      socket.send(JSON.stringify({ type: 'watch', uris: [tea] }))
+      await vi.waitUntil(() => messages.length > 0)
+      socket.close()
+      const [snapshot] = messages as [ServerMessage & { type: 'snapshot' }]
+      const page = await (await fetch(`${base}/poll/${alice}/3kaaaaaaaaaa2`)).text()
+      const frame = await (await fetch(`${base}/embed/${alice}/3kaaaaaaaaaa2`)).text()
+      const final = '<span>Final results</span>'
+      const isOver = snapshot.now! >= Date.parse(snapshot.poll.endsAt!)
+      return [isOver, page.includes(final), frame.includes(final)]
+    }
+    expect(await shown()).toEqual([false, false, false])
+    vi.useFakeTimers({ toFake: ['Date'], now: end })
+    try {
+      expect(await shown()).toEqual([true, true, true])
+      // What was cast before it and comes late counts, what was cast after it does not.
+      await deliver(vote('did:plc:carol', 0, T0 + 2), vote('did:plc:dan', 0, end * 1000))
+      expect((await get(path)).body).toMatchObject({ options: [{ count: 1 }, { count: 1 }] })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('their files come compressed, and for ever', async () => {

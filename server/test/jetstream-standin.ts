@@ -58,7 +58,8 @@ export class JetstreamStandIn {
     return this.#socket?.bufferedAmount ?? 0
   }
 
-  send(...messages: string[]): void {
+  /** What is not text is sent as bytes. */
+  send(...messages: (string | Buffer)[]): void {
     for (const message of messages) this.#socket?.send(message)
   }
 

@@ -119,6 +119,39 @@ test('it asks for all collections, and a hint is read', async () => {
   expect(reads).toEqual([`at://${bob}/${collection}/${rkey}`])
 })
 
+test('what is no message is passed over, and the connection goes on', async () => {
+  const jetstream = await standIn()
+  const { hints, reads } = makeHints()
+  listen({ hints })
+  await vi.waitUntil(() => jetstream.connected)
+  jetstream.send(
+    '',
+    '\0',
+    Buffer.from([0xff, 0xfe, 0x28, 0xb5, 0x2f, 0xfd]),
+    JSON.stringify({ did: bob, time_us: 7, kind: 'commit', commit: { x: 'x'.repeat(1_000_000) } }),
+    commitMessage({ ...commit, did: 'did:plc:../../etc' }),
+    commitMessage({ ...commit, did: `did:plc:${'a'.repeat(3_000)}` }),
+    JSON.stringify({ did: bob, time_us: 7, kind: 'label', commit: { collection, rkey } }),
+    commitMessage(commit),
+  )
+  await vi.waitUntil(() => reads.length > 0)
+  expect(reads).toEqual([`at://${bob}/${collection}/${rkey}`])
+  expect(jetstream.asked).toHaveLength(1)
+})
+
+test('after a close it goes on with the same instance where there is one, a little before where it was', async () => {
+  const only = await standIn()
+  const { hints, reads } = makeHints()
+  listen({ hints })
+  await vi.waitUntil(() => only.connected)
+  const time = Date.now() * 1000
+  only.send(commitMessage({ ...commit, time }))
+  await vi.waitUntil(() => reads.length === 1)
+  only.disconnect()
+  await vi.waitUntil(() => only.asked.length === 2)
+  expect(only.asked[1]!.get('cursor')).toBe(String(time - 5_000_000))
+})
+
 test('after a close it goes on with the next instance, a little before where it was', async () => {
   const first = await standIn()
   const second = await standIn()
