@@ -163,10 +163,8 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
           log,
           signal,
         })
-  const isIncomplete = (uri: string) => {
-    const family = familyOfPoll.get(parseAtUri(uri)!.collection)!
-    return mayBeIncomplete(uri) && !(jetstream.listening && history?.covers(family))
-  }
+  const isIncomplete = ({ collection }: PollView) =>
+    collection !== home.poll && !(jetstream.listening && history?.covers(familyOfPoll.get(collection!)!))
   const names = new Names(repos, (handle) => didOfHandle(reader, handle).catch(() => undefined))
 
   // live
@@ -184,7 +182,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     names,
     questions,
     read: (uri, budget) => announced.read(uri, budget),
-    isIncomplete: ({ uri }) => isIncomplete(uri),
+    isIncomplete,
   })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
   writer.listen({

@@ -20,6 +20,7 @@ import {
 } from '../../../test/records.ts'
 import { readEvent, readRecord } from '../../ingest/events.ts'
 import { apply, type Applied } from './apply.ts'
+import { countRows } from '../copy.ts'
 import { openDatabase } from '../database.ts'
 import { migrate } from '../migrations.ts'
 import { findPoll, newestPolls, votesOf } from '../queries.ts'
@@ -555,6 +556,7 @@ describe('C11 several choices', () => {
       voteEvent(alice, tea, 1, T0 + 1),
     )
     expect(await tally()).toEqual({ counts: [1, 2, 1], total: 4, voters: 3 })
+    expect(await countRows(client)).toMatchObject({ votes: 3, counted: 3 })
     expect((await votesOf(client, tea, 10, undefined, undefined)).items).toMatchObject([
       { voter: alice, option: 1 },
       { voter: bob, option: 0, options: [0, 2] },
