@@ -1,11 +1,14 @@
 /** The engine: all that works for a person with one companion server. It is made anew when another server is chosen. */
-import { toEngine, read, type ToEngine } from '@pollz/shared/engine'
+import { toEngine, read, type EndingPoll, type ToEngine } from '@pollz/shared/engine'
 import { isLoopback } from '@pollz/shared/links'
+import type { PollView } from '@pollz/shared/wire'
 import { Accounts, type OpenSignIn } from './accounts.ts'
 import { Acts } from './acts.ts'
 import { Api } from './api.ts'
 import { Authored } from './authored.ts'
+import { endedLately } from './ended.ts'
 import { Live } from './live.ts'
+import { look, type Look } from './look.ts'
 import { Outbox } from './outbox.ts'
 import type { Pages, Port } from './pages.ts'
 import { Repos } from './repos.ts'
@@ -20,6 +23,10 @@ export type Engine = {
   live: Live
   authored: Authored
   index: VoteIndex
+  /** Asks the server for a poll. @param uri at-uri by DID */
+  look: (uri: string) => Promise<Look>
+  /** Polls that have ended in the last week: an account's, and others (at-uris by DID). */
+  endedLately: (did: string | undefined, asked: readonly string[]) => Promise<PollView[]>
   /** @param message as it came from the page: it is checked here */
   receive: (port: Port, message: unknown) => void
 }
@@ -36,13 +43,24 @@ export type EngineOptions = {
   signInOpen?: (key: number) => Promise<boolean>
   /** called after each vote that was cast */
   voted: () => void
+  /** tells somebody when polls end; undefined: that can't be done here */
+  reminding?: Reminding
   signal: AbortSignal
   /** instead of those who signed in by OAuth: for tests */
   accounts?: Accounts
 }
 
+export type Reminding = {
+  /** @param page that it was asked in @param ahead by how many ms the server's clock is ahead of this one */
+  remind: (poll: EndingPoll, page: number | undefined, ahead: number) => Promise<void>
+  /** @param uri at-uri by DID */
+  unremind: (uri: string) => Promise<void>
+  /** Told of each poll as the server has it. @param now its clock, in ms since 1970 */
+  saw: (poll: PollView, now: number) => Promise<void>
+}
+
 export function createEngine(options: EngineOptions): Engine {
-  const { server, network, pages, openSignIn, signInOpen, voted, signal } = options
+  const { server, network, pages, openSignIn, signInOpen, voted, reminding, signal } = options
   const db = keepServerDb(server, signal)
   pages.share(databaseOf(server), signal)
   /** What nobody waits for. Its database closes with the engine. */
@@ -57,6 +75,7 @@ export function createEngine(options: EngineOptions): Engine {
   const live: Live = new Live(server, pages, signal, { db, readPoll: (uri) => repos.readPoll(uri) })
   const outbox = new Outbox({ api, live, pages, db }, signal)
   live.onOnline = () => start(outbox.retry())
+  if (reminding) live.onSnapshot = (poll, now) => start(reminding.saw(poll, now))
   const index = new VoteIndex(db, repos)
   const votes = new Votes({ accounts, live, repos, pages, index, outbox, voted })
   const authored = new Authored({
@@ -107,6 +126,14 @@ export function createEngine(options: EngineOptions): Engine {
       case 'withdraw':
         start(acts.withdraw(message.id))
         return
+      case 'remind': {
+        const { type: _, ...poll } = message
+        if (reminding) start(reminding.remind(poll, pages.pageOf(port), live.connection?.ahead ?? 0))
+        return
+      }
+      case 'unremind':
+        if (reminding) start(reminding.unremind(message.uri))
+        return
       case 'voters':
         start(showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor))
         return
@@ -124,7 +151,17 @@ export function createEngine(options: EngineOptions): Engine {
     const checked = read(toEngine, message)
     if (checked) handle(port, checked)
   }
-  return { accounts, acts, live, authored, index, receive }
+  const lookAt = (uri: string) => look({ live, pages }, uri)
+  return {
+    accounts,
+    acts,
+    live,
+    authored,
+    index,
+    look: lookAt,
+    endedLately: (did, asked) => endedLately({ index, repos, look: lookAt }, did, asked),
+    receive,
+  }
 }
 
 type Known = { live: Live; repos: Repos; index: VoteIndex }

@@ -14,6 +14,7 @@ import {
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
 import { Live } from './live.ts'
+import { look } from './look.ts'
 import { Pages, type Port } from './pages.ts'
 import type { ReadPoll } from './repos.ts'
 import { openServerDb, type ServerDb } from './storage.ts'
@@ -467,4 +468,61 @@ test('pages know by how much the server’s clock is ahead, and hear no more of 
   server.say({ type: 'snapshot', uri, poll: view(uri, 3, 3, 0), now: Date.now() })
   await until(() => page.counts()?.[0] === 3)
   expect(page.connection()).toMatchObject({ ahead: 0 })
+})
+
+describe('a poll that is asked for once', () => {
+  const hour = 3_600_000
+
+  test('is as the server has it, by its clock, and nothing stays open for it', async () => {
+    const now = Date.now() + hour
+    server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 3, 2, 1), now })
+    const live = engine()
+    const snapshots: unknown[] = []
+    live.onSnapshot = (poll, at) => snapshots.push([poll.version, at])
+    expect(await look({ live, pages }, uri)).toEqual({ poll: view(uri, 3, 2, 1), now })
+    expect(snapshots).toEqual([[3, now]])
+    expect(pages.all()).toEqual([])
+    await vi.advanceTimersByTimeAsync(LONGEST)
+    await until(() => server.sockets[0]!.socket.readyState === WebSocket.CLOSED)
+    expect(server.sockets).toHaveLength(1)
+  })
+
+  test('is asked for though a page shows it, which goes on doing so', async () => {
+    const live = engine()
+    const page = openPage()
+    live.watch(page.port, uri)
+    await until(() => page.counts())
+    server.answer = (it) => ({ type: 'snapshot', uri: it, poll: view(it, 2, 5, 1) })
+    expect(await look({ live, pages }, uri)).toMatchObject({ poll: { version: 2 } })
+    expect(pages.all()).toEqual([uri])
+    expect(page.counts()).toEqual([5, 1])
+  })
+
+  test('is gone, or its server is away: at once where that is known, after a while where it is silent', async () => {
+    const live = engine()
+    server.answer = (it) => ({ type: 'error', uri: it, error: 'PollNotFound', message: '' })
+    expect(await look({ live, pages }, uri)).toBe('gone')
+    server.answer = (it) => ({ type: 'error', uri: it, error: 'UpstreamFailure', message: '' })
+    expect(await look({ live, pages }, uri)).toBe('away')
+    server.answer = () => undefined
+    const said = server.sockets[0]!.said.length
+    const silent = look({ live, pages }, uri)
+    await until(() => server.sockets[0]!.said.length > said)
+    await vi.advanceTimersByTimeAsync(LONGEST)
+    expect(await silent).toBe('away')
+    await server.stop()
+    expect(await look({ live, pages }, uri)).toBe('away')
+    expect(pages.all()).toEqual([])
+    await server.start()
+  })
+
+  test('is not taken for what was known of it', async () => {
+    await db.put('polls', { poll: view(uri, 1, 1, 0), at: 0 }, uri)
+    server.answer = () => undefined
+    const live = engine()
+    const asked = look({ live, pages }, uri)
+    await until(() => server.sockets[0]?.said.length)
+    server.say({ type: 'snapshot', uri, poll: view(uri, 2, 5, 0) })
+    expect(await asked).toMatchObject({ poll: { version: 2 } })
+  })
 })

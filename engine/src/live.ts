@@ -82,6 +82,8 @@ export class Live {
   #missing = new Map<string, { tries: number; timer: ReturnType<typeof setTimeout> }>()
   /** Called whenever the connection is there. */
   onOnline: () => void = () => {}
+  /** Called with each poll as the server has it. `now`: its clock, in ms since 1970 */
+  onSnapshot: (poll: PollView, now: number) => void = () => {}
 
   constructor(server: string, pages: Pages, signal: AbortSignal, away?: WhileAway) {
     this.#server = server
@@ -343,7 +345,9 @@ export class Live {
           return
         }
         const known = this.#current.has(uri) ? this.#polls.get(uri) : undefined
-        if (!known || known.version <= poll.version) this.#show(uri, poll)
+        if (known && known.version > poll.version) return
+        this.#show(uri, poll)
+        this.onSnapshot(poll, now ?? Date.now())
         return
       }
       case 'tally': {

@@ -95,6 +95,10 @@ const actMessage = v.object({
   identifier: v.exactOptional(v.string()),
 })
 
+/** A poll that somebody is told the end of: its at-uri by DID, its question, and its end in RFC 3339. */
+const endingPoll = { uri: atUri, text: v.string(), endsAt: v.string() }
+export type EndingPoll = v.InferOutput<v.ObjectSchema<typeof endingPoll, undefined>>
+
 export const toEngine = v.variant('type', [
   /** `uri`: at-uri as the link says it. */
   v.object({ type: v.literal('watch'), uri: atUri, account: v.optional(pageAccount) }),
@@ -106,6 +110,9 @@ export const toEngine = v.variant('type', [
   v.object({ type: v.literal('ask'), id: v.string(), act }),
   /** Somebody wants it no more: unless it is being done by now, it is superseded. */
   v.object({ type: v.literal('withdraw'), id: v.string() }),
+  /** Somebody wants to be told when a poll ends; no longer. */
+  v.object({ type: v.literal('remind'), ...endingPoll }),
+  v.object({ type: v.literal('unremind'), uri: atUri }),
   /** Who voted for what, from `cursor` on. */
   v.object({ type: v.literal('voters'), uri: atUri, cursor: v.optional(v.string()) }),
   /** The page came back into view: what its accounts did elsewhere may have changed. */
@@ -183,6 +190,8 @@ export const toPage = v.variant('type', [
     hasVoted: v.boolean(),
     /** Somebody has signed in with this extension before, and needs not be told what that is for. */
     knowsSignIn: v.boolean(),
+    /** at-uris by DID of polls that somebody will be told the end of; absent: nobody can be told here. */
+    reminders: v.exactOptional(v.array(atUri)),
   }),
   /**
    * Whether tallies are live, and since when it is so. `ahead`: by how many ms the server's clock, by which polls end, is

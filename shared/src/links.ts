@@ -112,7 +112,7 @@ export function pollLink(uri: string, hosts: PollHosts, server: string): string 
     const { collection: of, path, sure } = meaningOf(words)
     if (of === collection && sure) return `https://${host}${path.replace('REPO', repo).replace('RKEY', rkey)}`
   }
-  return `${server.replace(/\/$/, '')}/poll/${pollPath(uri, hosts, server)}`
+  return pollPage(uri, hosts, server)
 }
 
 /** What stands after `/poll/` in the address of a poll's page on a companion server, whatever its family's links are. */
@@ -121,6 +121,10 @@ export function pollPath(uri: string, hosts: PollHosts, server: string): string 
   const isOwn = meaningOf(hosts[new URL(server).host] ?? '').collection === collection
   return isOwn ? `${repo}/${rkey}` : `${repo}/${collection}/${rkey}`
 }
+
+/** Address of a poll's page on a companion server, whatever its family's links are. */
+export const pollPage = (uri: string, hosts: PollHosts, server: string): string =>
+  `${server.replace(/\/$/, '')}/poll/${pollPath(uri, hosts, server)}`
 
 export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)

@@ -51,6 +51,8 @@ const polls = connectPolls(
           return live.wake()
         case 'ask':
         case 'withdraw':
+        case 'remind':
+        case 'unremind':
         case 'keepalive':
           return
         default:
