@@ -248,6 +248,9 @@ class PageWithPoll {
       knowsSignIn: signal(true),
       linkTo: (it) => it,
       profileOf: (it) => it,
+      resultLink: (it) => it.uri,
+      compose: (it) => it,
+      reminders: signal(undefined),
     })
     this.#connect()
     this.model.visible({} as Element, true)

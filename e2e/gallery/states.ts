@@ -1,5 +1,6 @@
 /** Runs in the page: the real widget in every state that it has, on models that were told what leads there. */
 import { signal } from '@preact/signals'
+import { composeUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import type { Act, ActMessage, PageAccount, PollMessage, ToPage } from '@pollz/shared/engine'
 import {
@@ -56,6 +57,8 @@ type Setting = {
   click?: string
   loggedOut?: boolean
   hasVoted?: boolean
+  /** polls that somebody will be told the end of */
+  reminders?: ReadonlySet<string>
   knowsSignIn?: boolean
   offline?: boolean
   language?: keyof typeof locales
@@ -405,6 +408,9 @@ export function draw(name: string, theme: string): void {
     knowsSignIn: signal(setting.knowsSignIn ?? setting.hasVoted ?? true),
     linkTo: () => 'https://pollz.example/poll/bob.example/3kabc',
     profileOf: (it) => `https://bsky.app/profile/${it}`,
+    resultLink: () => 'https://pollz.example/poll/bob.example/3kabc',
+    compose: (it) => composeUrl(it),
+    reminders: signal(setting.reminders),
   }
   const model = new PollModel(uri, around)
   drawn = model

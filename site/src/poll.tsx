@@ -26,6 +26,10 @@ export function drawnPoll({ hosts, publicUrl }: Frame, poll: PollView, texts: Te
     knowsSignIn: signal(true),
     linkTo: (uri) => pollLink(uri, hosts, publicUrl),
     profileOf: (person) => profileUrl(person),
+    // What only its author and the extension are offered is not drawn here.
+    resultLink: () => '',
+    compose: () => '',
+    reminders: signal(undefined),
   })
   model.receive({ type: 'poll', uri: poll.uri, poll, tally: 'live' })
   return renderToString(

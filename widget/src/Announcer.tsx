@@ -1,7 +1,8 @@
 /** Reads changes out to people who use a screen reader: politely, seldom, and only where they are. */
+import { shareOf } from '@pollz/shared/share'
 import type { PollView } from '@pollz/shared/wire'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { shareOf, type PollModel } from './model.ts'
+import type { PollModel } from './model.ts'
 import { useTexts } from './texts.ts'
 
 /** Tallies are read out at most this often, in ms. */

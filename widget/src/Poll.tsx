@@ -9,8 +9,10 @@ import { Editor } from './Editor.tsx'
 import { Manage, ManageButton } from './Manage.tsx'
 import { FirstClick } from './FirstClick.tsx'
 import { isGone } from '@pollz/shared/missing'
-import { isAskedIn, shareOf, type Choices, type PollModel, type ShownPost } from './model.ts'
+import { shareOf } from '@pollz/shared/share'
+import { isAskedIn, type Choices, type PollModel, type ShownPost } from './model.ts'
 import { byPerson, Notice } from './Notice.tsx'
+import { resultPost } from './results.ts'
 import { useTexts } from './texts.ts'
 
 /** `post`: that it stands in */
@@ -205,7 +207,10 @@ function Option({ text, count, share, marked, chosen, results }: OptionProps) {
 }
 
 function Footer({ model, poll, place }: PartProps) {
-  const { t, votes, voters, time, date, ends } = useTexts()
+  const texts = useTexts()
+  const { t, votes, voters, time, date, ends } = texts
+  const { compose, resultLink } = model.around
+  const reminded = model.reminded.value
   const voting = model.voting.value !== undefined
   const stale = model.stale.value
   const details = model.voters.value !== undefined
@@ -225,6 +230,8 @@ function Footer({ model, poll, place }: PartProps) {
           </time>
         )}
         {model.ended.value && <span>{t('final')}</span>}
+        {/* Read out when it is filled: so it is there before. */}
+        {reminded !== undefined && <span role="status">{reminded && t('reminded')}</span>}
         {poll.incomplete && <span>{t('incomplete')}</span>}
         {poll.edited && <span class="edited">{t('edited')}</span>}
       </span>
@@ -233,6 +240,21 @@ function Footer({ model, poll, place }: PartProps) {
           <button type="button" class="link" onClick={() => (model.asked.value = true)}>
             {t('showResults')}
           </button>
+        )}
+        {reminded !== undefined && (
+          <button type="button" class="link" onClick={byPerson(() => model.remind(!reminded))}>
+            {t(reminded ? 'unremind' : 'remind')}
+          </button>
+        )}
+        {model.ended.value && model.authored.value && stale === undefined && (
+          <a
+            class="link"
+            href={compose(resultPost(poll, resultLink(poll), texts))}
+            target="_blank"
+            rel="noopener"
+          >
+            {t('postResult')}
+          </a>
         )}
         {model.ownChoices.value.length > 0 && !voting && !model.ended.value && (
           <button type="button" class="link" onClick={byPerson(() => model.vote([], place))}>

@@ -3,7 +3,8 @@ import type { PollView } from '@pollz/shared/wire'
 import { families } from '@pollz/shared/families'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { PageAccount, ToEngine } from '@pollz/shared/engine'
-import { isAskedIn, PollModel, shareOf } from './model.ts'
+import { shareOf } from '@pollz/shared/share'
+import { isAskedIn, PollModel } from './model.ts'
 
 const uri = 'at://did:plc:b/tech.waow.poll/1'
 const alice = { did: 'did:plc:a', handle: 'alice.test' }
@@ -28,6 +29,7 @@ const connection: Signal<{ online: boolean; since: number; ahead?: number }> = s
   online: true,
   since: 0,
 })
+const reminders = signal<ReadonlySet<string> | undefined>(undefined)
 const knowsSignIn = signal(true)
 let model: PollModel
 
@@ -36,6 +38,7 @@ beforeEach(() => {
   account.value = alice
   connection.value = { online: true, since: 0 }
   knowsSignIn.value = true
+  reminders.value = undefined
   model = new PollModel(uri, {
     send: (message) => sent.push(message),
     account,
@@ -45,6 +48,9 @@ beforeEach(() => {
     knowsSignIn,
     linkTo: (it) => it,
     profileOf: (it) => it,
+    resultLink: (it) => it.uri,
+    compose: (it) => it,
+    reminders,
   })
 })
 
@@ -702,4 +708,51 @@ describe('a poll that ends', () => {
     ends('9999-12-31T23:59:59Z', 4)
     expect([model.ended.value, vi.getTimerCount()]).toEqual([false, 1])
   })
+})
+
+describe('being told of the end', () => {
+  const endsAt = new Date(Date.now() + 3_600_000).toISOString()
+  const ending = (more: Partial<PollView> = {}) =>
+    model.receive({ type: 'poll', uri, poll: { ...poll([1, 2]), endsAt, ...more }, tally: 'live' })
+
+  test('is offered of what will end, where somebody can be told', () => {
+    ending()
+    expect(model.reminded.value).toBeUndefined()
+    reminders.value = new Set()
+    expect(model.reminded.value).toBe(false)
+    live([1, 2], 2)
+    expect(model.reminded.value).toBeUndefined()
+    ending({ version: 3, endsAt: new Date(Date.now() - 1_000).toISOString() })
+    expect(model.reminded.value).toBeUndefined()
+    // A preview is of a poll that has no address yet.
+    ending({ version: 4, uri: '' })
+    expect(model.reminded.value).toBeUndefined()
+  })
+
+  test('is asked for by the poll’s own name, also where a link has a handle, and undone', () => {
+    reminders.value = new Set()
+    const byHandle = new PollModel('at://bob.test/tech.waow.poll/1', model.around)
+    byHandle.receive({ type: 'poll', uri: byHandle.uri, poll: { ...poll([1, 2]), endsAt }, tally: 'live' })
+    byHandle.remind(true)
+    expect(sent).toEqual([{ type: 'remind', uri, text: '?', endsAt }])
+    reminders.value = new Set([uri])
+    expect(byHandle.reminded.value).toBe(true)
+    byHandle.remind(false)
+    expect(sent.at(-1)).toEqual({ type: 'unremind', uri })
+  })
+
+  test('needs no account', () => {
+    account.value = undefined
+    reminders.value = new Set()
+    ending()
+    expect(model.reminded.value).toBe(false)
+  })
+})
+
+test('a poll of any family is its author’s to post, though not to change', () => {
+  const other = `at://${alice.did}/tech.tokimeki.poll.poll/1`
+  model.receive({ type: 'poll', uri, poll: { ...poll([1, 2]), uri: other, repo: alice.did }, tally: 'live' })
+  expect([model.authored.value, model.manageable.value]).toEqual([true, false])
+  account.value = bob
+  expect(model.authored.value).toBe(false)
 })

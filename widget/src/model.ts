@@ -20,6 +20,12 @@ export type Surroundings = Actor & {
   linkTo: (uri: string) => string
   /** The page of a person, by handle or DID. */
   profileOf: (person: string) => string
+  /** The page of a poll on the companion server, whose card shows its tally as of a version. */
+  resultLink: (poll: PollView) => string
+  /** A composer with a text in it. */
+  compose: (text: string) => string
+  /** at-uris by DID of polls that somebody will be told the end of; undefined: nobody can be told here */
+  reminders: ReadonlySignal<ReadonlySet<string> | undefined>
 }
 
 /** Who voted for what, as far as it was asked for. */
@@ -36,10 +42,6 @@ const LIKELY_OPTIONS = 3
 
 const SECOND = 1_000
 const MINUTE = 60_000
-
-/** Of all voters, from 0 to 1. */
-export const shareOf = ({ total, voters = total }: PollView, count: number) =>
-  voters === 0 ? 0 : count / voters
 
 /** A post as a page shows it. */
 export type ShownPost = {
@@ -85,12 +87,16 @@ export class PollModel {
   readonly ownChoices = computed(() => this.own.value?.choices ?? NONE)
   /** Where several may be chosen: what is ticked and not yet cast; undefined: nothing was ticked since the last vote. */
   readonly ticked = signal<Choices | undefined>(undefined)
-  /** Whether the reader made it, and may change it. */
-  readonly manageable = computed(() => {
+  /** Whether the reader made it. */
+  readonly authored = computed(() => {
     const uri = this.poll.value && parseAtUri(this.poll.value.uri)
     const reader = this.around.account.value?.did ?? this.own.value?.voter.did
-    return uri !== undefined && uri.repo === reader && uri.collection === lexicon.id
+    return uri !== undefined && uri.repo === reader
   })
+  /** Whether the reader made it, and may change it. */
+  readonly manageable = computed(
+    () => this.authored.value && parseAtUri(this.poll.value!.uri)!.collection === lexicon.id,
+  )
   /** Whoever made it is about to change it. */
   readonly editing = signal<EditorModel | undefined>(undefined)
   /** The author's menu is open, or they have asked to delete it and not yet said that they mean it. */
@@ -121,6 +127,14 @@ export class PollModel {
     return Math.max(0, Date.parse(endsAt) - now)
   })
   readonly ended = computed(() => this.left.value === 0)
+  /** Whether somebody will be told when it ends; undefined: that is not offered. */
+  readonly reminded = computed((): boolean | undefined => {
+    const reminders = this.around.reminders.value
+    const poll = this.poll.value
+    // A preview's poll has no address yet.
+    if (!reminders || !poll?.uri || !this.left.value) return undefined
+    return reminders.has(poll.uri)
+  })
   /** What was just clicked; undefined: nothing is under way, or it is not yet known whose vote it is. */
   readonly voting = computed((): Choices | undefined => {
     const phase = this.click.phase.value
@@ -263,6 +277,13 @@ export class PollModel {
     const before = this.ticked.value ?? this.chosen.value
     const ticked = before.includes(option) ? before.filter((it) => it !== option) : [...before, option]
     this.ticked.value = ticked.toSorted((a, b) => a - b)
+  }
+
+  /** Tells somebody when it ends, or no longer. */
+  remind(on: boolean): void {
+    const { uri, text, endsAt } = this.poll.peek() ?? {}
+    if (uri === undefined || text === undefined || endsAt === undefined) return
+    this.around.send(on ? { type: 'remind', uri, text, endsAt } : { type: 'unremind', uri })
   }
 
   /** Asks again for a poll that could not be had. */

@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { PageAccount, ToEngine } from '@pollz/shared/engine'
+import type { PollView } from '@pollz/shared/wire'
 import { connectPolls, type Connection, type Polls } from './polls.ts'
 
 const uri = 'at://did:plc:b/tech.waow.poll/1'
@@ -69,4 +70,16 @@ test('nor when it is shown again meanwhile', () => {
   model.click.dismiss()
   polls.forget('at://did:plc:b/tech.waow.poll/2')
   expect(polls.known(uri)).toBe(model)
+})
+
+test('the settings say what somebody will be told of, and whether they can be told', () => {
+  const settings = { type: 'settings', hosts: {}, server: 'https://s.test/', on: true } as const
+  const flags = { resultsFirst: false, hasVoted: true, knowsSignIn: true }
+  const { around } = polls.model(uri)
+  connection.onMessage({ ...settings, ...flags })
+  expect(around.reminders.value).toBeUndefined()
+  connection.onMessage({ ...settings, ...flags, reminders: [uri] })
+  expect(around.reminders.value).toEqual(new Set([uri]))
+  const poll = { uri, options: [{}, {}], version: 3 } as unknown as PollView
+  expect(around.resultLink(poll)).toBe('https://s.test/poll/did:plc:b/tech.waow.poll/1?options=2&v=3')
 })

@@ -1,10 +1,12 @@
 /** The polls of one page: their models, fed by whoever works for it. */
 import { batch, effect, signal as createSignal, type ReadonlySignal, type Signal } from '@preact/signals'
-import { pollLink } from '@pollz/shared/links'
-import { profileUrl } from '@pollz/shared/network'
+import { pollLink, pollPage } from '@pollz/shared/links'
+import { composeUrl, profileUrl } from '@pollz/shared/network'
+import type { PollView } from '@pollz/shared/wire'
 import { EditorModel } from './editor.ts'
 import { read, toPage, type PageAccount, type ToEngine, type ToPage } from '@pollz/shared/engine'
 import { PollModel } from './model.ts'
+import { resultLink } from './results.ts'
 
 export type PageSettings = ToPage & { type: 'settings' }
 
@@ -59,7 +61,9 @@ export function connectPolls(
   const resultsFirst = createSignal(false)
   const hasVoted = createSignal(true)
   const knowsSignIn = createSignal(true)
+  const reminders = createSignal<ReadonlySet<string> | undefined>(undefined)
   let linkTo = (uri: string) => uri
+  let pageOf = linkTo
 
   /** Polls that are being written or changed. */
   const editors = () => [
@@ -74,10 +78,12 @@ export function connectPolls(
     if (message.type === 'settings') {
       const { hosts, server } = message
       linkTo = (uri) => pollLink(uri, hosts, server)
+      pageOf = (uri) => pollPage(uri, hosts, server)
       batch(() => {
         resultsFirst.value = message.resultsFirst
         hasVoted.value = message.hasVoted
         knowsSignIn.value = message.knowsSignIn
+        reminders.value = message.reminders && new Set(message.reminders)
       })
       onSettings(message)
     } else if (message.type === 'connection') {
@@ -114,6 +120,9 @@ export function connectPolls(
     knowsSignIn,
     linkTo: (uri: string) => linkTo(uri),
     profileOf: (person: string) => profileUrl(person, site),
+    resultLink: (poll: PollView) => resultLink(pageOf(poll.uri), poll),
+    compose: (text: string) => composeUrl(text, site),
+    reminders,
   }
 
   // A tab in the background is out of sight.
