@@ -1,6 +1,7 @@
 /** What the extension's own pages ask its background for, and what somebody can set there. */
 import type { Mine } from '@pollz/engine/authored'
-import type { PageAccount, Reason } from '@pollz/shared/engine'
+import type { EndingPoll, PageAccount, Reason } from '@pollz/shared/engine'
+import type { PollView } from '@pollz/shared/wire'
 
 /** Name of the ports between pages and the background. */
 export const PORT = 'polls'
@@ -28,6 +29,11 @@ export interface Requests {
   /** Revokes the session at the account's PDS and forgets it. */
   signOut: { ask: { did: string }; answer: object }
   mine: { ask: { did: string }; answer: Mine | { failed: Reason } }
+  /** What has ended in the last week of what an account voted on or made, and of what somebody asked to be told of. */
+  ended: { ask: { did: string | undefined }; answer: Ended[] }
+  /** Tells somebody when a poll ends; no longer. */
+  remind: { ask: { poll: EndingPoll }; answer: object }
+  unremind: { ask: { uri: string }; answer: object }
   /** All but the sites. */
   save: { ask: { settings: Settings }; answer: object }
   /** Shows polls on a site that the extension has access to, or no more. Answers with all that are on then. */
@@ -35,6 +41,9 @@ export interface Requests {
   page: { ask: { tab: number; on: boolean }; answer: object }
 }
 export type Ask = { [T in keyof Requests]: { type: T } & Requests[T]['ask'] }[keyof Requests]
+
+/** `page`: its address on the server */
+export type Ended = { poll: PollView; page: string }
 
 /** What the popup asks the content script of the tab below it. */
 export type PageAsk = { type: 'unplaced' }
@@ -45,6 +54,8 @@ export type State = {
   settings: Settings
   accounts: PageAccount[]
   pageOn: boolean
+  /** Polls that somebody will be told the end of, the next one first. */
+  reminders: EndingPoll[]
   /** Origin of the site that was used last. */
   site: string
 }

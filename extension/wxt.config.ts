@@ -47,7 +47,10 @@ export default defineConfig({
     // for all windows, for Firefox knows no other.
     incognito: 'not_allowed',
     // Runs the content script in tabs that were open before the extension was.
-    permissions: ['scripting'],
+    // The alarm is for the end of polls that somebody wants to be told of.
+    permissions: ['scripting', 'alarms'],
+    // Asked for when somebody first wants to be told.
+    optional_permissions: ['notifications'],
     // The server's is for the address of the page that a PDS sends people back to. Match patterns take no port.
     host_permissions: [`${SITE}/*`, `${server.protocol}//${server.hostname}/*`],
     // Asked for when somebody chooses another server.

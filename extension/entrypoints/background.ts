@@ -1,14 +1,18 @@
 import { defineBackground } from 'wxt/utils/define-background'
 import { browser } from 'wxt/browser'
 import { pollHosts } from '@pollz/shared/families'
+import { pollPage } from '@pollz/shared/links'
 import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
 import { reasonOf } from '@pollz/engine/reasons'
-import type { ToEngine, ToPage } from '@pollz/shared/engine'
+import type { EndingPoll, ToEngine, ToPage } from '@pollz/shared/engine'
+import { ALARM, followNotifications, notifications } from '../background/notifications.ts'
+import { Reminders } from '../background/reminders.ts'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
 import { closed, mayComeBack, navigated, openInTab } from '../background/signin.ts'
 import { registerIn, runInOpenTabs } from '../background/tabs.ts'
+import { mayNotify } from '../notify.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
 import { defaults, network } from '../settings.ts'
 import { covers, sitesOf } from '../sites.ts'
@@ -22,19 +26,40 @@ export default defineBackground(() => {
 
   async function start() {
     const store = await SettingsStore.open(defaults)
-    return { store, ...startEngine(store) }
+    const reminders = await Reminders.open({
+      ...notifications,
+      look: async (uri) => (await running).look(uri),
+      changed: () => pages.broadcast((tab) => settings({ store, reminders }, tab)),
+    })
+    return { store, reminders, ...startEngine(store, reminders) }
   }
 
-  function startEngine(store: SettingsStore) {
+  type Kept = { store: SettingsStore; reminders: Reminders }
+
+  function startEngine(store: SettingsStore, reminders: Reminders) {
     return createEngine({
       server: store.settings.server,
       network,
       pages,
       openSignIn: openInTab,
       signInOpen: mayComeBack,
-      voted: () => void note(store, 'hasVoted'),
+      voted: () => void note({ store, reminders }, 'hasVoted'),
+      reminding: {
+        remind: async (poll, page, ahead) => {
+          if (await mayNotify()) await reminders.remind(poll, ahead)
+          else await askToNotify(poll, page)
+        },
+        unremind: (uri) => reminders.unremind(uri),
+        saw: (poll, now) => reminders.saw(poll, now),
+      },
       signal: stop.signal,
     })
+  }
+
+  /** Browsers ask for a permission only where somebody clicks in a page of the extension's own. @param page its tab */
+  async function askToNotify(poll: EndingPoll, page: number | undefined): Promise<void> {
+    const query = new URLSearchParams({ ...poll, ...(page === undefined ? {} : { tab: String(page) }) })
+    await browser.tabs.create({ url: browser.runtime.getURL(`/remind.html?${query}` as '/remind.html') })
   }
 
   /** Patterns take no port, and a script that runs can't be taken out of an open tab: neither shows polls. */
@@ -46,7 +71,9 @@ export default defineBackground(() => {
   const hostsOf = ({ settings: { server, hosts } }: SettingsStore) =>
     pollHosts(server, ...hosts.map((host) => `https://${host}`))
 
-  function settings(store: SettingsStore, tab: number | undefined): ToPage {
+  const pageOf = (store: SettingsStore, uri: string) => pollPage(uri, hostsOf(store), store.settings.server)
+
+  function settings({ store, reminders }: Kept, tab: number | undefined): ToPage {
     const { server, resultsFirst } = store.settings
     return {
       type: 'settings',
@@ -57,24 +84,27 @@ export default defineBackground(() => {
       resultsFirst,
       hasVoted: store.is('hasVoted'),
       knowsSignIn: store.is('hasSignedIn') || store.is('hasVoted'),
+      reminders: reminders.pending.map(({ uri }) => uri),
     }
   }
 
-  async function note(store: SettingsStore, fact: 'hasVoted' | 'hasSignedIn'): Promise<void> {
-    if (await store.note(fact)) pages.broadcast((tab) => settings(store, tab))
+  async function note(kept: Kept, fact: 'hasVoted' | 'hasSignedIn'): Promise<void> {
+    if (await kept.store.note(fact)) pages.broadcast((tab) => settings(kept, tab))
   }
 
   let running = start()
 
   async function answer<T extends keyof Requests>(ask: Ask & { type: T }): Promise<Requests[T]['answer']>
   async function answer(ask: Ask): Promise<Requests[keyof Requests]['answer']> {
-    const { store, accounts, acts, authored, index } = await running
+    const { store, reminders, accounts, acts, authored, index, live, endedLately } = await running
+    const kept = { store, reminders }
     switch (ask.type) {
       case 'state':
         return {
           settings: store.settings,
           accounts: await accounts.all(),
           pageOn: store.isOn(ask.tab),
+          reminders: reminders.pending,
           site: store.site,
         }
       case 'signIn': {
@@ -88,26 +118,36 @@ export default defineBackground(() => {
         return {}
       case 'mine':
         return authored.mine(ask.did, hostsOf(store)).catch((error: unknown) => ({ failed: reasonOf(error) }))
+      case 'ended': {
+        const ended = await endedLately(ask.did, reminders.told)
+        return ended.map((poll) => ({ poll, page: pageOf(store, poll.uri) }))
+      }
+      case 'remind':
+        await reminders.remind(ask.poll, live.connection?.ahead ?? 0)
+        return {}
+      case 'unremind':
+        await reminders.unremind(ask.uri)
+        return {}
       case 'save': {
         const before = store.settings.server
         await store.save({ ...ask.settings, sites: store.settings.sites })
         if (before !== ask.settings.server) {
           stop.abort()
           stop = new AbortController()
-          running = Promise.resolve({ store, ...startEngine(store) })
+          running = Promise.resolve({ ...kept, ...startEngine(store, reminders) })
         }
-        pages.broadcast((tab) => settings(store, tab))
+        pages.broadcast((tab) => settings(kept, tab))
         return {}
       }
       case 'site':
         await store.setSite(ask.site, ask.on)
         await registerIn(store.settings.sites)
-        pages.broadcast((tab) => settings(store, tab))
+        pages.broadcast((tab) => settings(kept, tab))
         if (ask.on) await runInOpenTabs([ask.site])
         return { sites: store.settings.sites }
       case 'page':
         await store.setTab(ask.tab, ask.on)
-        pages.broadcast((tab) => settings(store, tab))
+        pages.broadcast((tab) => settings(kept, tab))
         return {}
       default:
         return ask satisfies never
@@ -116,6 +156,7 @@ export default defineBackground(() => {
 
   // An update of the extension, or of the browser, forgets them.
   void running.then(({ store }) => registerIn(store.settings.sites))
+  void running.then(({ reminders }) => reminders.start())
 
   // All listeners are added while the worker starts: it may have been woken for one of these events.
   browser.runtime.onConnect.addListener((port) => {
@@ -124,9 +165,9 @@ export default defineBackground(() => {
     const tab = isOwnPage(port.sender, own) ? undefined : port.sender?.tab?.id
     const site = tab === undefined ? undefined : new URL(port.sender!.url!).origin
     if (tab !== undefined) siteIn.set(tab, site!)
-    const added = running.then(({ store }) => {
+    const added = running.then((kept) => {
       pages.add(port, tab)
-      pages.post(port, settings(store, tab))
+      pages.post(port, settings(kept, tab))
       return running
     })
     void added.then(({ live }) => {
@@ -156,7 +197,7 @@ export default defineBackground(() => {
   browser.tabs.onUpdated.addListener((tab, { url }) => {
     if (url === undefined) return
     void running.then(async (parts) => {
-      if (await navigated(parts, tab, url)) await note(parts.store, 'hasSignedIn')
+      if (await navigated(parts, tab, url)) await note(parts, 'hasSignedIn')
     })
   })
   browser.tabs.onRemoved.addListener((tab) => {
@@ -170,7 +211,21 @@ export default defineBackground(() => {
       runInOpenTabs(import.meta.env.FIREFOX ? settings.sites : sitesOf(settings)),
     )
   })
+  const follow = () =>
+    followNotifications((uri, clicked) => {
+      void running.then(({ store, reminders }) =>
+        Promise.all([
+          reminders.seen(uri),
+          ...(clicked ? [browser.tabs.create({ url: pageOf(store, uri) })] : []),
+        ]),
+      )
+    })
+  follow()
+  browser.alarms.onAlarm.addListener(({ name }) => {
+    if (name === ALARM) void running.then(({ reminders }) => reminders.ring())
+  })
   browser.permissions.onAdded.addListener(({ origins = [] }) => {
+    follow()
     void running.then(({ store: { settings } }) =>
       runInOpenTabs(sitesOf(settings).filter((it) => covers(origins, it))),
     )

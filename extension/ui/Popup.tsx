@@ -1,4 +1,4 @@
-/** Who is signed in, what they voted on and made lately, a way to a new poll, and a switch for the page below. */
+/** Who is signed in, what has ended lately, what they voted on and made, a way to a new poll, and a switch for the page below. */
 import { composeUrl } from '@pollz/shared/network'
 import { HandleInput, typedHandle } from '@pollz/widget/HandleInput.tsx'
 import { nameOf, reasonText } from '@pollz/widget/Notice.tsx'
@@ -13,6 +13,7 @@ import { ask, connectBackground } from '../connect.ts'
 import type { Requests, State } from '../requests.ts'
 import { nameOfSite } from '../sites.ts'
 import { Access } from './Access.tsx'
+import { Ended, Reminders } from './Ended.tsx'
 import { openTab } from './open.ts'
 import { Switch } from './Switch.tsx'
 import { Widget } from './Widget.tsx'
@@ -31,6 +32,7 @@ type PopupProps = {
 export function Popup({ state, below, missing }: PopupProps) {
   const { t } = useTexts()
   const accounts = useSignal(state.accounts)
+  const reminders = useSignal(state.reminders)
   const on = useSignal(state.pageOn)
   const chosen = accounts.value[0]
   const site = below?.site ?? state.site
@@ -90,6 +92,8 @@ export function Popup({ state, below, missing }: PopupProps) {
         </ul>
         <SignIn />
       </section>
+      <Reminders reminders={reminders} />
+      <Ended key={`ended ${chosen?.did}`} did={chosen?.did} site={site} />
       {chosen && <Mine key={chosen.did} account={chosen} site={site} />}
       <p class="row">
         <button type="button" class="plain" onClick={() => void browser.runtime.openOptionsPage()}>
