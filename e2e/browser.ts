@@ -10,7 +10,8 @@ import { until } from './processes.ts'
 import { standInForBsky } from './standin/bsky-standin.ts'
 
 const extension = join(import.meta.dirname, '../extension')
-const built = join(extension, '.output/chrome-mv3')
+/** What `buildExtension` makes for Chromium. */
+export const built = join(extension, '.output/chrome-mv3')
 
 /** Where its builds say that faults are to be reported. */
 export const ISSUES_URL = 'https://issues.example/pollz'
@@ -39,15 +40,17 @@ export type BrowserOptions = {
   language?: string
   /** Keeps pages that are left, as people's browsers do; Playwright's don't, and its `goBack` waits for a load. */
   backForwardCache?: boolean
+  /** A folder for what the browser keeps; undefined: a new one. */
+  profile?: string
 }
 
 const cache = (kept: boolean) => (kept ? { ignoreDefaultArgs: ['--disable-back-forward-cache'] } : {})
 
 export async function openBrowser(
   accounts: Account[],
-  { headless = true, language = 'en-US', backForwardCache = false }: BrowserOptions = {},
+  { headless = true, language = 'en-US', backForwardCache = false, profile = '' }: BrowserOptions = {},
 ): Promise<BrowserContext> {
-  const context = await chromium.launchPersistentContext('', {
+  const context = await chromium.launchPersistentContext(profile, {
     executablePath: await commandPath(process.env['CHROMIUM'] ?? 'chromium'),
     headless: false,
     ...cache(backForwardCache),

@@ -130,11 +130,19 @@ export async function startTestNetwork<Names extends string[]>(
   signal: AbortSignal,
   ...names: Names
 ): Promise<{ network: Network; accounts: { [N in keyof Names]: Account } }> {
+  return startNetworkWith({ signal }, ...names)
+}
+
+/** @param options `environment` of the server */
+export async function startNetworkWith<Names extends string[]>(
+  options: Pick<NetworkOptions, 'signal' | 'environment'>,
+  ...names: Names
+): Promise<{ network: Network; accounts: { [N in keyof Names]: Account } }> {
   const network = await startNetwork({
     ports: { plc: 0, pds: 0, tap: 0, server: 0 },
     tap: JSON.parse(process.env['POLLZ_TAP']!) as string[],
     say: () => {},
-    signal,
+    ...options,
   })
   const accounts = await Promise.all(names.map((name) => network.createAccount(`${name}.test`)))
   return { network, accounts: accounts as { [N in keyof Names]: Account } }
@@ -189,6 +197,13 @@ export class Account {
       record: { $type: home.poll, text, options, createdAt: new Date().toISOString(), ...more },
     })
     return data.uri
+  }
+
+  /** Writes a poll anew, with something changed. */
+  async changePoll(poll: string, change: { endsAt?: string }): Promise<void> {
+    const at = { repo: this.did, collection: home.poll, rkey: poll.split('/').at(-1)! }
+    const { data } = await this.agent.com.atproto.repo.getRecord(at)
+    await this.agent.com.atproto.repo.putRecord({ ...at, record: { ...data.value, ...change } })
   }
 
   linkTo(poll: string): string {

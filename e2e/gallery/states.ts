@@ -120,6 +120,14 @@ const settings: Record<string, Setting> = {
   changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote([0]) },
   leading: { messages: [shown(tabs), own(0)] },
   'it ends in two hours': { messages: [shown({ ...tabs, endsAt: inHours(2.5) })] },
+  'told when it ends': {
+    messages: [shown({ ...tabs, endsAt: inHours(2.5) })],
+    reminders: new Set([uri]),
+  },
+  'may be told when it ends': {
+    messages: [shown({ ...tabs, endsAt: inHours(2.5) })],
+    reminders: new Set(),
+  },
   'it ends in days': { messages: [shown({ ...tabs, endsAt: inHours(50) })] },
   'votes may be missing': { messages: [shown({ ...tabs, incomplete: true }), own(0)] },
   'several to choose': { messages: [shown(several)] },
@@ -164,6 +172,7 @@ const settings: Record<string, Setting> = {
   },
   edited: { messages: [shown({ ...tabs, edited: true }), own(2)] },
   ended: { messages: [shown({ ...tabs, endsAt: '2026-11-23T22:00:00Z' }), own(1)] },
+  'one’s own, ended': { messages: [shown({ ...mine, endsAt: '2026-11-23T22:00:00Z' })] },
   deleted: { messages: [shown(tabs), missing('PollNotFound')] },
   'account not active': { messages: [missing('RepoInactive')] },
   'hidden by the server': { messages: [missing('Hidden')] },
