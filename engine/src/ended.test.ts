@@ -103,4 +103,6 @@ test('it is bounded, and a PDS that is away takes nothing from the rest', async 
   options.index.refresh = () => Promise.reject(new Error('away'))
   expect(await ended(alice)).toHaveLength(10)
   expect(looked).toHaveLength(30)
+  expect(await ended(undefined, voted.toReversed())).toHaveLength(10)
+  expect(looked.slice(30)).toEqual(voted.toReversed().slice(0, 30))
 })

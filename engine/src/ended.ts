@@ -8,7 +8,7 @@ import type { VoteIndex } from './vote-index.ts'
 
 /** For so long, in ms, an end is news. */
 export const LATELY = 7 * 86_400_000
-/** Of somebody's polls, and of those that they voted on, so many of the newest are looked at. */
+/** So many are looked at: of each kind the newest. */
 const LOOKED = 30
 const LISTED = 10
 /** Two clocks differ by less, in ms: what a record says of its end is looked at all the same. */
@@ -24,7 +24,7 @@ export type EndedOptions = {
  * Nothing of it is kept: the votes and polls are those of the account's PDS, and the server says when each has ended.
  *
  * @param did of the account whose polls and votes they are; undefined: nobody's
- * @param asked at-uris by DID of more polls
+ * @param asked at-uris by DID of more polls, the newest first
  * @returns what has ended in the last week by the server's clock, the latest first
  */
 export async function endedLately(
@@ -45,7 +45,7 @@ export async function endedLately(
         ])
   // A vote may name whatever its client wrote.
   const votedOn = [...new Set(voted.map(({ poll }) => poll))].filter(isPoll).slice(0, LOOKED)
-  const looks = await Promise.all([...new Set([...asked, ...made, ...votedOn])].map(look))
+  const looks = await Promise.all([...new Set([...asked.slice(0, LOOKED), ...made, ...votedOn])].map(look))
   return looks
     .flatMap((it) => (typeof it === 'object' && isLate(endOf(it.poll), it.now) ? it.poll : []))
     .toSorted((a, b) => endOf(b) - endOf(a))

@@ -348,6 +348,19 @@ test('of more than a hundred those go that were asked for first', async () => {
   expect((await start()).pending).toHaveLength(100)
 })
 
+test('of those that were told the last hundred are kept', async () => {
+  const reminders = await start()
+  for (let i = 0; i <= 100; i++) {
+    const it = view({ uri: `${uri}${i}`, endsAt: iso(NOW + i) })
+    await reminders.remind({ uri: it.uri, text: it.text, endsAt: it.endsAt! }, 0)
+    await reminders.saw(it, NOW + HOUR)
+  }
+  expect(told).toHaveLength(101)
+  expect([reminders.told[0], reminders.told.length]).toEqual([`${uri}100`, 100])
+  expect((await start()).told).toEqual(reminders.told)
+  expect(reminders.told).not.toContain(`${uri}0`)
+})
+
 test('polls that nobody asked to be told of are none of its business', async () => {
   const reminders = await start()
   await reminders.saw(view(), NOW + 2 * HOUR)

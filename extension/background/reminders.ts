@@ -5,7 +5,7 @@ import type { EndingPoll } from '@pollz/shared/engine'
 import type { PollView } from '@pollz/shared/wire'
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 
-/** What is asked for beyond this takes the place of what was asked for first. */
+/** What is asked for beyond this takes the place of what was asked for first; as many that were told are kept. */
 const MAX = 100
 /** A server that can't be reached at the end is asked again after so many ms; from then on it is said without a result. */
 const RETRY = 120_000
@@ -75,9 +75,11 @@ export class Reminders {
       .map(({ uri, text, endsAt }) => ({ uri, text, endsAt }))
   }
 
-  /** at-uris of polls whose end was told lately. */
+  /** at-uris of polls whose end was told lately, the latest first. */
   get told(): string[] {
-    return [...this.#known.values()].flatMap(({ uri, due }) => (due === undefined ? [uri] : []))
+    return this.#told()
+      .toSorted((a, b) => endOf(b) - endOf(a))
+      .map(({ uri }) => uri)
   }
 
   /** @param ahead by how many ms the server's clock is ahead of this one */
@@ -125,11 +127,15 @@ export class Reminders {
   /** Somebody has seen a notification: the background may have ended before that was noted. */
   async seen(uri: string): Promise<void> {
     const reminder = this.#known.get(uri)
-    if (reminder?.due !== undefined) await this.#told(reminder)
+    if (reminder?.due !== undefined) await this.#note(reminder)
   }
 
   #pending(): (Reminder & { due: number })[] {
     return [...this.#known.values()].flatMap((it) => (it.due === undefined ? [] : { ...it, due: it.due }))
+  }
+
+  #told(): Reminder[] {
+    return [...this.#known.values()].filter(({ due }) => due === undefined)
   }
 
   async #ask(uri: string): Promise<void> {
@@ -157,10 +163,11 @@ export class Reminders {
       await this.#teller
         .show({ uri, text, endsAt }, poll)
         .catch((error: unknown) => console.warn('pollz: an end could not be told', error))
-    await this.#told(reminder)
+    await this.#note(reminder)
   }
 
-  async #told(reminder: Reminder): Promise<void> {
+  /** That it was told. */
+  async #note(reminder: Reminder): Promise<void> {
     await this.#put({ ...reminder, due: undefined })
     this.#teller.changed()
     await this.#prune()
@@ -175,8 +182,8 @@ export class Reminders {
 
   /** What was told stays as long as the popup lists it. */
   async #prune(): Promise<void> {
-    for (const { uri, endsAt, due } of this.#known.values())
-      if (due === undefined && Date.parse(endsAt) < Date.now() - LATELY) await this.#delete(uri)
+    const late = this.#told().filter((it) => endOf(it) < Date.now() - LATELY)
+    for (const uri of new Set([...late.map((it) => it.uri), ...this.told.slice(MAX)])) await this.#delete(uri)
   }
 
   async #put(reminder: Reminder): Promise<void> {
@@ -189,6 +196,8 @@ export class Reminders {
     await this.#db.delete('reminders', uri)
   }
 }
+
+const endOf = ({ endsAt }: Reminder) => Date.parse(endsAt)
 
 /** @param now the server's clock, in ms since 1970 @returns when a poll has ended by this clock */
 const dueAt = (endsAt: string, now: number) => Date.now() + Date.parse(endsAt) - now + MARGIN
