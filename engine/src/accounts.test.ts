@@ -1,8 +1,9 @@
 import 'fake-indexeddb/auto'
 import { randomUUID } from 'node:crypto'
 import { WebcryptoKey } from '@atproto/jwk-webcrypto'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import type { Act, ActMessage, ToPage } from '@pollz/shared/engine'
-import { families, home } from '@pollz/shared/families'
+import { families, familyOfPoll, home } from '@pollz/shared/families'
 import { OAUTH_SCOPE } from '@pollz/shared/oauth'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { PdsStandIn, type Person } from '../test/pds-standin.ts'
@@ -212,13 +213,23 @@ test('a session counts for what it may write', async () => {
   await signIn(alice)
   expect(await accounts.isSignedIn(alice.did)).toBe(true)
   const may = Promise.all(
-    [home.vote, home.poll, other.vote, 'tech.waow'].map((it) => accounts.isSignedIn(alice.did, it)),
+    [home.vote, home.poll, other.vote, 'tech.waow'].map((it) => accounts.isSignedIn(alice.did, [it])),
   )
   expect(await may).toEqual([true, false, false, false])
+  expect(await accounts.isSignedIn(alice.did, [home.vote, other.vote])).toBe(false)
 })
 
-test('a sign-in that may write no vote at all is none', async () => {
-  pds.grant = () => 'atproto'
+test('a sign-in asks for the votes of every family, for polls of ours, and for nothing else', async () => {
+  await signIn(alice)
+  const votes = families.flatMap((it) => it.votes.map(({ nsid }) => `repo:${nsid}`))
+  expect(pds.asked[0]!.split(' ').toSorted()).toEqual(
+    ['atproto', `repo:${home.poll}`, ...votes].toSorted(),
+  )
+})
+
+// A PDS that knows no scopes for single collections leaves them out, or gives leave to everything: pollz takes neither.
+test.each(['atproto', 'atproto transition:generic'])('a sign-in for “%s” is none', async (granted) => {
+  pds.grant = () => granted
   expect(await signIn(alice)).toEqual({ failed: { name: 'noScope' } })
   expect([await accounts.isSignedIn(alice.did), pds.hasSession(alice)]).toEqual([false, false])
 })
@@ -238,8 +249,8 @@ function createActs() {
   const pages = new Pages()
   pages.add({ postMessage: (message) => void heard.push(message) }, 1)
   const cast = async (act: Act & { type: 'vote' }, { did }: Doing) => {
-    const collection = act.uri.includes(other.poll) ? other.vote : home.vote
-    await write({ did, handle: '' }, collection)
+    const { votes } = familyOfPoll.get(parseAtUri(act.uri)!.collection)!
+    for (const { nsid } of votes) await write({ did, handle: '' }, nsid)
     return act.uri
   }
   const acts = new Acts({
@@ -284,6 +295,28 @@ test('a session of an older version that may do less is renewed once, and what w
   await vote(other.poll)
   await next('done')
   expect(opened.length).toBe(2)
+})
+
+test('a family with several collections is asked for where one of them is missing, and nothing else is', async () => {
+  const { poll, votes } = families.find(({ together }) => together)!
+  pds.grant = () => `${NARROW} repo:${votes[0]!.nsid}`
+  await signIn(alice)
+  pds.grant = (asked) => asked
+  const { vote, next, comeBack } = createActs()
+  await vote(home.poll)
+  await next('done')
+  await vote(poll)
+  await next('signingIn')
+  expect(pds.served).toEqual([alice.did])
+  await comeBack()
+  await next('done')
+  // Who does not finish that goes on with what was allowed before.
+  pds.grant = () => `${NARROW} repo:${votes[0]!.nsid}`
+  await signIn(alice)
+  await vote(poll)
+  await next('signingIn')
+  await vote(home.poll)
+  await next('done')
 })
 
 test('where the PDS still grants less, that is the end of it', async () => {

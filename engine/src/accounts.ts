@@ -43,24 +43,26 @@ export class Accounts {
     this.#open = open
   }
 
-  /** @param collection that the account has to let us write: a newer version of ours may write more than an older */
-  async isSignedIn(did: string, collection?: string): Promise<boolean> {
+  /** @param collections that the account has to let us write: a newer version of ours may write more than an older */
+  async isSignedIn(did: string, collections: readonly string[] = []): Promise<boolean> {
     const session = await (await this.#db).get('sessions', did)
-    return session !== undefined && (collection === undefined || mayWrite(session.tokenSet.scope, collection))
+    return session !== undefined && collections.every((it) => mayWrite(session.tokenSet.scope, it))
   }
 
-  /** Whether signing in may let us write a collection, as far as that is known. @throws ServerAway */
-  async mayGet(did: string, collection: string): Promise<boolean> {
+  /** Whether signing in may let us write these collections, as far as that is known. @throws ServerAway */
+  async mayGet(did: string, collections: readonly string[]): Promise<boolean> {
     const { client } = await this.#getClient()
     const { scope } = client.clientMetadata
-    if (scope !== undefined && !mayWrite(scope, collection)) return false
-    const denied = await (await this.#db).get('denied', `${did} ${collection}`)
-    return denied === undefined || denied < Date.now() - DENIED_FOR
+    if (scope !== undefined && !collections.every((it) => mayWrite(scope, it))) return false
+    const db = await this.#db
+    const denied = await Promise.all(collections.map((it) => db.get('denied', `${did} ${it}`)))
+    return denied.every((at = 0) => at < Date.now() - DENIED_FOR)
   }
 
-  /** An account's server was asked whether we may write a collection, and did not say so. */
-  async noteDenied(did: string, collection: string): Promise<void> {
-    await (await this.#db).put('denied', Date.now(), `${did} ${collection}`)
+  /** An account's server was asked whether we may write these collections, and did not say so. */
+  async noteDenied(did: string, collections: readonly string[]): Promise<void> {
+    const db = await this.#db
+    await Promise.all(collections.map((it) => db.put('denied', Date.now(), `${did} ${it}`)))
   }
 
   /** Those who are signed in, the last used first. */

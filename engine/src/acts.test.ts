@@ -69,7 +69,7 @@ async function startWorker({ knowsTabs = true, before, ids = [1, 2] }: WorkerOpt
     lastUsed: async () => sessions[0],
     used: async (did: string) => ({ did }),
     mayGet: async () => true,
-    noteDenied: async (did: string, collection: string) => void denied.push(`${did} ${collection}`),
+    noteDenied: async (did: string, nsids: string[]) => void denied.push(`${did} ${nsids.join(' ')}`),
     identify: async (handle: string) => {
       if (handle !== alice.handle) throw new Error(`nobody is ${handle}`)
       return alice

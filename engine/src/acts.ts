@@ -251,7 +251,7 @@ export class Acts {
     // Who asks for a page to sign in wants to see one.
     if (!signInOpen || act.type === 'signIn') return entry.state
     const signedIn = entry.state.name === 'ready' && entry.state.signedIn
-    if (signedIn || (voter && (await accounts.isSignedIn(voter.did, collectionOf(act))))) return entry.state
+    if (signedIn || (voter && (await accounts.isSignedIn(voter.did, collectionsOf(act))))) return entry.state
     for (const { state } of this.#olderRivals(entry, all))
       if (
         state.name === 'signingIn' &&
@@ -399,7 +399,7 @@ export class Acts {
     const { accounts, votedSince } = this.#options
     const { id, act, at, identifier, state, voter } = entry
     const justSignedIn = state.name === 'ready' && state.signedIn
-    if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionOf(act)))) {
+    if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionsOf(act)))) {
       const { did } = voter
       if (!this.#own.has(id) && act.type === 'vote' && (await votedSince(act.uri, did, at)))
         return this.#end(entry, { type: 'superseded' })
@@ -422,9 +422,8 @@ export class Acts {
       if (reason.name === 'noScope') await this.#noteDenied(entry)
       return this.#end(entry, { type: 'refused', reason })
     }
-    const collection = act.type === 'signIn' ? undefined : collectionOf(act)
     // It would end as the last time.
-    if (voter && collection !== undefined && !(await accounts.mayGet(voter.did, collection)))
+    if (voter && !(await accounts.mayGet(voter.did, collectionsOf(act))))
       return this.#end(entry, { type: 'refused', reason: { name: 'noScope' } })
     await accounts.signIn(
       voter?.did ?? identifier!,
@@ -437,8 +436,7 @@ export class Acts {
   }
 
   async #noteDenied({ act, voter }: JournalledAct): Promise<void> {
-    const collection = act.type === 'signIn' ? undefined : collectionOf(act)
-    if (voter && collection !== undefined) await this.#options.accounts.noteDenied(voter.did, collection)
+    if (voter) await this.#options.accounts.noteDenied(voter.did, collectionsOf(act))
   }
 
   async #wait(entry: JournalledAct, state: JournalledAct['state']): Promise<boolean> {
@@ -518,9 +516,19 @@ export class Acts {
   }
 }
 
-/** NSID of the records that are written; undefined where no family has the poll. */
-function collectionOf(act: Act & { type: keyof Doers }): string | undefined {
-  return act.type === 'vote' ? familyOfPoll.get(parseAtUri(act.uri)!.collection)?.votes[0]!.nsid : home.poll
+/** NSIDs of the records that may be written, and of those that may be deleted for it. */
+function collectionsOf(act: Act): readonly string[] {
+  switch (act.type) {
+    case 'vote':
+      return familyOfPoll.get(parseAtUri(act.uri)!.collection)?.votes.map(({ nsid }) => nsid) ?? []
+    case 'publish':
+    case 'delete':
+      return [home.poll]
+    case 'signIn':
+      return []
+    default:
+      return act satisfies never
+  }
 }
 
 /** A handle or DID that somebody has typed. */
