@@ -95,8 +95,8 @@ export function createEngine(options: EngineOptions): Engine {
       publish: (act, doing) => authored.publish(act, doing),
       delete: (act, doing) => authored.delete(act, doing),
     },
-    canonical: (uri) => live.known(uri)?.uri ?? uri,
-    votedSince: (uri, did, at) => votedSince({ live, repos, index }, uri, did, at),
+    canonical: (uri) => repos.canonicalIfKnown(uri),
+    votedSince: (uri, did, at) => votedSince({ repos, index }, uri, did, at),
     ...(signInOpen ? { signInOpen } : {}),
     signal,
   })
@@ -164,10 +164,10 @@ export function createEngine(options: EngineOptions): Engine {
   }
 }
 
-type Known = { live: Live; repos: Repos; index: VoteIndex }
+type Known = { repos: Repos; index: VoteIndex }
 
-async function votedSince({ live, repos, index }: Known, uri: string, did: string, at: number) {
-  const poll = live.known(uri)?.uri ?? (await repos.canonical(uri))
+async function votedSince({ repos, index }: Known, uri: string, did: string, at: number) {
+  const poll = await repos.canonical(uri)
   // Where the PDS can't be asked, what is known has to do.
   await index.look(did, poll, 0).catch(() => {})
   const [own] = await index.votesFor(did, poll)

@@ -14,6 +14,8 @@ export type ReadPoll = { ok: true; poll: PollView } | { ok: false; error: 'PollN
 export class Repos {
   readonly network: Network
   #identity
+  /** DIDs of the handles in polls' addresses, as the network said them last. */
+  #dids = new Map<string, string>()
   /** by URL of the PDS: making one reads every lexicon */
   #agents = new Map<string, Agent>()
 
@@ -44,7 +46,15 @@ export class Repos {
   async canonical(uri: string): Promise<string> {
     const { repo, collection, rkey } = parseAtUri(uri)!
     if (isValidDid(repo)) return uri
-    return formatAtUri({ repo: (await this.resolve(repo)).did, collection, rkey })
+    const { did } = await this.resolve(repo)
+    this.#dids.set(repo, did)
+    return formatAtUri({ repo: did, collection, rkey })
+  }
+
+  /** `canonical` of what was asked for before; else as it is: no server's word will do. */
+  canonicalIfKnown(uri: string): string {
+    const { repo, collection, rkey } = parseAtUri(uri)!
+    return formatAtUri({ repo: this.#dids.get(repo) ?? repo, collection, rkey })
   }
 
   /** The poll without a tally: its counts are 0. @param uri at-uri, by DID or handle */
