@@ -25,6 +25,8 @@ let sessions: PageAccount[]
 /** Pages to sign in, by who was to. */
 let opened: string[]
 let openTabs: Set<number>
+/** Pages to sign in that were closed for whoever had been brought there. */
+let closedTabs: number[]
 /** What was asked for and not granted. */
 let denied: string[]
 /** What the engine knows of other names. */
@@ -42,6 +44,7 @@ beforeEach(async () => {
   sessions = [alice]
   opened = []
   openTabs = new Set()
+  closedTabs = []
   denied = []
   aliases = {}
   lastVote = 0
@@ -93,7 +96,12 @@ async function startWorker({ knowsTabs = true, before, ids = [1, 2] }: WorkerOpt
     doers: { vote: doer, publish: doer, delete: doer },
     canonical: (uri) => aliases[uri] ?? uri,
     votedSince: async (_, __, at) => at < lastVote,
-    ...(knowsTabs ? { signInOpen: async (tab: number) => openTabs.has(tab) } : {}),
+    ...(knowsTabs
+      ? {
+          signInOpen: async (tab: number) => openTabs.has(tab),
+          closeSignIn: async (tab: number) => void closedTabs.push(tab),
+        }
+      : {}),
     signal: stop.signal,
   })
   const resumed = acts.resume()
@@ -496,6 +504,7 @@ describe('signing in', () => {
     await ended(id, 'signingIn')
     await acts.withdraw(id)
     expect(told.at(-1)).toMatchObject({ type: 'superseded', id })
+    expect(closedTabs).toEqual([1])
     sessions = [alice]
     await acts.signedIn(1, { did: alice.did })
     // What is clicked now is done next.
@@ -503,6 +512,30 @@ describe('signing in', () => {
     ;(await deed(0)).succeed()
     await ended(next, 'done')
     expect(options()).toEqual([1])
+  })
+
+  test('in a page that another act has taken over is not ended with the first', async () => {
+    const { acts } = await startWorker()
+    const first = await accept(acts, click(vote(0)))
+    await ended(first, 'signingIn')
+    const second = await accept(acts, click(vote(1)))
+    await acts.withdraw(first)
+    expect(closedTabs).toEqual([])
+    await acts.withdraw(second)
+    expect(closedTabs).toEqual([1])
+    await acts.withdraw(second)
+    expect(closedTabs).toEqual([1])
+  })
+
+  test('in a page from long ago closes nothing: somebody may use it for something else', async () => {
+    const { acts } = await startWorker()
+    const id = await accept(acts, click(vote(0)))
+    await ended(id, 'signingIn')
+    const entry = (await db.get('acts', id))!
+    await db.put('acts', { ...entry, state: { name: 'signingIn', tab: 1, since: Date.now() - 180_001 } }, id)
+    await acts.withdraw(id)
+    expect((await endings())[id]).toBe('superseded')
+    expect(closedTabs).toEqual([])
   })
 
   test('in pages that the browser has opened again comes back to nobody', async () => {

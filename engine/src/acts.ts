@@ -19,7 +19,7 @@ const KEEP_ENDED = 3_600_000
 /** What could not be begun for so long, in ms, is not done: nobody expects it any more. */
 const MAX_WAIT = 600_000
 /** A page to sign in that was opened longer ago, in ms, may be lost among others, or show something else by now. */
-const MAX_SHARED = 180_000
+const MAX_FRESH = 180_000
 /** Where nobody can tell whether a page to sign in is still open: it comes back within this time (ms), or never. */
 const MAX_SIGN_IN = 3_600_000
 
@@ -45,6 +45,8 @@ export type ActsOptions = {
   votedSince: (uri: string, did: string, at: number) => Promise<boolean>
   /** whether the page of a sign-in is still open; undefined: that can't be known here */
   signInOpen?: (key: number) => Promise<boolean>
+  /** closes the page of a sign-in that is not wanted any more, where it is a page of its own */
+  closeSignIn?: (key: number) => Promise<void>
   /** ends this engine: what it is doing is left to the next one */
   signal: AbortSignal
 }
@@ -132,8 +134,15 @@ export class Acts {
   /** Nobody wants it any more: it is not done, unless that is under way. */
   async withdraw(id: string): Promise<void> {
     await this.#accepting
-    const entry = await (await this.#options.db).get('acts', id)
-    if (entry) await this.#end(entry, { type: 'superseded' }, ({ state }) => !this.#isDoing(id, state))
+    const { closeSignIn, db } = this.#options
+    const entry = await (await db).get('acts', id)
+    if (!entry) return
+    let tab: number | undefined
+    await this.#end(entry, { type: 'superseded' }, ({ state }) => {
+      if (state.name === 'signingIn' && isFresh(state)) tab = state.tab
+      return !this.#isDoing(id, state)
+    })
+    if (tab !== undefined) await closeSignIn?.(tab)
   }
 
   /** A sign-in came back. @param tab that it is known by */
@@ -253,12 +262,7 @@ export class Acts {
     const signedIn = entry.state.name === 'ready' && entry.state.signedIn
     if (signedIn || (voter && (await accounts.isSignedIn(voter.did, collectionsOf(act))))) return entry.state
     for (const { state } of this.#olderRivals(entry, all))
-      if (
-        state.name === 'signingIn' &&
-        state.since > Date.now() - MAX_SHARED &&
-        (await signInOpen(state.tab))
-      )
-        return state
+      if (state.name === 'signingIn' && isFresh(state) && (await signInOpen(state.tab))) return state
     return entry.state
   }
 
@@ -515,6 +519,8 @@ export class Acts {
     this.#options.pages.sendPage(page, message)
   }
 }
+
+const isFresh = ({ since }: { since: number }) => since > Date.now() - MAX_FRESH
 
 /** NSIDs of the records that may be written, and of those that may be deleted for it. */
 function collectionsOf(act: Act): readonly string[] {

@@ -41,6 +41,8 @@ export type EngineOptions = {
   openSignIn: OpenSignIn
   /** whether the page of a sign-in is still open; undefined: that can't be known here */
   signInOpen?: (key: number) => Promise<boolean>
+  /** closes the page of a sign-in that is not wanted any more, where it is a page of its own */
+  closeSignIn?: (key: number) => Promise<void>
   /** called after each vote that was cast */
   voted: () => void
   /** tells somebody when polls end; undefined: that can't be done here */
@@ -60,7 +62,7 @@ export type Reminding = {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { server, network, pages, openSignIn, signInOpen, voted, reminding, signal } = options
+  const { server, network, pages, openSignIn, signInOpen, closeSignIn, voted, reminding, signal } = options
   const db = keepServerDb(server, signal)
   pages.share(databaseOf(server), signal)
   /** What nobody waits for. Its database closes with the engine. */
@@ -98,6 +100,7 @@ export function createEngine(options: EngineOptions): Engine {
     canonical: (uri) => repos.canonicalIfKnown(uri),
     votedSince: (uri, did, at) => votedSince({ repos, index }, uri, did, at),
     ...(signInOpen ? { signInOpen } : {}),
+    ...(closeSignIn ? { closeSignIn } : {}),
     signal,
   })
   start(acts.resume())

@@ -8,6 +8,9 @@ export const openInTab: OpenSignIn = async (url, keep) => {
   await keep(tab.id!)
 }
 
+/** A tab that is not wanted any more; it may be gone by now. */
+export const closeTab = (tab: number): Promise<void> => browser.tabs.remove(tab).catch(() => {})
+
 /** Tabs that have come back, until it is known who has signed in. */
 const finishing = new Set<number>()
 
@@ -39,7 +42,7 @@ export async function navigated({ accounts, acts }: Engine, tab: number, url: st
   finishing.add(tab)
   const { page, voter } = waiting
   if (page !== undefined) await browser.tabs.update(page, { active: true }).catch(() => {})
-  await browser.tabs.remove(tab).catch(() => {})
+  await closeTab(tab)
   const result = await accounts.finish(url, voter?.did)
   await acts.signedIn(tab, result).finally(() => finishing.delete(tab))
   return 'did' in result || result.failed.name === 'otherAccount'

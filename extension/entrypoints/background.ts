@@ -10,7 +10,7 @@ import { ALARM, followNotifications, notifications } from '../background/notific
 import { Reminders } from '../background/reminders.ts'
 import { isOwnPage } from '../background/sender.ts'
 import { SettingsStore } from '../background/settings.ts'
-import { closed, mayComeBack, navigated, openInTab } from '../background/signin.ts'
+import { closed, closeTab, mayComeBack, navigated, openInTab } from '../background/signin.ts'
 import { registerIn, runInOpenTabs } from '../background/tabs.ts'
 import { mayNotify } from '../notify.ts'
 import { PORT, type Ask, type Requests } from '../requests.ts'
@@ -43,6 +43,7 @@ export default defineBackground(() => {
       pages,
       openSignIn: openInTab,
       signInOpen: mayComeBack,
+      closeSignIn: closeTab,
       voted: () => void note({ store, reminders }, 'hasVoted'),
       reminding: {
         remind: async (poll, page, ahead) => {
