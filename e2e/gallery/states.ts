@@ -115,7 +115,15 @@ const settings: Record<string, Setting> = {
   },
   open: { messages: [shown(tabs)] },
   'results asked for': { messages: [shown(tabs)], act: (model) => (model.asked.value = true) },
-  voting: { messages: [shown(tabs)], act: (model) => model.vote([1]) },
+  voting: {
+    messages: [shown(tabs)],
+    act: (model) => {
+      model.vote([1])
+      const phase = model.click.phase.peek()
+      if (phase.name === 'busy')
+        model.receive({ type: 'accepted', id: phase.id, act: phase.act, signedIn: true })
+    },
+  },
   voted: { messages: [shown(tabs), own(1)] },
   changing: { messages: [shown(tabs), own(1)], act: (model) => model.vote([0]) },
   leading: { messages: [shown(tabs), own(0)] },

@@ -155,6 +155,7 @@ describe('clicks on one poll', () => {
     expect(options()).toEqual([0, 2])
     expect(await endings()).toEqual({ [ids[0]!]: 'done', [ids[1]!]: 'superseded', [ids[2]!]: 'done' })
     expect(told.filter(({ type }) => type === 'accepted').map(({ id }) => id)).toEqual(ids)
+    expect(told.every((it) => it.type !== 'accepted' || it.signedIn)).toBe(true)
     // Whose it was: the page may have another account now.
     expect(told.every(({ voter }) => voter === alice.did)).toBe(true)
   })
@@ -342,6 +343,16 @@ describe('signing in', () => {
 
   beforeEach(() => {
     sessions = []
+  })
+
+  test('is said to be needed with the first answer: nothing is shown before it that a vote would show', async () => {
+    const { acts } = await startWorker()
+    const message = click(vote(0))
+    await accept(acts, message)
+    await accept(acts, click(vote(1, other), { account: undefined, identifier: 'alice.test' }))
+    const accepted = told.filter(({ type }) => type === 'accepted')
+    expect(accepted.length).toBe(2)
+    for (const it of accepted) expect(it).not.toHaveProperty('signedIn')
   })
 
   test('opens one page for what is sent twice', async () => {

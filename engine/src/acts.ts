@@ -241,7 +241,7 @@ export class Acts {
     }
     const state = await this.#inherited(entry, all)
     await journal.put('acts', { ...entry, state }, id)
-    this.#tell({ ...entry, state })
+    this.#tell({ ...entry, state }, await this.#isSignedIn(entry))
     await this.#supersede(entry, all)
     void this.#run(this.#queueOf(entry))
   }
@@ -255,15 +255,19 @@ export class Acts {
 
   /** What an act begins with: where a page to sign in is open for one that it supersedes, no other is opened. */
   async #inherited(entry: JournalledAct, all: JournalledAct[]): Promise<JournalledAct['state']> {
-    const { accounts, signInOpen } = this.#options
-    const { act, voter } = entry
+    const { signInOpen } = this.#options
     // Who asks for a page to sign in wants to see one.
-    if (!signInOpen || act.type === 'signIn') return entry.state
+    if (!signInOpen || entry.act.type === 'signIn') return entry.state
     const signedIn = entry.state.name === 'ready' && entry.state.signedIn
-    if (signedIn || (voter && (await accounts.isSignedIn(voter.did, collectionsOf(act))))) return entry.state
+    if (signedIn || (await this.#isSignedIn(entry))) return entry.state
     for (const { state } of this.#olderRivals(entry, all))
       if (state.name === 'signingIn' && isFresh(state) && (await signInOpen(state.tab))) return state
     return entry.state
+  }
+
+  /** Whether it is known whose it is, and they may do it as they are signed in now. */
+  async #isSignedIn({ act, voter }: JournalledAct): Promise<boolean> {
+    return voter !== undefined && this.#options.accounts.isSignedIn(voter.did, collectionsOf(act))
   }
 
   async #supersede(entry: JournalledAct, all: JournalledAct[]): Promise<void> {
@@ -403,7 +407,7 @@ export class Acts {
     const { accounts, votedSince } = this.#options
     const { id, act, at, identifier, state, voter } = entry
     const justSignedIn = state.name === 'ready' && state.signedIn
-    if (voter && act.type !== 'signIn' && (await accounts.isSignedIn(voter.did, collectionsOf(act)))) {
+    if (voter && act.type !== 'signIn' && (await this.#isSignedIn(entry))) {
       const { did } = voter
       if (!this.#own.has(id) && act.type === 'vote' && (await votedSince(act.uri, did, at)))
         return this.#end(entry, { type: 'superseded' })
@@ -505,17 +509,17 @@ export class Acts {
   /** From now on it is this page that is told. */
   async #tellPage(entry: JournalledAct, page: number | undefined): Promise<void> {
     if (entry.page !== page) await this.#change(entry.id, { page })
-    this.#tell({ ...entry, page })
+    this.#tell({ ...entry, page }, await this.#isSignedIn(entry))
   }
 
-  #tell({ id, act, page, state, voter, identifier }: JournalledAct): void {
+  #tell({ id, act, page, state, voter, identifier }: JournalledAct, isSignedIn = false): void {
     const of = { id, act, ...(voter ? { voter: voter.did } : {}) }
     const message: ActMessage =
       state.name === 'ended'
         ? state.message
         : state.name === 'signingIn'
           ? { type: 'signingIn', ...of, as: voter?.handle ?? voter?.did ?? identifier ?? '' }
-          : { type: 'accepted', ...of }
+          : { type: 'accepted', ...of, ...(isSignedIn ? { signedIn: true } : {}) }
     this.#options.pages.sendPage(page, message)
   }
 }

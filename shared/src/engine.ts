@@ -124,8 +124,11 @@ export type ToEngine = v.InferOutput<typeof toEngine>
 /** `voter`: DID of whose act it is, as far as that is known */
 const ofAct = { id: v.string(), act, voter: v.exactOptional(did) }
 const actStates = [
-  /** The engine has it, and keeps it until it is done: it must not be sent again. */
-  v.object({ type: v.literal('accepted'), ...ofAct }),
+  /**
+   * The engine has it, and keeps it until it is done: it must not be sent again. `signedIn`: absent where somebody has
+   * perhaps to sign in first.
+   */
+  v.object({ type: v.literal('accepted'), ...ofAct, signedIn: v.exactOptional(v.literal(true)) }),
   /** It is not known whose it is: ask. `last`: who used this browser last. */
   v.object({ type: v.literal('whoAreYou'), ...ofAct, last: v.optional(pageAccount) }),
   /** A page to sign in was opened. */

@@ -30,14 +30,12 @@ const connection: Signal<{ online: boolean; since: number; ahead?: number }> = s
   since: 0,
 })
 const reminders = signal<ReadonlySet<string> | undefined>(undefined)
-const knowsSignIn = signal(true)
 let model: PollModel
 
 beforeEach(() => {
   sent = []
   account.value = alice
   connection.value = { online: true, since: 0 }
-  knowsSignIn.value = true
   reminders.value = undefined
   model = new PollModel(uri, {
     send: (message) => sent.push(message),
@@ -45,7 +43,7 @@ beforeEach(() => {
     connection,
     resultsFirst: signal(false),
     hasVoted: signal(true),
-    knowsSignIn,
+    knowsSignIn: signal(true),
     linkTo: (it) => it,
     profileOf: (it) => it,
     resultLink: (it) => it.uri,
@@ -58,6 +56,12 @@ const lastId = () => sent.findLast((it) => it.type === 'act')!.id
 /** What the engine says of the act that was sent last, or of another. */
 const done = (option: number | null, id = lastId()) =>
   model.receive({ type: 'done', id, act: { type: 'vote', uri, option }, uri })
+
+/** @param signedIn whether whoever clicked has not to sign in first */
+const accept = (signedIn = true) => {
+  const { id, act } = sent.findLast((it) => it.type === 'act')!
+  model.receive({ type: 'accepted', id, act, ...(signedIn ? { signedIn } : {}) })
+}
 
 const live = (counts: number[], version?: number) =>
   model.receive({ type: 'poll', uri, poll: poll(counts, version), tally: 'live' })
@@ -128,6 +132,7 @@ describe('results', () => {
     live([1, 2])
     expect(model.showsResults.value).toBe(false)
     model.vote([0])
+    accept()
     expect(model.showsResults.value).toBe(true)
     done(0)
     model.receive({ type: 'own', uri, voter: alice, option: null })
@@ -353,17 +358,32 @@ describe('results do not come before the vote', () => {
     model.receive({ type: 'whoAreYou', id: lastId(), act, last: alice })
     expect(model.showsResults.value).toBe(false)
     model.click.start(act, { account: alice })
-    model.receive({ type: 'accepted', id: lastId(), act })
+    accept()
     expect([model.chosen.value, model.showsResults.value, counts()]).toEqual([[1], true, [1, 3]])
   })
 
-  test('of somebody who has never signed in here', () => {
-    knowsSignIn.value = false
+  test('of somebody who has still to sign in, whoever else has signed in here', () => {
+    live([1, 2])
+    const seen: boolean[] = []
+    onTestFinished(effect(() => void seen.push(model.showsResults.value)))
+    model.vote([1])
+    accept(false)
+    const act = { type: 'vote', uri, option: 1 } as const
+    model.receive({ type: 'signingIn', id: lastId(), act, as: 'alice.test' })
+    expect([model.chosen.value, seen]).toEqual([[], [false]])
+    done(1)
+    expect(seen).toEqual([false, true])
+  })
+
+  test('nor of the next one, of another account', () => {
     live([1, 2])
     model.vote([1])
-    expect([model.chosen.value, model.showsResults.value]).toEqual([[1], false])
-    done(1)
+    accept()
     expect(model.showsResults.value).toBe(true)
+    account.value = bob
+    model.accountChanged()
+    model.vote([1])
+    expect(model.showsResults.value).toBe(false)
   })
 })
 

@@ -150,7 +150,7 @@ export class PollModel {
         this.asked.value ||
         this.ownChoices.value.length > 0 ||
         // Who has still to sign in has not voted yet.
-        ((this.voting.value?.length ?? 0) > 0 && this.around.knowsSignIn.value) ||
+        ((this.voting.value?.length ?? 0) > 0 && this.#signedIn.value) ||
         this.ended.value),
   )
   /**
@@ -173,6 +173,8 @@ export class PollModel {
     const voters = poll.voters + Number(chosen.length > 0) - Number(own.length > 0)
     return { ...poll, options, total, voters: Math.max(0, voters) }
   })
+  /** What was just clicked takes no signing in. */
+  #signedIn = signal(false)
   /** What there was when somebody clicked. */
   #before: { poll: PollView | undefined; own: Choices } = { poll: undefined, own: NONE }
   /** A vote that is on the PDS, and that the server has perhaps not counted. */
@@ -373,6 +375,7 @@ export class PollModel {
     // Late news of what another account did changes nothing for this one.
     if (!this.click.receive(message)) return
     if (message.voter !== undefined) this.#actor = message.voter
+    if (message.type === 'accepted') this.#signedIn.value = message.signedIn ?? false
     if (message.type !== 'done' || message.act.type !== 'vote') return
     // Who has seen the results once has seen them.
     this.asked.value = true
@@ -422,6 +425,7 @@ export class PollModel {
     this.#counted = undefined
     this.#missedCounted = false
     if (this.voting.peek() !== undefined || this.#cast.peek() !== undefined) return
+    this.#signedIn.value = false
     this.#before = { poll: this.poll.peek(), own: this.ownChoices.peek() }
   }
 
