@@ -7,6 +7,7 @@ import { families, home, pollHosts } from '@pollz/shared/families'
 import { pollLink } from '@pollz/shared/links'
 import { tid } from '@pollz/shared/tid'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { cidOf } from '../test/cid.ts'
 import { voteRecord } from '../test/vote-record.ts'
 import type { Accounts } from './accounts.ts'
 import { Authored } from './authored.ts'
@@ -33,6 +34,8 @@ let heard: ToPage[]
 let answer: (write: string) => Response | undefined
 /** By how many ms the server's clock is ahead. */
 let ahead: number
+/** What happens to a request before it arrives. */
+let wire: (arrive: () => Response) => Promise<Response>
 let authored: Authored
 
 const uriOf = (collection: string, rkey: string, did = alice.did) =>
@@ -45,27 +48,38 @@ beforeEach(async () => {
   heard = []
   ahead = 0
   answer = () => undefined
+  wire = async (arrive) => arrive()
   const agent = new Agent(async (path, init) => {
-    const { collection, rkey, record } = JSON.parse(await new Response(init.body).text()) as {
+    const { collection, rkey, record, swapRecord } = JSON.parse(await new Response(init.body).text()) as {
       collection: string
       rkey: string
       record: Record<string, unknown> | undefined
+      swapRecord: string | null | undefined
     }
     const uri = uriOf(collection, rkey)
     const write = `${path.replace('/xrpc/com.atproto.repo.', '')} ${rkey} ${JSON.stringify(record)}`
-    const refused = answer(write)
-    if (refused) return refused
-    writes.push(write)
-    if (record) repo.set(uri, record)
-    else repo.delete(uri)
-    return Response.json(
-      record ? { uri, cid: 'bafyreib5akotkmkmtqrqhqqqwvwbqnyeqcvrqxzmdcmvgqzqb5phgyjyjm' } : {},
-    )
+    // As a PDS: what changes nothing needs not name the version that is there.
+    const arrive = () => {
+      const refused = answer(write)
+      if (refused) return refused
+      const there = repo.get(uri)
+      const changes = record ? !there || cidOf(there) !== cidOf(record) : there !== undefined
+      if (changes && swapRecord !== undefined && swapRecord !== (there ? cidOf(there) : null))
+        return Response.json({ error: 'InvalidSwap', message: 'another version' }, { status: 400 })
+      writes.push(write)
+      if (record) repo.set(uri, record)
+      else repo.delete(uri)
+      return Response.json(record ? { uri, cid: cidOf(record) } : {})
+    }
+    return wire(arrive)
   })
   const repos = {
     canonical: async (uri: string) => uri.replace(alice.handle, alice.did).replace(bob.handle, bob.did),
     collections: async () => [...repo.keys()].map((uri) => parseAtUri(uri)!.collection),
-    read: async (uri: string) => repo.has(uri) && { value: repo.get(uri) },
+    read: async (uri: string) => {
+      const value = repo.get(uri)
+      return value && { cid: cidOf(value), value }
+    },
     list: async (
       did: string,
       collection: string,
@@ -188,6 +202,71 @@ test('one that a page knows by the handle is the same poll; that of somebody els
       'another client',
     )
   expect(writes.length).toBe(2)
+})
+
+describe('a request that comes late', () => {
+  const publish = (text: string, signal = new AbortController().signal) =>
+    authored.publish(
+      { type: 'publish', rkey: 'a', draft: { ...draft, text, createdAt: '2026-03-01T12:00:00.000Z' } },
+      { did: alice.did, at: now, signal },
+    )
+  const uri = uriOf(home.poll, 'a')
+  const remove = (signal = new AbortController().signal) =>
+    authored.delete({ type: 'delete', uri }, { did: alice.did, at: now, signal })
+  const text = () => repo.get(uri)?.['text']
+
+  /** Does what is on its way when nobody waits any more. @returns lets it arrive */
+  async function late(act: (signal: AbortSignal) => Promise<string>): Promise<() => Response> {
+    const stop = new AbortController()
+    const sent = Promise.withResolvers<() => Response>()
+    wire = (arrive) => {
+      sent.resolve(arrive)
+      return new Promise((_, reject) => {
+        stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error))
+      })
+    }
+    const acting = act(stop.signal)
+    const arrive = await sent.promise
+    stop.abort(new DOMException('it took too long', 'TimeoutError'))
+    await expect(acting).rejects.toThrow('it took too long')
+    wire = async (it) => it()
+    return arrive
+  }
+
+  beforeEach(() => publish('First'))
+
+  test('does not undo a newer version', async () => {
+    const arrive = await late((signal) => publish('Second', signal))
+    await publish('Third')
+    expect(arrive().status).toBe(400)
+    expect(text()).toBe('Third')
+  })
+
+  test('nor the end of the poll', async () => {
+    const arrive = await late((signal) => publish('Second', signal))
+    await remove()
+    expect(arrive().status).toBe(400)
+    expect(text()).toBeUndefined()
+  })
+
+  test('nor, as a deletion, a version that was published since', async () => {
+    const arrive = await late((signal) => remove(signal))
+    await publish('Second')
+    expect(arrive().status).toBe(400)
+    expect(text()).toBe('Second')
+  })
+
+  test('is followed where it arrives just before', async () => {
+    const arrive = await late((signal) => publish('Second', signal))
+    let before: (() => Response) | undefined = arrive
+    wire = async (it) => {
+      before?.()
+      before = undefined
+      return it()
+    }
+    await publish('Third')
+    expect(text()).toBe('Third')
+  })
 })
 
 test('what the PDS refuses is said, and nobody is told of anything', async () => {

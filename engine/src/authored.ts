@@ -10,6 +10,7 @@ import type { Outbox } from './outbox.ts'
 import type { Pages } from './pages.ts'
 import { TooLate } from './reasons.ts'
 import type { Repos } from './repos.ts'
+import { swapping } from './swap.ts'
 import type { VoteIndex } from './vote-index.ts'
 
 export type AuthoredOptions = {
@@ -56,38 +57,39 @@ export class Authored {
     if (draft.endsAt && Date.parse(draft.endsAt) <= Date.now() + ahead())
       throw new TooLate(`the poll would have ended at ${draft.endsAt}`)
     const agent = await accounts.agent(did)
-    const uri = formatAtUri({ repo: did, collection: home.poll, rkey })
-    const before = draft.createdAt === undefined ? undefined : await repos.read(uri, signal)
-    const { endsAt, multiple, ...said } = { ...(before?.value as Partial<typeof draft>), ...draft }
-    const { data } = await agent.com.atproto.repo.putRecord(
-      {
-        repo: did,
-        collection: home.poll,
-        rkey,
-        record: {
-          createdAt: new Date(at).toISOString(),
-          ...said,
-          $type: home.poll,
-          ...(endsAt ? { endsAt } : {}),
-          ...(multiple ? { multiple } : {}),
-        },
-      },
-      { signal },
-    )
-    await outbox.add('polls', data.uri)
-    return data.uri
+    const place = { repo: did, collection: home.poll, rkey }
+    const uri = formatAtUri(place)
+    await swapping(async () => {
+      const there = await repos.read(uri, signal)
+      const before = draft.createdAt === undefined ? undefined : (there?.value as Partial<typeof draft>)
+      const { endsAt, multiple, ...said } = { ...before, ...draft }
+      const record = {
+        createdAt: new Date(at).toISOString(),
+        ...said,
+        $type: home.poll,
+        ...(endsAt ? { endsAt } : {}),
+        ...(multiple ? { multiple } : {}),
+      }
+      const swap = there ? swapOf(there) : { swapRecord: null }
+      await agent.com.atproto.repo.putRecord({ ...place, record, ...swap }, { signal })
+    })
+    await outbox.add('polls', uri)
+    return uri
   }
 
   /** @returns at-uri of what was a poll @throws with the PDS's reason */
   async delete({ uri }: Act & { type: 'delete' }, { did, signal }: Doing): Promise<string> {
     const { accounts, outbox, pages, repos } = this.#options
     const poll = await repos.canonical(uri)
-    const { repo, collection, rkey } = parseAtUri(poll)!
-    if (repo !== did) throw new Error(`${poll} is not a poll of ${did}`)
+    const place = parseAtUri(poll)!
+    if (place.repo !== did) throw new Error(`${poll} is not a poll of ${did}`)
     // Other families' polls go with the post or the document that they are part of.
-    if (collection !== home.poll) throw new Error(`${poll} is another client's to delete`)
+    if (place.collection !== home.poll) throw new Error(`${poll} is another client's to delete`)
     const agent = await accounts.agent(did)
-    await agent.com.atproto.repo.deleteRecord({ repo, collection, rkey }, { signal })
+    await swapping(async () => {
+      const there = await repos.read(poll, signal)
+      await agent.com.atproto.repo.deleteRecord({ ...place, ...swapOf(there) }, { signal })
+    })
     await outbox.add('polls', poll)
     // Where the server is away, nobody else says so.
     pages.send({ type: 'missing', uri, error: 'PollNotFound' })
@@ -150,6 +152,10 @@ export class Authored {
     return posted
   }
 }
+
+/** Of what a write is to replace: its cid, where that is known. */
+const swapOf = (there: { cid: string | undefined } | undefined) =>
+  there?.cid === undefined ? {} : { swapRecord: there.cid }
 
 const isPoll = (uri: string) => familyOfPoll.has(parseAtUri(uri)?.collection ?? '')
 
