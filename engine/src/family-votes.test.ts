@@ -1,5 +1,5 @@
 import 'fake-indexeddb/auto'
-import { Agent } from '@atproto/api'
+import { Agent, XRPCError } from '@atproto/api'
 import { parseAtUri } from '@pollz/shared/at-uri'
 import { choiceOf } from '@pollz/shared/choices'
 import type { ToPage } from '@pollz/shared/engine'
@@ -12,6 +12,7 @@ import type { Accounts } from './accounts.ts'
 import type { Live } from './live.ts'
 import type { Outbox } from './outbox.ts'
 import { Pages } from './pages.ts'
+import { reasonOf } from './reasons.ts'
 import type { Repos } from './repos.ts'
 import { openServerDb, type CastVote } from './storage.ts'
 import { VoteIndex } from './vote-index.ts'
@@ -34,6 +35,8 @@ let announced: [string, CastVote | undefined][]
 let listed: string[]
 let told: ToPage[]
 let lose: boolean
+/** What bob's PDS answers when it is asked for a poll. */
+let readPoll: () => Promise<{ cid: string; value: unknown } | undefined>
 let votes: Votes
 let index: VoteIndex
 let servers = 0
@@ -59,6 +62,7 @@ beforeEach(async () => {
   listed = []
   told = []
   lose = false
+  readPoll = async () => ({ cid, value: {} })
   const pages = new Pages()
   const port = { postMessage: (message: ToPage) => void told.push(message) }
   pages.add(port, 1)
@@ -72,7 +76,7 @@ beforeEach(async () => {
       const found = [...records].filter(([uri]) => parseAtUri(uri)!.collection === collection)
       return { records: found.map(([uri, stored]) => ({ uri, ...stored })) }
     },
-    read: async (uri: string) => (parseAtUri(uri)!.repo === bob ? { cid, value: {} } : records.get(uri)),
+    read: async (uri: string) => (parseAtUri(uri)!.repo === bob ? readPoll() : records.get(uri)),
   } as unknown as Repos
   index = new VoteIndex(db, repos)
   votes = new Votes({
@@ -242,4 +246,119 @@ test('a poll’s version is the server’s word only where it is that poll’s',
   known = { uri: `at://${bob}/${TOKIMEKI}/3kother`, cid: newerCid } as PollView
   await cast(TOKIMEKI, [0])
   expect(Object.values(stored())).toMatchObject([{ poll: { cid } }])
+})
+
+describe('the version that a vote names', () => {
+  test('is read from the author’s PDS where the server does not say it', async () => {
+    isKnown(TOKIMEKI)
+    delete known!.cid
+    await cast(TOKIMEKI, [0])
+    expect(Object.values(stored())).toMatchObject([{ poll: { cid } }])
+  })
+
+  test.each([
+    ['there is no such poll', async () => undefined, { name: 'noPoll' }],
+    [
+      'its author’s account is gone',
+      () => Promise.reject(new XRPCError(400, 'RepoDeactivated', 'Repo has been deactivated')),
+      { name: 'noPoll' },
+    ],
+    [
+      'its author’s server is away',
+      () => Promise.reject(new TypeError('fetch failed')),
+      { name: 'authorUnreachable' },
+    ],
+  ])('is nobody’s to know: %s', async (_, answer, reason) => {
+    readPoll = answer
+    for (const collection of [TOKIMEKI, LEAFLET, RED_DWARF])
+      expect(await cast(collection, [0]).catch(reasonOf)).toEqual(reason)
+    expect(stored()).toEqual({})
+    // A vote of ours names none, and what is taken back neither.
+    await cast(families[0]!.poll, [0])
+    await cast(TOKIMEKI, [])
+    expect(records.size).toBe(1)
+  })
+})
+
+describe('where another client has written several records for a poll', () => {
+  const poll = (collection: string) => ({ uri: pollOf(collection), cid })
+  const earlier = tid((AT - 2_000) * 1_000)
+  const later = tid((AT - 1_000) * 1_000)
+  const tokimeki = (optionIndex: number, at: number) => ({
+    $type: 'tech.tokimeki.poll.vote',
+    poll: poll(TOKIMEKI),
+    optionIndex,
+    createdAt: new Date(at).toISOString(),
+  })
+  const leaflet = (option: number) => ({
+    $type: 'pub.leaflet.poll.vote',
+    poll: poll(LEAFLET),
+    option: [String(option)],
+  })
+  const redDwarf = (letter: string) => ({
+    $type: `app.reddwarf.poll.vote.${letter}`,
+    subject: poll(RED_DWARF),
+    createdAt,
+  })
+
+  test('TOKIMEKI: the newest by its date is shown, changed, and goes with the others', async () => {
+    // Whose key is the greater one is not asked.
+    write(`tech.tokimeki.poll.vote/${earlier}`, tokimeki(1, AT - 500))
+    write(`tech.tokimeki.poll.vote/${later}`, tokimeki(2, AT - 600))
+    await index.refresh(alice)
+    expect(await own(TOKIMEKI)).toEqual({ option: 1 })
+    await cast(TOKIMEKI, [3])
+    expect(stored()).toEqual({
+      [`tech.tokimeki.poll.vote/${earlier}`]: tokimeki(3, AT),
+      [`tech.tokimeki.poll.vote/${later}`]: tokimeki(2, AT - 600),
+    })
+    expect(await own(TOKIMEKI)).toEqual({ option: 3 })
+    await cast(TOKIMEKI, [])
+    expect(stored()).toEqual({})
+    expect(await own(TOKIMEKI)).toEqual({ option: null })
+  })
+
+  test('TOKIMEKI: of two of the same time the one with the greater key', async () => {
+    write(`tech.tokimeki.poll.vote/${later}`, tokimeki(2, AT - 500))
+    write(`tech.tokimeki.poll.vote/${earlier}`, tokimeki(1, AT - 500))
+    await index.refresh(alice)
+    expect(await own(TOKIMEKI)).toEqual({ option: 2 })
+  })
+
+  test('Leaflet: the one with the newest key', async () => {
+    write(`pub.leaflet.poll.vote/${later}`, leaflet(1))
+    write(`pub.leaflet.poll.vote/${earlier}`, leaflet(0))
+    await index.refresh(alice)
+    expect(await own(LEAFLET)).toEqual({ option: 1 })
+    await cast(LEAFLET, [0])
+    expect(stored()).toEqual({
+      [`pub.leaflet.poll.vote/${later}`]: leaflet(0),
+      [`pub.leaflet.poll.vote/${earlier}`]: leaflet(0),
+    })
+    await cast(LEAFLET, [])
+    expect(stored()).toEqual({})
+  })
+
+  test('Red Dwarf: one option’s records are one choice, and go together', async () => {
+    const vote = (letter: string, key: string) => `app.reddwarf.poll.vote.${letter}/${key}`
+    for (const key of [earlier, later]) write(vote('a', key), redDwarf('a'))
+    write(vote('c', earlier), redDwarf('c'))
+    await index.refresh(alice)
+    expect(await own(RED_DWARF)).toEqual({ option: 0, options: [0, 2] })
+    await cast(RED_DWARF, [2, 3])
+    expect(stored()).toEqual({
+      [vote('c', earlier)]: redDwarf('c'),
+      [vote('d', key)]: redDwarf('d'),
+    })
+    write(vote('d', earlier), redDwarf('d'))
+    await index.expire(alice)
+    await cast(RED_DWARF, [])
+    expect(stored()).toEqual({})
+    // The server is told of each.
+    expect(announced.slice(-3).map(([uri]) => uri.slice(`at://${alice}/`.length)).toSorted()).toEqual([
+      vote('c', earlier),
+      vote('d', earlier),
+      vote('d', key),
+    ])
+  })
 })

@@ -9,7 +9,22 @@ export class ServerAway extends Error {}
 /** By now, nobody expects any more that it is done. */
 export class TooLate extends Error {}
 
+/** A poll's record, which a vote has to name, could not be read. */
+export class PollNotRead extends Error {
+  /** There is none, or its author's account is not there; else nobody could say. */
+  readonly isGone: boolean
+
+  /** @param cause what its author's PDS answered; undefined: there is none */
+  constructor(uri: string, cause?: unknown) {
+    super(`${uri} could not be read`, { cause })
+    this.isGone = cause === undefined || (cause instanceof XRPCError && cause.status === 400)
+  }
+}
+
 export function reasonOf(error: unknown): Reason {
+  if (error instanceof PollNotRead && error.isGone) return { name: 'noPoll' }
+  if (error instanceof PollNotRead)
+    return navigator.onLine !== false ? { name: 'authorUnreachable' } : { name: 'offline' }
   if (error instanceof ServerAway)
     return navigator.onLine !== false ? { name: 'serverAway' } : { name: 'offline' }
   if (error instanceof TooLate) return { name: 'tooLate' }

@@ -10,6 +10,7 @@ import type { Doing } from './acts.ts'
 import type { Live } from './live.ts'
 import type { Outbox } from './outbox.ts'
 import type { Pages, Port } from './pages.ts'
+import { PollNotRead } from './reasons.ts'
 import type { Repos } from './repos.ts'
 import type { CastVote } from './storage.ts'
 import { chosenIn, familyOf, readVote, type OwnVote, type VoteIndex } from './vote-index.ts'
@@ -122,12 +123,17 @@ export class Votes {
     return poll
   }
 
-  /** @returns cid of the poll where a vote has to name it; undefined where it does not, or there is no such poll */
+  /** @returns cid of the poll where a vote has to name it; undefined where it does not @throws PollNotRead */
   async #versionOf(poll: string, asked: string, choice: Choice): Promise<string | undefined> {
     if (!familyOf(poll).namesVersion || choice.option === null) return undefined
     const { live, repos } = this.#options
     const known = live.known(asked)
-    return (known?.uri === poll ? known.cid : undefined) ?? (await repos.read(poll))?.cid
+    if (known?.uri === poll && known.cid !== undefined) return known.cid
+    const read = await repos.read(poll).catch((cause: unknown) => {
+      throw new PollNotRead(poll, cause)
+    })
+    if (read?.cid === undefined) throw new PollNotRead(poll)
+    return read.cid
   }
 
   async #write(vote: Vote, doing: Doing): Promise<void> {

@@ -65,6 +65,10 @@ const reason = v.variant('name', [
   v.object({ name: v.literal('offline') }),
   /** The account's own server (PDS) does not answer. */
   v.object({ name: v.literal('unreachable') }),
+  /** There is no such poll any more, or its author's account is not there. */
+  v.object({ name: v.literal('noPoll') }),
+  /** A vote has to name the poll's version, and the server of the poll's author does not answer. */
+  v.object({ name: v.literal('authorUnreachable') }),
   /** The companion server, which a sign-in needs, does not answer. */
   v.object({ name: v.literal('serverAway') }),
   /** Something came between, and by the time it could go on it was no longer expected. */

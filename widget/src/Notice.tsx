@@ -52,7 +52,7 @@ export function Notice({ click, current, place, first = false }: NoticeProps) {
         <div class="notice" role="alert">
           <span class="bad">{t(NOT_DONE[phase.act.type], reasonText(t, phase.reason))}</span>
           {/* It would end the same way. */}
-          {phase.reason.name !== 'noScope' && (
+          {!['noScope', 'noPoll'].includes(phase.reason.name) && (
             <button type="button" class="link" onClick={byPerson(() => start(phase.act))}>
               {t('tryAgain')}
             </button>
@@ -134,6 +134,10 @@ export function reasonText(t: Texts['t'], reason: Reason): string {
       return t('reasonUnreachable')
     case 'offline':
       return t('reasonOffline')
+    case 'noPoll':
+      return t('reasonNoPoll')
+    case 'authorUnreachable':
+      return t('reasonAuthorUnreachable')
     case 'serverAway':
       return t('reasonServerAway')
     case 'tooLate':
