@@ -222,9 +222,7 @@ test('a session counts for what it may write', async () => {
 test('a sign-in asks for the votes of every family, for polls of ours, and for nothing else', async () => {
   await signIn(alice)
   const votes = families.flatMap((it) => it.votes.map(({ nsid }) => `repo:${nsid}`))
-  expect(pds.asked[0]!.split(' ').toSorted()).toEqual(
-    ['atproto', `repo:${home.poll}`, ...votes].toSorted(),
-  )
+  expect(pds.asked[0]!.split(' ').toSorted()).toEqual(['atproto', `repo:${home.poll}`, ...votes].toSorted())
 })
 
 // A PDS that knows no scopes for single collections leaves them out, or gives leave to everything: pollz takes neither.

@@ -32,6 +32,8 @@ type Stored = { cid: string; value: Record<string, unknown> }
 let records: Map<string, Stored>
 let known: PollView | undefined
 let announced: [string, CastVote | undefined][]
+/** Records of which the server is told, whatever becomes of them. */
+let held: string[]
 let listed: string[]
 let told: ToPage[]
 let lose: boolean
@@ -59,6 +61,7 @@ beforeEach(async () => {
   records = new Map()
   known = undefined
   announced = []
+  held = []
   listed = []
   told = []
   lose = false
@@ -87,7 +90,9 @@ beforeEach(async () => {
     index,
     outbox: {
       add: async (_: string, uri: string, vote?: CastVote) => void announced.push([uri, vote]),
-    } as Outbox,
+      hold: async (_: string, uris: Iterable<string>) => void held.push(...uris),
+      release: () => {},
+    } as unknown as Outbox,
     voted: () => {},
   })
   const opened = await db
@@ -248,6 +253,43 @@ test('a poll’s version is the server’s word only where it is that poll’s',
   expect(Object.values(stored())).toMatchObject([{ poll: { cid } }])
 })
 
+describe('the server is told', () => {
+  const path = (letter: string) => `at://${alice}/app.reddwarf.poll.vote.${letter}/${key}`
+  const vote = (letter: string) => ({
+    $type: `app.reddwarf.poll.vote.${letter}`,
+    subject: { uri: pollOf(RED_DWARF), cid },
+    createdAt,
+  })
+  const record = (letter: string) => write(path(letter).slice(`at://${alice}/`.length), vote(letter))
+
+  test('of all that is to be written before it is', async () => {
+    record('a')
+    lose = true
+    await cast(RED_DWARF, [1, 2]).catch(() => {})
+    expect([...new Set(held)].toSorted()).toEqual(['a', 'b', 'c'].map(path))
+  })
+
+  test('of what a worker had written that could say so no more', async () => {
+    record('a')
+    record('c')
+    await cast(RED_DWARF, [0, 2])
+    const cast1 = { poll: pollOf(RED_DWARF), option: 0, options: [0, 2] }
+    expect(announced).toEqual([
+      [path('a'), cast1],
+      [path('c'), cast1],
+    ])
+  })
+
+  test('of what it had deleted', async () => {
+    record('a')
+    await index.refresh(alice)
+    records.clear()
+    await index.expire(alice)
+    await cast(RED_DWARF, [])
+    expect(announced).toEqual([[path('a'), { poll: pollOf(RED_DWARF), option: null }]])
+  })
+})
+
 describe('the version that a vote names', () => {
   test('is read from the author’s PDS where the server does not say it', async () => {
     isKnown(TOKIMEKI)
@@ -355,10 +397,11 @@ describe('where another client has written several records for a poll', () => {
     await cast(RED_DWARF, [])
     expect(stored()).toEqual({})
     // The server is told of each.
-    expect(announced.slice(-3).map(([uri]) => uri.slice(`at://${alice}/`.length)).toSorted()).toEqual([
-      vote('c', earlier),
-      vote('d', earlier),
-      vote('d', key),
-    ])
+    expect(
+      announced
+        .slice(-3)
+        .map(([uri]) => uri.slice(`at://${alice}/`.length))
+        .toSorted(),
+    ).toEqual([vote('c', earlier), vote('d', earlier), vote('d', key)])
   })
 })

@@ -17,6 +17,8 @@ type Answer = PollView | 'none' | 'away'
 let asked: { uri: string; answer: (answer: Answer) => void }[]
 let told: ToPage[]
 let outbox: Outbox
+/** As the next worker has it. */
+let another: () => Outbox
 let db: ServerDb
 let servers = 0
 
@@ -40,7 +42,8 @@ beforeEach(async () => {
     update: () => {},
     known: (uri: string) => (uri === byHandle ? view(0) : undefined),
   } as unknown as Live
-  outbox = new Outbox({ api, live, pages, db: Promise.resolve(db) }, stop.signal)
+  another = () => new Outbox({ api, live, pages, db: Promise.resolve(db) }, stop.signal)
+  outbox = another()
 })
 
 const request = (n: number) => vi.waitUntil(() => asked[n], { interval: 1 })
@@ -57,14 +60,29 @@ test('pages hear of a vote that was counted, and since which version', async () 
 test('of a vote that was changed meanwhile they hear when the change is counted', async () => {
   await outbox.add('votes', vote, { poll, option: 1 })
   const first = await request(0)
-  // Another time, by a clock of ms.
-  await vi.waitUntil(async () => Date.now() > (await db.get('announcements', vote))!.at, { interval: 1 })
   await outbox.add('votes', vote, { poll, option: null })
   first.answer(view(7))
   ;(await request(1)).answer('none')
   await vi.waitUntil(() => told.length > 0, { interval: 1 })
   expect(told).toMatchObject([{ type: 'counted', option: null, version: 0 }])
   await isEmpty()
+})
+
+test('of what is being written it is told when that has ended, however, or by the next worker', async () => {
+  const [written, failed] = [vote, 'at://did:plc:a/tech.waow.vote/3kxyz']
+  await outbox.hold('votes', [written, failed])
+  await outbox.flush()
+  expect(asked).toEqual([])
+  await outbox.add('votes', written, { poll, option: 1 })
+  ;(await request(0)).answer(view(1))
+  await vi.waitUntil(() => told.length > 0, { interval: 1 })
+  outbox.release([written, failed])
+  ;(await request(1)).answer('none')
+  await isEmpty()
+  expect(asked.map(({ uri }) => uri)).toEqual([written, failed])
+  await outbox.hold('votes', [written])
+  void another().flush()
+  expect((await request(2)).uri).toBe(written)
 })
 
 test('what the server can’t read holds up nothing else', async () => {

@@ -18,6 +18,8 @@ export class Outbox {
   #signal: AbortSignal
   /** By at-uri: what the server could not be told, and how long that waits, in ms. One can hold up no other. */
   #resting = new Map<string, { wait: number; timer: ReturnType<typeof setTimeout> | undefined }>()
+  /** at-uris of records that are being written. */
+  #held = new Set<string>()
   /** Something may be left that those who are under way have not seen. */
   #wanted = false
   #flushing: Promise<void> | undefined
@@ -39,10 +41,36 @@ export class Outbox {
    * @param vote what a vote says; of several records that together are one, the last has it
    */
   async add(what: 'votes' | 'polls', uri: string, vote?: CastVote): Promise<void> {
-    const announcement = { what, at: Date.now(), ...(vote ? { vote } : {}) }
-    await (await this.#db).put('announcements', announcement, uri)
+    await this.#put(uri, { what, ...(vote ? { vote } : {}) })
+    this.#held.delete(uri)
     this.#wake(uri)
     void this.flush()
+  }
+
+  /**
+   * Before records are written or deleted: whatever becomes of that, or of this worker, the server is told of them. By
+   * this worker not before each is added, or released.
+   *
+   * @param uris at-uris
+   */
+  async hold(what: 'votes' | 'polls', uris: Iterable<string>): Promise<void> {
+    for (const uri of uris) {
+      this.#held.add(uri)
+      await this.#put(uri, { what })
+    }
+  }
+
+  release(uris: Iterable<string>): void {
+    for (const uri of uris) this.#held.delete(uri)
+    void this.flush()
+  }
+
+  /** By its time the announcement is another than the one before, whatever the clock says. */
+  async #put(uri: string, announcement: Omit<Announcement, 'at'>): Promise<void> {
+    const tx = (await this.#db).transaction('announcements', 'readwrite')
+    const before = (await tx.store.get(uri))?.at ?? 0
+    await tx.store.put({ ...announcement, at: Math.max(Date.now(), before + 1) }, uri)
+    await tx.done
   }
 
   /** The server is there again. */
@@ -99,6 +127,7 @@ export class Outbox {
     const { store } = (await this.#db).transaction('announcements')
     let tried: ({ uri: string } & Announcement) | undefined
     for (let it = await store.openCursor(); it; it = await it.continue()) {
+      if (this.#held.has(it.primaryKey)) continue
       const resting = this.#resting.get(it.primaryKey)
       if (!resting) return { uri: it.primaryKey, ...it.value }
       if (resting.timer === undefined) tried ??= { uri: it.primaryKey, ...it.value }

@@ -99,7 +99,11 @@ const swapped = () =>
   Response.json({ error: 'InvalidSwap', message: 'Record was at another version' }, { status: 400 })
 
 let repo: Repo
-let outbox: { add: (what: string, uri: string) => Promise<void> }
+let outbox: {
+  add: (what: string, uri: string) => Promise<void>
+  hold: () => Promise<void>
+  release: () => void
+}
 let index: VoteIndex
 /** As the next worker has it. */
 let nextIndex: VoteIndex
@@ -124,7 +128,7 @@ beforeEach(async () => {
   pages.add(port, 1)
   pages.shown(port).add(poll)
   const db = openServerDb(`https://votes-${servers++}.test`)
-  outbox = { add: async (_, uri) => void announced.push(uri) }
+  outbox = { add: async (_, uri) => void announced.push(uri), hold: async () => {}, release: () => {} }
   const repos = {
     canonical: async (uri: string) => {
       if (uri !== byHandle) return uri
@@ -143,7 +147,7 @@ beforeEach(async () => {
     repos,
     pages,
     index,
-    outbox: outbox as Outbox,
+    outbox: outbox as unknown as Outbox,
     voted: () => {},
   })
   const opened = await db
@@ -213,14 +217,14 @@ test('a vote that was cast is cast, though nothing can be noted here', async () 
   const full = () => Promise.reject(new DOMException('full', 'QuotaExceededError'))
   vi.spyOn(index, 'put').mockImplementation(full)
   vi.spyOn(index, 'delete').mockImplementation(full)
-  outbox.add = full
+  outbox.add = outbox.hold = full
   expect(await cast(1)).toBe(poll)
   expect(recorded()).toEqual([[usual, 1]])
   await index.refresh(alice.did, 0)
   expect(await cast(null)).toBe(poll)
   expect(recorded()).toEqual([])
   expect(told.map(({ option }) => option)).toEqual([1, null])
-  expect(logged).toHaveBeenCalledTimes(4)
+  expect(logged).toHaveBeenCalledTimes(6)
 })
 
 describe('where the list of votes has no end', () => {

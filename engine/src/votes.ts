@@ -13,6 +13,7 @@ import type { Pages, Port } from './pages.ts'
 import { PollNotRead } from './reasons.ts'
 import type { Repos } from './repos.ts'
 import type { CastVote } from './storage.ts'
+import { isSwapped } from './swap.ts'
 import { chosenIn, familyOf, readVote, type OwnVote, type VoteIndex } from './vote-index.ts'
 
 /** When a repo is listed again after a write of which nobody knows how it went, in ms after each other. */
@@ -102,8 +103,9 @@ export class Votes {
     const choice = choiceOf(choicesIn(act))
     const before = await index.votesFor(did, poll)
     const vote = { poll, ...choice, cid: await this.#versionOf(poll, uri, choice) }
+    const held = new Set(before.map(({ uri: record }) => record))
     try {
-      await this.#write(vote, doing)
+      await this.#write(vote, doing, held)
     } catch (error) {
       const failed = Date.now()
       await index.expire(did).catch((failure: unknown) => console.error('pollz:', failure))
@@ -117,6 +119,8 @@ export class Votes {
       const after = await index.votesFor(did, poll)
       for (const it of new Set([...before, ...after].map(({ uri: record }) => record)))
         await this.#written(it, vote, async () => {})
+    } finally {
+      this.#options.outbox.release(held)
     }
     this.#show({ poll, uri, did, choice })
     voted()
@@ -136,8 +140,9 @@ export class Votes {
     return read.cid
   }
 
-  async #write(vote: Vote, doing: Doing): Promise<void> {
-    const { index } = this.#options
+  /** @param held at-uris of the records of which the server is told, whatever happens: it becomes all that there may be */
+  async #write(vote: Vote, doing: Doing, held: Set<string>): Promise<void> {
+    const { index, outbox } = this.#options
     const { did, signal } = doing
     const { poll } = vote
     // Where the repo can't be asked, C2 sorts it out.
@@ -151,9 +156,12 @@ export class Votes {
       const known = await index.votesFor(did, poll)
       signal.throwIfAborted()
       const writes = writesFor({ vote, known, isAsked, doing })
+      const all = [...writes.put, ...writes.delete]
+      for (const { uri } of [...known, ...all]) held.add(uri)
+      await outbox.hold('votes', held).catch(notNoted)
       try {
         // Nothing but all of them together is what was clicked.
-        const last = [...writes.put, ...writes.delete].at(-1)
+        const last = all.at(-1)
         for (const put of writes.put) {
           const swapped = isAsked ? (unread.get(put.uri) ?? null) : undefined
           const swapRecord = cidIn(known, put.uri) ?? swapped
@@ -163,6 +171,8 @@ export class Votes {
           const swapRecord = cidIn(known, it.uri)
           await this.#delete(it, { swapRecord, vote: it === last ? vote : undefined }, doing)
         }
+        // It was done before, by a worker that did not say so any more.
+        if (!last) for (const uri of held) await this.#written(uri, vote, async () => {})
         return
       } catch (error) {
         // Another client has written it since it was read, or an older act whose request was late.
@@ -214,10 +224,9 @@ export class Votes {
 
   /** What the PDS has done is done, though nothing could be noted here: the disk may be full. */
   async #written(uri: string, vote: Vote | undefined, note: () => Promise<void>): Promise<void> {
-    const fails = (error: unknown) => console.error('pollz: a vote was cast but not noted', error)
-    await note().catch(fails)
+    await note().catch(notNoted)
     const cast = vote && { poll: vote.poll, ...choiceOf(choicesIn(vote)) }
-    await this.#options.outbox.add('votes', uri, cast).catch(fails)
+    await this.#options.outbox.add('votes', uri, cast).catch(notNoted)
   }
 
   /** Whether the repo has a vote as it was to be written. */
@@ -317,7 +326,7 @@ function dated(at: number, [other]: OwnVote[]): string {
 const mayBeWritten = (error: unknown) =>
   !(error instanceof XRPCError && error.status >= 400 && error.status < 500)
 
-const isSwapped = (error: unknown) => error instanceof XRPCError && error.error === 'InvalidSwap'
+const notNoted = (error: unknown) => console.error('pollz: a vote is not noted', error)
 
 const cidIn = (known: readonly OwnVote[], uri: string) => known.find((it) => it.uri === uri)?.cid
 
