@@ -16,8 +16,10 @@ import { openServerDb } from '@pollz/engine/storage'
 import { readConfig } from '@pollz/server/config'
 import { createLog } from '@pollz/server/log'
 import { startServer } from '@pollz/server/server'
+import { parseAtUri } from '@pollz/shared/at-uri'
 import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
-import { home } from '@pollz/shared/families'
+import { familyOfPoll, familyOfVote, home } from '@pollz/shared/families'
+import type { PollView } from '@pollz/shared/wire'
 import { PollModel } from '@pollz/widget/model'
 import { signal } from '@preact/signals'
 import * as fc from 'fast-check'
@@ -27,12 +29,31 @@ import { Account, freePort } from './network.ts'
 const ROUNDS = 1_000
 /** Browsers that play beside each other, each with people of its own: most of a round is waiting. */
 const LANES = 5
-const POLLS = 10
+const POLLS = 12
 
+/** Kinds of polls, which take turns: what is written to vote on them differs. */
+const kinds: { collection: string; record: object }[] = [
+  { collection: home.poll, record: { text: '?', options: ['a', 'b', 'c'] } },
+  { collection: home.poll, record: { text: '?', options: ['a', 'b', 'c'], multiple: true } },
+  // A new key for each vote, and the poll's cid.
+  {
+    collection: 'tech.tokimeki.poll.poll',
+    record: { options: ['a', 'b', 'c'], endsAt: new Date(Date.now() + 7 * 86_400_000).toISOString() },
+  },
+  // A record for each option.
+  { collection: 'app.reddwarf.embed.poll', record: { a: 'a', b: 'b', c: 'c' } },
+]
+const isSeveral = (kind: number) => kind % 2 === 1
+
+type Choices = number[]
 const step = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constant('click' as const), option: fc.constantFrom(0, 1, 2, null) }),
+    arbitrary: fc.record({
+      do: fc.constant('click' as const),
+      // Of polls with one choice the first of them.
+      choices: fc.constantFrom<Choices[]>([0], [1], [2], [0, 1], [1, 2], [2, 0], []),
+    }),
   },
   {
     weight: 3,
@@ -107,7 +128,15 @@ beforeAll(async () => {
     for (const { did } of people) await db.put('sessions', {} as never, did)
     db.close()
     const polls: string[] = []
-    for (let i = 0; i < POLLS; i++) polls.push(await people[0].makePoll(`${i}?`, ['a', 'b', 'c']))
+    for (let i = 0; i < POLLS; i++) {
+      const { collection, record } = kinds[i % kinds.length]!
+      const { data } = await people[0].agent.com.atproto.repo.createRecord({
+        repo: people[0].did,
+        collection,
+        record: { $type: collection, ...record, createdAt: new Date().toISOString() },
+      })
+      polls.push(data.uri)
+    }
     lanes.push({ people, polls, browser: new Browser(`${serverUrl}/${lane}`, people) })
   }
 })
@@ -122,7 +151,7 @@ class Browser {
   readonly pages = new Pages()
   /** How the PDS is just now. */
   mood: Mood = 'answer'
-  /** Ids of writes that reached the wire, by the worker that sent them. */
+  /** Writes that reached the wire, by the worker that sent them. */
   readonly writes: string[] = []
   engine!: Engine
   /** Each has a database of its own. */
@@ -170,7 +199,7 @@ class Browser {
         const { mood } = this
         if (ended.aborted) return never
         const write = init.method?.toUpperCase() === 'POST'
-        if (write) this.writes.push(`${worker} ${url} ${String(init.body)}`)
+        if (write) this.writes.push(`${worker} ${url} ${await new Response(init.body as BodyInit).text()}`)
         if (write && mood === 'refuse')
           return Response.json({ error: 'InvalidRequest', message: 'not today' }, { status: 400 })
         if (mood === 'not be reached') throw new TypeError('fetch failed')
@@ -301,26 +330,40 @@ class PageWithPoll {
   }
 }
 
-/** The option of the vote that counts, on the PDS; null: none. */
-async function recorded({ agent, did }: Account, poll: string): Promise<number | null> {
-  const { data } = await agent.com.atproto.repo.listRecords({ repo: did, collection: home.vote, limit: 100 })
-  const votes = data.records.flatMap(({ uri, value }) => {
-    const read = home.readVote(value, { did, collection: home.vote, rkey: uri.split('/')[4]! })
-    return read.ok && read.value.subject === poll ? [read.value] : []
-  })
-  expect(votes.length).toBeLessThanOrEqual(1)
-  return votes[0]?.choices[0] ?? null
+/** What somebody's records on the PDS choose: not more of them than it takes. */
+async function recorded({ agent, did }: Account, poll: string): Promise<Choices> {
+  const family = familyOfPoll.get(parseAtUri(poll)!.collection)!
+  const found: Choices[] = []
+  for (const { nsid } of family.votes) {
+    const { data } = await agent.com.atproto.repo.listRecords({ repo: did, collection: nsid, limit: 100 })
+    const votes = data.records.flatMap(({ uri, value }) => {
+      const read = family.readVote(value, { did, collection: nsid, rkey: parseAtUri(uri)!.rkey })
+      return read.ok && read.value.subject === poll ? [read.value.choices] : []
+    })
+    expect(votes.length).toBeLessThanOrEqual(1)
+    found.push(...votes)
+  }
+  return found.flat().toSorted()
 }
 
-/** How often each version of a vote was committed: its date makes it another for each click. */
+/** How often each version of a vote was committed, under whatever key: its date makes it another for each click. */
 async function commits(): Promise<number[]> {
   const counts = new Map<string, number>()
   for (const event of await network.pds.ctx.sequencer.requestSeqRange({})) {
     if (event.type !== 'commit') continue
-    for (const { path, cid } of event.evt.ops)
-      if (cid && path.startsWith(home.vote)) counts.set(String(cid), (counts.get(String(cid)) ?? 0) + 1)
+    for (const { path, cid } of event.evt.ops) {
+      if (!cid || !familyOfVote.has(path.split('/')[0]!)) continue
+      const version = `${event.evt.repo} ${cid}`
+      counts.set(version, (counts.get(version) ?? 0) + 1)
+    }
   }
   return [...counts.values()]
+}
+
+/** What the server has counted, by options; undefined: it is away, or has no such poll yet. */
+async function counted(poll: string): Promise<number[] | undefined> {
+  const answer = await fetch(`${serverUrl}/api/polls/${encodeURIComponent(poll)}`).catch(() => undefined)
+  return answer?.ok ? ((await answer.json()) as PollView).options.map(({ count }) => count) : undefined
 }
 
 const ends: Record<string, number> = {}
@@ -330,15 +373,17 @@ async function play({ people, polls, browser }: (typeof lanes)[number]): Promise
   const [alice, bob] = people
   const property = fc.asyncProperty(round, async ({ steps, poll: which, serverDies }) => {
     const poll = polls[which]!
+    const several = isSeveral(which % kinds.length)
     let who: Account = alice
     const page = new PageWithPoll(browser, poll, who)
     let pages = 0
-    const clicks: { id: string; who: Account; option: number | null; page: number; lost?: boolean }[] = []
+    const clicks: { id: string; who: Account; choices: Choices; page: number; lost?: boolean }[] = []
     if (serverDies) await kill()
     for (const it of steps) {
       if (it.do === 'click') {
-        page.model.vote(it.option === null ? [] : [it.option])
-        clicks.push({ id: page.lastAct, who, option: it.option, page: pages })
+        const choices = several ? it.choices.toSorted() : it.choices.slice(0, 1)
+        page.model.vote(choices)
+        clicks.push({ id: page.lastAct, who, choices, page: pages })
       } else if (it.do === 'pds') browser.mood = it.will
       else if (it.do === 'wait') await new Promise((resolve) => setTimeout(resolve, it.ms))
       else if (it.do === 'die') {
@@ -377,21 +422,25 @@ async function play({ people, polls, browser }: (typeof lanes)[number]): Promise
       if (!last) continue
       const ending = endings.get(last.id)
       if (ending === 'refused') continue
-      expect([ending, await recorded(person, poll)]).toEqual(['done', last.option])
+      expect([ending, await recorded(person, poll)]).toEqual(['done', last.choices])
     }
     // What the widget shows is what is recorded, for whoever the page's account is.
     const record = await recorded(who, poll)
     await vi
       .waitUntil(
-        () => page.model.voting.value === undefined && (page.model.chosen.value[0] ?? null) === record,
-        {
-          timeout: 20_000,
-          interval: 2,
-        },
+        () => page.model.voting.value === undefined && page.model.chosen.value.join() === record.join(),
+        { timeout: 20_000, interval: 2 },
       )
       .catch(() => {
         const phase = JSON.stringify(page.model.click.phase.value)
-        throw new Error(`shown: ${page.model.chosen.value[0] ?? null}, recorded: ${record}, phase: ${phase}`)
+        throw new Error(`shown: ${page.model.chosen.value}, recorded: ${record}, phase: ${phase}`)
+      })
+    const choices = (await Promise.all(people.map((person) => recorded(person, poll)))).flat()
+    const tally = [0, 1, 2].map((option) => choices.filter((it) => it === option).length)
+    await vi
+      .waitUntil(async () => (await counted(poll))?.join() === tally.join(), { timeout: 20_000, interval: 5 })
+      .catch(async () => {
+        throw new Error(`${poll}: counted: ${await counted(poll)}, recorded: ${tally}`)
       })
     page.close()
     await db.clear('acts')
