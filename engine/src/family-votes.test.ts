@@ -37,6 +37,9 @@ let held: string[]
 let listed: string[]
 let told: ToPage[]
 let lose: boolean
+let commits: number
+/** What happens to a request before it arrives. */
+let wire: (arrive: () => Response) => Promise<Response>
 /** What bob's PDS answers when it is asked for a poll. */
 let readPoll: () => Promise<{ cid: string; value: unknown } | undefined>
 let votes: Votes
@@ -46,16 +49,27 @@ let servers = 0
 /** A PDS's `putRecord` and `deleteRecord`, with its checks of what is swapped. */
 async function serve(url: string, init: RequestInit): Promise<Response> {
   const body = (await new Response(init.body as BodyInit).json()) as Record<string, unknown>
+  return wire(() => arrive(url, body))
+}
+
+function arrive(url: string, body: Record<string, unknown>): Response {
   const uri = `at://${alice}/${String(body['collection'])}/${String(body['rkey'])}`
   const there = records.get(uri)
-  if ('swapRecord' in body && (there?.cid ?? null) !== body['swapRecord'])
-    return Response.json({ error: 'InvalidSwap', message: 'another version' }, { status: 400 })
-  const value = body['record'] as Record<string, unknown>
-  if (url.includes('putRecord')) records.set(uri, { cid: cidOf(value), value })
-  else records.delete(uri)
+  const value = body['record'] as Record<string, unknown> | undefined
+  if (there?.cid !== (value && cidOf(value))) {
+    const isOther = 'swapRecord' in body && (there?.cid ?? null) !== body['swapRecord']
+    if (isOther || (body['swapCommit'] ?? head()) !== head())
+      return Response.json({ error: 'InvalidSwap', message: 'another version' }, { status: 400 })
+    commits++
+    if (value) records.set(uri, { cid: cidOf(value), value })
+    else records.delete(uri)
+  }
   if (lose) throw new TypeError('fetch failed')
-  return Response.json({ uri, cid: records.get(uri)?.cid })
+  return Response.json({ uri, cid: records.get(uri)?.cid, commit: { cid: head(), rev: key } })
 }
+
+/** cid of the repo's last commit. */
+const head = () => cidOf({ commits })
 
 beforeEach(async () => {
   records = new Map()
@@ -65,6 +79,8 @@ beforeEach(async () => {
   listed = []
   told = []
   lose = false
+  commits = 0
+  wire = async (it) => it()
   readPoll = async () => ({ cid, value: {} })
   const pages = new Pages()
   const port = { postMessage: (message: ToPage) => void told.push(message) }
@@ -74,6 +90,7 @@ beforeEach(async () => {
   const repos = {
     canonical: async (uri: string) => uri,
     collections: async () => [...records.keys()].map((uri) => parseAtUri(uri)!.collection),
+    head: async () => head(),
     list: async (_: string, collection: string) => {
       listed.push(collection)
       const found = [...records].filter(([uri]) => parseAtUri(uri)!.collection === collection)
@@ -101,17 +118,16 @@ beforeEach(async () => {
 })
 
 const pollOf = (collection: string) => `at://${bob}/${collection}/3kaaaaaaaaaa2`
-const cast = (collection: string, choices: number[], at = AT) =>
-  votes.cast(
-    { type: 'vote', uri: pollOf(collection), ...choiceOf(choices) },
-    { did: alice, at, signal: new AbortController().signal },
-  )
+const cast = (collection: string, choices: number[], at = AT, { signal } = new AbortController()) =>
+  votes.cast({ type: 'vote', uri: pollOf(collection), ...choiceOf(choices) }, { did: alice, at, signal })
 const own = (collection: string) => index.own(alice, pollOf(collection))
 const stored = () =>
   Object.fromEntries([...records].map(([uri, { value }]) => [uri.slice(`at://${alice}/`.length), value]))
 /** What another client has written. */
-const write = (path: string, value: Record<string, unknown>) =>
+const write = (path: string, value: Record<string, unknown>) => {
+  commits++
   records.set(`at://${alice}/${path}`, { cid: cidOf(value), value })
+}
 const isKnown = (collection: string) =>
   (known = { uri: pollOf(collection), cid: newerCid, options: [] as PollView['options'] } as PollView)
 
@@ -251,6 +267,62 @@ test('a poll’s version is the server’s word only where it is that poll’s',
   known = { uri: `at://${bob}/${TOKIMEKI}/3kother`, cid: newerCid } as PollView
   await cast(TOKIMEKI, [0])
   expect(Object.values(stored())).toMatchObject([{ poll: { cid } }])
+})
+
+describe('a vote whose request comes late', () => {
+  /** Casts a vote that is on its way when nobody waits any more. @returns lets it arrive */
+  async function castLate(collection: string, choices: number[], at: number): Promise<() => Response> {
+    const stop = new AbortController()
+    const sent = Promise.withResolvers<() => Response>()
+    wire = (it) => {
+      sent.resolve(it)
+      return new Promise((_, reject) => {
+        stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error))
+      })
+    }
+    const casting = cast(collection, choices, at, stop)
+    const late = await sent.promise
+    stop.abort(new DOMException('it took too long', 'TimeoutError'))
+    await expect(casting).rejects.toThrow('it took too long')
+    wire = async (it) => it()
+    return late
+  }
+
+  const listedChoice = async (collection: string) => {
+    await index.refresh(alice, 0)
+    return own(collection)
+  }
+
+  test.each([TOKIMEKI, LEAFLET, RED_DWARF])('%s: is not there beside a newer one', async (collection) => {
+    const late = await castLate(collection, [0], AT)
+    await cast(collection, [1], AT + 1)
+    expect(late().status).toBe(400)
+    expect([await listedChoice(collection), records.size]).toEqual([{ option: 1 }, 1])
+  })
+
+  test.each([TOKIMEKI, LEAFLET, RED_DWARF])(
+    '%s: is changed by the newer one where it comes just before',
+    async (collection) => {
+      const late = await castLate(collection, [0], AT)
+      let before: (() => Response) | undefined = late
+      wire = async (it) => {
+        before?.()
+        before = undefined
+        return it()
+      }
+      await cast(collection, [1], AT + 1)
+      expect([await listedChoice(collection), records.size]).toEqual([{ option: 1 }, 1])
+    },
+  )
+
+  test('what somebody does elsewhere all the time keeps nobody from voting', async () => {
+    wire = async (it) => {
+      commits++
+      return it()
+    }
+    for (const collection of [TOKIMEKI, RED_DWARF]) await cast(collection, [0])
+    expect(records.size).toBe(2)
+  })
 })
 
 describe('the server is told', () => {

@@ -103,6 +103,16 @@ export class Repos {
     }
   }
 
+  /** cid of a repo's last commit. */
+  async head(did: string, signal?: AbortSignal): Promise<string> {
+    const { pds } = await this.resolve(did)
+    const { data } = await this.#agentOf(pds).com.atproto.sync.getLatestCommit(
+      { did },
+      signal ? { signal } : {},
+    )
+    return data.cid
+  }
+
   /** NSIDs of the collections that a repo has records of. */
   async collections(did: string, signal: AbortSignal): Promise<string[]> {
     const { pds } = await this.resolve(did)

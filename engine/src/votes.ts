@@ -35,6 +35,8 @@ type Put = VoteWrites['put'][number] & Located
 type Step = {
   /** cid of what stands in its place; null: nothing does; undefined: nobody knows */
   swapRecord: string | null | undefined
+  /** cid of the repo's last commit; undefined: it may be any */
+  swapCommit?: string | undefined
   /** what is cast with it, if nothing is left to do */
   vote: Vote | undefined
 }
@@ -142,18 +144,28 @@ export class Votes {
 
   /** @param held at-uris of the records of which the server is told, whatever happens: it becomes all that there may be */
   async #write(vote: Vote, doing: Doing, held: Set<string>): Promise<void> {
-    const { index, outbox } = this.#options
+    const { index, outbox, repos } = this.#options
     const { did, signal } = doing
     const { poll } = vote
+    const look = (maxAge?: number) =>
+      index.look(did, poll, maxAge).then(
+        () => true,
+        () => false,
+      )
     // Where the repo can't be asked, C2 sorts it out.
-    let isAsked = await index.look(did, poll).then(
-      () => true,
-      () => false,
-    )
+    let isAsked = await look()
     /** cid of what stands under the key of a new record though it can't be read as a vote for this poll. */
     const unread = new Map<string, string | undefined>()
     for (let tries = 1; ; tries++) {
-      const known = await index.votesFor(did, poll)
+      let known = await index.votesFor(did, poll)
+      /** cid of the commit up to which all votes are known. */
+      let head: string | undefined
+      // Each click has a new key of its own: what is on its way under another must not come beside it.
+      if (tries < MAX_TRIES && takesNewKey({ vote, known, isAsked, doing })) {
+        head = await repos.head(did, signal).catch(() => undefined)
+        if (head !== undefined) isAsked = await look(0)
+        known = await index.votesFor(did, poll)
+      }
       signal.throwIfAborted()
       const writes = writesFor({ vote, known, isAsked, doing })
       const all = [...writes.put, ...writes.delete]
@@ -165,7 +177,9 @@ export class Votes {
         for (const put of writes.put) {
           const swapped = isAsked ? (unread.get(put.uri) ?? null) : undefined
           const swapRecord = cidIn(known, put.uri) ?? swapped
-          await this.#put(put, { swapRecord, vote: put === last ? vote : undefined }, doing)
+          const step = { swapRecord, swapCommit: head, vote: put === last ? vote : undefined }
+          const commit = await this.#put(put, step, doing)
+          if (head !== undefined) head = commit ?? head
         }
         for (const it of writes.delete) {
           const swapRecord = cidIn(known, it.uri)
@@ -189,22 +203,32 @@ export class Votes {
   /**
    * A vote that another client made is changed, not doubled. It names the version that it changes: what comes late does
    * not undo what was done since.
+   *
+   * @returns cid of the commit; undefined: there is none, for nothing has changed
    */
   async #put(
     { uri, collection, rkey, record }: Put,
-    { swapRecord, vote }: Step,
+    { swapRecord, swapCommit, vote }: Step,
     { did, signal }: Doing,
-  ): Promise<void> {
+  ): Promise<string | undefined> {
     const { accounts, index } = this.#options
     const written = readVote({ uri, cid: '', value: record })
     if (!written) throw new Error(`what would be written is no vote: ${uri}`)
     const agent = await accounts.agent(did)
     const { data } = await agent.com.atproto.repo.putRecord(
-      { repo: did, collection, rkey, record, ...(swapRecord === undefined ? {} : { swapRecord }) },
+      {
+        repo: did,
+        collection,
+        rkey,
+        record,
+        ...(swapRecord === undefined ? {} : { swapRecord }),
+        ...(swapCommit === undefined ? {} : { swapCommit }),
+      },
       { signal },
     )
     signal.throwIfAborted()
     await this.#written(uri, vote, () => index.put(uri, { ...written, cid: data.cid }))
+    return data.commit?.cid
   }
 
   async #delete(
@@ -338,6 +362,11 @@ type Plan = {
   isAsked: boolean
   doing: Doing
 }
+
+/** Whether a record is to be written under a key that nobody else would take. */
+const takesNewKey = (plan: Plan) =>
+  familyOf(plan.vote.poll).key === 'tid' &&
+  writesFor(plan).put.some(({ uri }) => cidIn(plan.known, uri) === undefined)
 
 /** What has to be written, by at-uri: the same however often it is worked out from the same records. */
 function writesFor({ vote, known, isAsked, doing: { did, at } }: Plan) {
