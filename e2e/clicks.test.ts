@@ -174,6 +174,23 @@ describe.skipIf(!tap)('a click', () => {
     await scriptTries(clicked.getByRole('button', { name: 'Remove vote' }))
   })
 
+  test('of another account shows nothing before it has signed in, and “Cancel” closes the tab for that', async () => {
+    await logIn(bob)
+    const clicked = widgets().first()
+    await clicked.getByRole('button', { name: 'Show results' }).waitFor()
+    await watchResults()
+    const [tab] = await Promise.all([
+      context.waitForEvent('page'),
+      clicked.getByRole('radio', { name: 'Coffee' }).click(),
+    ])
+    await tab.waitForLoadState()
+    await page.bringToFront()
+    await Promise.all([tab.waitForEvent('close'), clicked.getByRole('button', { name: 'Cancel' }).click()])
+    expect(await resultsWereShown()).toBe(false)
+    expect(await bob.voteRecord(poll)).toBeUndefined()
+    await logIn(alice)
+  })
+
   test('logged out asks as whom, and votes as them only when they say so', async () => {
     await logOut()
     const clicked = widget(page, other)
