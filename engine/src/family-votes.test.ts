@@ -6,7 +6,7 @@ import type { ToPage } from '@pollz/shared/engine'
 import { families } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
 import type { PollView } from '@pollz/shared/wire'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { cidOf } from '../test/cid.ts'
 import type { Accounts } from './accounts.ts'
 import type { Live } from './live.ts'
@@ -350,6 +350,17 @@ describe('the server is told', () => {
       [path('a'), cast1],
       [path('c'), cast1],
     ])
+  })
+
+  test('of what comes late', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    lose = true
+    await expect(cast(RED_DWARF, [1, 2])).rejects.toThrow('fetch failed')
+    // What a worker had sent that has ended since.
+    record('a')
+    while (announced.length === 0) await vi.advanceTimersByTimeAsync(100)
+    expect(announced).toEqual([[path('a'), undefined]])
   })
 
   test('of what it had deleted', async () => {

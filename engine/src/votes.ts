@@ -41,6 +41,19 @@ type Step = {
   vote: Vote | undefined
 }
 
+type LookAgain = {
+  /** at-uri by DID, and as the page calls it */
+  poll: string
+  uri: string
+  did: string
+  /** when nobody knew how it went, in ms since 1970 */
+  failed: number
+  /** in ms after each other */
+  waits: number[]
+  /** at-uris of the records that the server is told of */
+  told: Set<string>
+}
+
 export type VotesOptions = {
   accounts: Accounts
   live: Live
@@ -115,7 +128,7 @@ export class Votes {
       const isCast = mayBeWritten(error) && (await this.#isCast(vote, doing))
       if (!isCast) {
         const waits = mayBeWritten(error) ? LOOK_AGAIN : LOOK_AGAIN.slice(0, 1)
-        this.#lookAgain({ poll, uri, did, failed, waits }).catch(() => {})
+        this.#lookAgain({ poll, uri, did, failed, waits, told: new Set(held) }).catch(() => {})
         throw error
       }
       const after = await index.votesFor(did, poll)
@@ -274,10 +287,10 @@ export class Votes {
     return writes.delete.length === 0 && writes.put.every(isThere)
   }
 
-  /** Shows what is in the repo, as soon as that can be asked, and what comes late. */
-  async #lookAgain(look: { poll: string; uri: string; did: string; failed: number; waits: number[] }) {
-    const { index } = this.#options
-    const { poll, did, failed, waits } = look
+  /** Shows what is in the repo, as soon as that can be asked, and what comes late, and tells the server of it. */
+  async #lookAgain(look: LookAgain) {
+    const { index, outbox } = this.#options
+    const { poll, did, failed, waits, told } = look
     for (const wait of waits) {
       await new Promise((resolve) => setTimeout(resolve, wait))
       const asked = await index.look(did, poll, Math.min(SHARED, Date.now() - failed)).then(
@@ -285,7 +298,10 @@ export class Votes {
         () => false,
       )
       if (!asked) continue
-      this.#show({ ...look, choice: chosenIn(poll, await index.votesFor(did, poll)) })
+      const found = await index.votesFor(did, poll)
+      this.#show({ ...look, choice: chosenIn(poll, found) })
+      for (const { uri } of found) if (!told.has(uri)) await outbox.add('votes', uri)
+      for (const { uri } of found) told.add(uri)
     }
   }
 
