@@ -5,7 +5,17 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { emptyDatabase } from '../test/database.ts'
 import { JetstreamStandIn, commitMessage } from '../test/jetstream-standin.ts'
 import { NetworkStandIn, entry, makeProof } from '../test/pds-standin.ts'
-import { CID, T0, iso, pollRecordIn, recordMessage } from '../test/records.ts'
+import {
+  CID,
+  T0,
+  identityMessage,
+  iso,
+  pollEvent,
+  pollRecordIn,
+  pollUri,
+  recordMessage,
+  voteEvent,
+} from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { connectWatcher } from '../test/watcher.ts'
 import { readConfig } from './config.ts'
@@ -133,6 +143,22 @@ test('a voter whom tap does not know is counted at once, by their own record, an
   await vi.waitUntil(() => tap.added.has(other))
   expect(await counts()).toEqual([0, 2])
 })
+
+test.each([
+  ['a vote', () => recordMessage(voteEvent(bob, pollUri(alice, rkey), 0, T0), 1)],
+  ['a poll', () => recordMessage(pollEvent(pollUri(bob, rkey), ['yes', 'no'], T0), 1)],
+])(
+  'tap is told of an account that was erased, when it is said to do something again: it had %s',
+  async (_, message) => {
+    tap.send(message(), 1)
+    tap.send(identityMessage(bob, 'deleted', undefined, 2), 2)
+    await vi.waitUntil(() => tap.acked.has(2))
+    jetstream.send(voted(bob, 1))
+    await vi.waitUntil(() => tap.added.has(bob))
+    // C5: until tap says that it is back.
+    expect(await counts()).toEqual([0, 0])
+  },
+)
 
 test('a poll that is made elsewhere is there before anybody asks for it', async () => {
   jetstream.send(commitMessage({ did: alice, collection: tokimeki.poll, rkey }))

@@ -295,9 +295,13 @@ export async function accountOf(client: Client, did: string): Promise<HeldAccoun
   return rows[0] && heldAccount(rows[0])
 }
 
-/** Votes of their own, or polls that are or were there, are what an account is tracked for. */
-const HELD_ACCOUNT = `SELECT id, did, status, EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id)
-    OR EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = '')) AS wanted
+/**
+ * Votes of their own, or polls that are or were there, are what an account is tracked for. One that is erased is not:
+ * of its polls something stays.
+ */
+const HELD_ACCOUNT = `SELECT id, did, status, status <> 'deleted' AND (
+      EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id)
+      OR EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = ''))) AS wanted
   FROM accounts`
 
 const heldAccount = (row: Row): HeldAccount => ({
