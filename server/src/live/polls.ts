@@ -17,8 +17,10 @@ export class Polls {
   #kept = new LRUCache<string, Kept>({
     maxSize: MAX_BYTES,
     // Some for the entry itself, and two bytes for each character.
-    sizeCalculation: ({ poll }) =>
-      1000 + 2 * (poll.text.length + poll.options.reduce((sum, { text }) => sum + 100 + text.length, 0)),
+    sizeCalculation: ({ poll: { uri, text, options, post = '' } }) =>
+      1000 +
+      2 * (uri.length + post.length + text.length) +
+      options.reduce((sum, option) => sum + 200 + 2 * option.text.length, 0),
   })
   #read: (uri: string) => Promise<PollState>
   #isAway: () => boolean
