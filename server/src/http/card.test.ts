@@ -80,16 +80,33 @@ describe('are kept', () => {
     const draw = drawn()
     const cards = new Cards(draw)
     const of = async (version: number) => (await cards.of(poll('?', ['a', 'b'], [], version), budget))!
-    expect(await of(1)).toMatchObject({ version: 1, png: pngOf(1) })
-    await of(1)
+    const first = await of(1)
+    expect(first.png).toEqual(pngOf(1))
     // Votes come fast: it is not drawn for each of them.
-    expect((await of(2)).version).toBe(1)
+    expect([await of(1), await of(2)]).toEqual([first, first])
     expect(draw).toHaveBeenCalledTimes(1)
     vi.advanceTimersByTime(6_000)
-    expect(await of(3)).toMatchObject({ version: 3, png: pngOf(2) })
+    const later = await of(3)
+    expect(later.png).toEqual(pngOf(2))
+    expect(later.tag).not.toBe(first.tag)
     vi.advanceTimersByTime(6_000)
-    await of(3)
+    expect(await of(3)).toEqual(later)
     expect(draw).toHaveBeenCalledTimes(2)
+    vi.useRealTimers()
+  })
+
+  test('while the question is the same: that of a post comes late, and changes, and the version stays', async () => {
+    vi.useFakeTimers()
+    const draw = drawn()
+    const cards = new Cards(draw)
+    const of = async (text: string) => {
+      vi.advanceTimersByTime(6_000)
+      return (await cards.of(poll(text, ['a', 'b']), budget))!
+    }
+    const [without, having] = [await of(''), await of('Tea?')]
+    expect(having).toEqual(await of('Tea?'))
+    expect([without.png, having.png]).toEqual([pngOf(1), pngOf(2)])
+    expect(without.tag).not.toBe(having.tag)
     vi.useRealTimers()
   })
 
@@ -97,7 +114,7 @@ describe('are kept', () => {
     const draw = drawn().mockRejectedValueOnce(new Error('out of memory'))
     const cards = new Cards(draw)
     await expect(cards.of(poll('?', ['a', 'b']), budget)).rejects.toThrow('out of memory')
-    expect(await cards.of(poll('?', ['a', 'b']), budget)).toMatchObject({ version: 1 })
+    expect(await cards.of(poll('?', ['a', 'b']), budget)).toMatchObject({ png: pngOf(1) })
   })
 
   const at = (uri: string) => ({ ...poll('?', ['a', 'b']), uri })

@@ -1,4 +1,5 @@
 /** Pictures of polls, kept while they are true, or nearly. */
+import { createHash } from 'node:crypto'
 import type { PollView } from '@pollz/shared/wire'
 import { LRUCache } from 'lru-cache'
 import type { Budget } from '../ingest/budget.ts'
@@ -13,7 +14,12 @@ const MAX_DRAWINGS = 100
 /** @returns PNG */
 export type Draw = (poll: PollView) => Promise<Uint8Array<ArrayBuffer>>
 
-export type Card = { version: number; png: Uint8Array<ArrayBuffer> }
+/** `tag`: another one for another picture */
+export type Card = { tag: string; png: Uint8Array<ArrayBuffer> }
+
+/** A question that is the text of a post comes and changes while the version stays. */
+const tagOf = ({ version, text }: PollView) =>
+  createHash('sha256').update(`${version} ${text}`).digest('base64url').slice(0, 22)
 
 export class Cards {
   #kept = new LRUCache<string, Card & { at: number }>({
@@ -33,7 +39,7 @@ export class Cards {
    */
   async of(poll: PollView, budget: Budget): Promise<Card | undefined> {
     const kept = this.#kept.get(poll.uri)
-    if (kept && (kept.version === poll.version || Date.now() - kept.at < REDRAW)) return kept
+    if (kept && (kept.tag === tagOf(poll) || Date.now() - kept.at < REDRAW)) return kept
     const drawing = this.#drawings.get(poll.uri)
     if (drawing) return drawing
     if (this.#drawings.size >= MAX_DRAWINGS || !(await budget.take(1))) return undefined
@@ -50,7 +56,7 @@ export class Cards {
   }
 
   async #drawOnce(poll: PollView): Promise<Card> {
-    const card = { version: poll.version, at: Date.now(), png: await this.#draw(poll) }
+    const card = { tag: tagOf(poll), at: Date.now(), png: await this.#draw(poll) }
     this.#kept.set(poll.uri, card)
     return card
   }

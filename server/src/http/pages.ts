@@ -178,7 +178,7 @@ export function createPages(
     if (!found.ok) return notFound(c, found)
     const card = await cards.of(found.poll, limits.budget(c))
     if (!card) return failure(c, 503, 'Busy', 'too many pictures are being drawn: try again later')
-    const tag = `"${card.version}"`
+    const tag = `"${card.tag}"`
     c.header('ETag', tag)
     c.header('Cache-Control', `public, max-age=${CARD_AGE}`)
     if (c.req.header('If-None-Match') === tag) return c.body(null, 304)
