@@ -831,4 +831,42 @@ describe('every family', () => {
       network.close()
     }
   })
+
+  test('a question that is long in coming holds up no list and no tally, and is told to who watches when it is there', async () => {
+    const network = await NetworkStandIn.start()
+    try {
+      await restart({ PLC_URL: network.plcUrl })
+      const did = `did:plc:${'a'.repeat(24)}`
+      const proof = await makeProof({ did, key: network.key }, async (add) =>
+        add({
+          l: null,
+          e: [entry(`app.bsky.feed.post/${rkey}`, await add({ text: 'Tea, or not?' }))],
+        }),
+      )
+      const answers: (() => void)[] = []
+      network.register(did, await network.serve((_, response) => answers.push(() => response.end(proof))))
+      const { uri, poll: made, vote: cast } = recordsOf(familyOfPoll.get('tech.tokimeki.poll.poll')!, did)
+      await deliver(made)
+      const watcher = await live()
+      watcher.socket.send(JSON.stringify({ type: 'watch', uris: [uri] }))
+      await vi.waitUntil(() => watcher.messages.length === 1)
+      await deliver(cast)
+      await vi.waitUntil(() => watcher.messages.length === 2)
+      expect((await get('/api/polls')).body).toMatchObject([{ text: '' }])
+      expect(watcher.messages).toMatchObject([
+        { type: 'snapshot', poll: { text: '' } },
+        { type: 'tally', total: 1 },
+      ])
+      await vi.waitUntil(() => answers.length > 0)
+      for (const answer of answers) answer()
+      await vi.waitUntil(() => watcher.messages.length > 2)
+      expect(watcher.messages[2]).toMatchObject({
+        type: 'snapshot',
+        poll: { text: 'Tea, or not?', total: 1 },
+      })
+      watcher.socket.close()
+    } finally {
+      network.close()
+    }
+  })
 })

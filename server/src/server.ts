@@ -175,7 +175,10 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     (uri) => findPoll(reader, uri),
     () => writer.failure !== undefined,
   )
-  const questions = new Questions((post, budget) => postText(repos, post, budget))
+  const questions = new Questions(
+    (post, budget) => postText(repos, post, budget),
+    (poll) => hub.recheck((uri) => uri === poll),
+  )
   const lookup = new Lookup({
     polls,
     hidden,

@@ -9,6 +9,7 @@ import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
 import type { Named, Names } from '../ingest/names.ts'
 import type { Found, Lookup, LookupError } from '../live/lookup.ts'
+import { PATIENCE } from '../live/questions.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
@@ -162,10 +163,10 @@ export function createApi({
       if (!named.ok) return notFound(c, named)
       const verified = await announced.verify(named.uri, budget)
       if (!verified.ok) return notFound(c, verified)
-      const found = await lookup.find(named.uri, budget)
+      const found = await lookup.find(named.uri, budget, PATIENCE)
       return found.ok ? c.json({ ...found.poll, verified: verified.value }) : notFound(c, found)
     }
-    const found = await lookup.find(uri, budget)
+    const found = await lookup.find(uri, budget, PATIENCE)
     return found.ok ? c.json(found.poll) : notFound(c, found)
   })
 

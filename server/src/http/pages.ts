@@ -15,6 +15,7 @@ import { cors } from 'hono/cors'
 import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
 import type { Found, Lookup } from '../live/lookup.ts'
+import { PATIENCE } from '../live/questions.ts'
 import { failure, notFound, statusOf } from './api.ts'
 import type { Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
@@ -124,7 +125,7 @@ export function createPages(
   const ofServer = { [host]: frame.hosts[host] ?? home.poll }
 
   const findNamed = async (uri: string, budget: Budget): Promise<Found> => {
-    const found = await lookup.find(uri, budget)
+    const found = await lookup.find(uri, budget, PATIENCE)
     return found.ok ? { ...found, poll: await named(found.poll) } : found
   }
   const find = (c: Context) => {

@@ -6,7 +6,7 @@ import type { HiddenRow } from '../store/hidden.ts'
 import { Hidden } from './hidden.ts'
 import { Lookup } from './lookup.ts'
 import { Polls } from './polls.ts'
-import { Questions } from './questions.ts'
+import { PATIENCE, Questions } from './questions.ts'
 
 const tea = 'at://did:plc:a/tech.waow.poll/0'
 const post = 'at://did:plc:a/app.bsky.feed.post/0'
@@ -28,11 +28,14 @@ function findHiddenDuring(reading: 'poll' | 'post') {
     polls: new Polls(() => read('poll', { state: 'there', poll })),
     hidden,
     names: names as unknown as Names,
-    questions: new Questions(() => read('post', '?')),
+    questions: new Questions(
+      () => read('post', { ok: true, value: '?' }),
+      () => {},
+    ),
     read: () => Promise.reject(new Error('it is known')),
     isIncomplete: () => false,
   })
-  return lookup.find(tea, unlimited('a client'))
+  return lookup.find(tea, unlimited('a client'), PATIENCE)
 }
 
 test.each(['poll', 'post'] as const)(

@@ -45,20 +45,25 @@ export class Lookup {
     this.#options = options
   }
 
-  /** The poll as `told` has it. @param uri at-uri of a poll, by DID or handle */
-  async find(uri: string, budget: Budget): Promise<Found> {
+  /**
+   * The poll as `told` has it.
+   *
+   * @param uri at-uri of a poll, by DID or handle
+   * @param patience ms to wait for a question of which nothing is known
+   */
+  async find(uri: string, budget: Budget, patience = 0): Promise<Found> {
     const found = await this.#find(uri, budget)
     if (!found.ok) return found
-    const poll = await this.told(found.poll, budget)
+    const poll = await this.told(found.poll, budget, patience)
     // It may have been hidden meanwhile.
     if (this.#options.hidden.hides(found.uri)) return hiddenPoll(found.uri)
     return { ...found, poll }
   }
 
-  /** The poll, with its question wherever that is, and whether votes may be missing. */
-  async told(poll: PollView, budget: Budget): Promise<PollView> {
+  /** The poll, with its question wherever that is, as far as it is known, and whether votes may be missing. */
+  async told(poll: PollView, budget: Budget, patience = 0): Promise<PollView> {
     const { isIncomplete, questions } = this.#options
-    const asked = await questions.asked(poll, budget)
+    const asked = await questions.asked(poll, budget, patience)
     return isIncomplete(asked) ? { ...asked, incomplete: true } : asked
   }
 
