@@ -9,6 +9,8 @@ const picture = join(import.meta.dirname, 'artifacts', 'demo.png')
 
 /** How often somebody votes, in ms. */
 const VOTE_EVERY = 2500
+/** When one of the polls ends, in ms. */
+const END_AFTER = 5 * 60_000
 
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const)
@@ -33,19 +35,25 @@ const [alice, bob, ...others] = (await Promise.all(
   ),
 )) as [Account, Account, ...Account[]]
 const polls: { uri: string; options: number }[] = []
-async function ask(by: Account, text: string, options: string[], as: 'card' | 'text') {
-  const uri = await by.makePoll(text, options)
+type More = { as?: 'card' | 'text'; endsAt?: string; multiple?: boolean }
+async function ask(by: Account, text: string, options: string[], { as = 'card', ...more }: More = {}) {
+  const uri = await by.makePoll(text, options, more)
   await by.post(text, uri, as)
   polls.push({ uri, options: options.length })
 }
-await ask(alice, 'Tabs or spaces?', ['Tabs', 'Spaces', 'Whatever the formatter says'], 'card')
+await ask(alice, 'Tabs or spaces?', ['Tabs', 'Spaces', 'Whatever the formatter says'])
 await ask(
   bob,
   'Best time of day to write?',
   ['Dawn 🌅', 'Afternoon', 'Midnight 🌙', 'When the deadline is an hour away, and not a minute before'],
-  'text',
+  { as: 'text' },
 )
-await ask(others[0]!, 'ما هو أفضل مشروب؟', ['قهوة', 'شاي'], 'card')
+await ask(others[0]!, 'ما هو أفضل مشروب؟', ['قهوة', 'شاي'])
+const soon = new Date(Date.now() + END_AFTER).toISOString()
+await ask(others[1]!, 'What do you drink? It ends in five minutes', ['Coffee', 'Tea', 'Water'], {
+  endsAt: soon,
+  multiple: true,
+})
 
 const headless = process.platform === 'linux' && !process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']
 say(headless ? 'opening the browser (headless: there is no display)' : 'opening the browser')
