@@ -1,6 +1,6 @@
 import 'fake-indexeddb/auto'
 import { randomUUID } from 'node:crypto'
-import { Agent } from '@atproto/api'
+import { Agent, XRPCError } from '@atproto/api'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import type { PollDraft, ToPage } from '@pollz/shared/engine'
 import { families, home, pollHosts } from '@pollz/shared/families'
@@ -34,6 +34,8 @@ let heard: ToPage[]
 let answer: (write: string) => Response | undefined
 /** By how many ms the server's clock is ahead. */
 let ahead: number
+/** Why the PDS lets nobody read. */
+let unreadable: Error | undefined
 /** What happens to a request before it arrives. */
 let wire: (arrive: () => Response) => Promise<Response>
 let authored: Authored
@@ -48,6 +50,7 @@ beforeEach(async () => {
   heard = []
   ahead = 0
   answer = () => undefined
+  unreadable = undefined
   wire = async (arrive) => arrive()
   const agent = new Agent(async (path, init) => {
     const { collection, rkey, record, swapRecord } = JSON.parse(await new Response(init.body).text()) as {
@@ -77,6 +80,7 @@ beforeEach(async () => {
     canonical: async (uri: string) => uri.replace(alice.handle, alice.did).replace(bob.handle, bob.did),
     collections: async () => [...repo.keys()].map((uri) => parseAtUri(uri)!.collection),
     read: async (uri: string) => {
+      if (unreadable) throw unreadable
       const value = repo.get(uri)
       return value && { cid: cidOf(value), value }
     },
@@ -276,6 +280,21 @@ test('what the PDS refuses is said, and nobody is told of anything', async () =>
   const removal = authored.delete({ type: 'delete', uri: uriOf(home.poll, 'a') }, clicked(now))
   expect(await removal.catch(reasonOf)).toEqual({ name: 'refused', detail: 'not today' })
   expect([told, heard]).toEqual([[], []])
+})
+
+test('where it lets nobody read, its reason is that of the write', async () => {
+  answer = () => Response.json({ error: 'AccountDeactivated', message: 'deactivated' }, { status: 400 })
+  for (const status of [400, 502]) {
+    unreadable = new XRPCError(status, 'RepoNotFound', 'Could not find repo')
+    const publish = authored.publish({ type: 'publish', rkey: 'a', draft }, clicked(now))
+    expect(await publish.catch(reasonOf)).toEqual({ name: 'refused', detail: 'deactivated' })
+  }
+  // Of what nobody can say, nothing is written over.
+  unreadable = new TypeError('fetch failed')
+  answer = () => undefined
+  const removal = authored.delete({ type: 'delete', uri: uriOf(home.poll, 'a') }, clicked(now))
+  expect(await removal.catch(reasonOf)).toEqual({ name: 'unreachable' })
+  expect(writes).toEqual([])
 })
 
 test('what was voted on lately comes by the date of the votes: their keys are hashes', async () => {

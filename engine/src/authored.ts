@@ -1,4 +1,5 @@
 /** Polls of one's own: written to the author's PDS, changed, deleted, and found again. */
+import { XRPCError } from '@atproto/api'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll, home } from '@pollz/shared/families'
 import { parsePollLink, type PollHosts } from '@pollz/shared/links'
@@ -50,7 +51,7 @@ export class Authored {
    * @throws with the PDS's reason; TooLate
    */
   async publish({ rkey, draft }: Act & { type: 'publish' }, { did, at, signal }: Doing): Promise<string> {
-    const { accounts, ahead, outbox, repos } = this.#options
+    const { accounts, ahead, outbox } = this.#options
     // An end counts from the click, as `createdAt` does, so it may pass while somebody signs in. Moved to a later time it
     // would be another one with each try; a poll that nobody can vote on is not what its author wanted. Whoever tries again
     // clicks again, and an end in an hour is in an hour from then.
@@ -60,8 +61,8 @@ export class Authored {
     const place = { repo: did, collection: home.poll, rkey }
     const uri = formatAtUri(place)
     await swapping(async () => {
-      const there = await repos.read(uri, signal)
-      const before = draft.createdAt === undefined ? undefined : (there?.value as Partial<typeof draft>)
+      const { there, swap } = await this.#there(uri, signal, draft.createdAt === undefined)
+      const before = draft.createdAt === undefined ? undefined : (there as Partial<typeof draft>)
       const { endsAt, multiple, ...said } = { ...before, ...draft }
       const record = {
         createdAt: new Date(at).toISOString(),
@@ -70,7 +71,6 @@ export class Authored {
         ...(endsAt ? { endsAt } : {}),
         ...(multiple ? { multiple } : {}),
       }
-      const swap = there ? swapOf(there) : { swapRecord: null }
       await agent.com.atproto.repo.putRecord({ ...place, record, ...swap }, { signal })
     })
     await outbox.add('polls', uri)
@@ -87,13 +87,36 @@ export class Authored {
     if (place.collection !== home.poll) throw new Error(`${poll} is another client's to delete`)
     const agent = await accounts.agent(did)
     await swapping(async () => {
-      const there = await repos.read(poll, signal)
-      await agent.com.atproto.repo.deleteRecord({ ...place, ...swapOf(there) }, { signal })
+      const { swap } = await this.#there(poll, signal, true)
+      const named = typeof swap.swapRecord === 'string' ? { swapRecord: swap.swapRecord } : {}
+      await agent.com.atproto.repo.deleteRecord({ ...place, ...named }, { signal })
     })
     await outbox.add('polls', poll)
     // Where the server is away, nobody else says so.
     pages.send({ type: 'missing', uri, error: 'PollNotFound' })
     return poll
+  }
+
+  /**
+   * What a write is to replace. `swap`: names its version; null: there is nothing; none: the PDS does not say.
+   *
+   * @param unseen it may be written without having been read
+   * @throws if the PDS is away
+   */
+  async #there(
+    uri: string,
+    signal: AbortSignal,
+    unseen: boolean,
+  ): Promise<{ there?: unknown; swap: { swapRecord?: string | null } }> {
+    try {
+      const there = await this.#options.repos.read(uri, signal)
+      if (!there) return { swap: { swapRecord: null } }
+      return { there: there.value, swap: there.cid === undefined ? {} : { swapRecord: there.cid } }
+    } catch (error) {
+      // Of an account that is not active a PDS reads nothing, or asks elsewhere: why, it says of the write.
+      if (unseen && error instanceof XRPCError && error.status >= 400) return { swap: {} }
+      throw error
+    }
   }
 
   /**
@@ -152,10 +175,6 @@ export class Authored {
     return posted
   }
 }
-
-/** Of what a write is to replace: its cid, where that is known. */
-const swapOf = (there: { cid: string | undefined } | undefined) =>
-  there?.cid === undefined ? {} : { swapRecord: there.cid }
 
 const isPoll = (uri: string) => familyOfPoll.has(parseAtUri(uri)?.collection ?? '')
 
