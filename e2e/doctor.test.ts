@@ -104,7 +104,7 @@ describe.skipIf(!tap)('the doctor', () => {
     expect(lines.filter((line) => line.startsWith('✗'))).toEqual([
       expect.stringMatching(/DATABASE_URL: .*may this user write it/),
       expect.stringMatching(/PUBLIC_URL: .*can't be reached .*Does the server run/),
-      expect.stringMatching(/JETSTREAM_URL: none can be reached .*is the address right/),
+      expect.stringMatching(/JETSTREAM_URL: none can be listened to .*is the address right/),
       expect.stringMatching(/RELAY_URL: does not say who has voted .*not every relay can/),
       expect.stringMatching(/TAP_URL .*can't be reached .*does it run/),
     ])

@@ -2,10 +2,19 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { familyOfPoll, home } from '@pollz/shared/families'
+import { tid } from '@pollz/shared/tid'
+import { WebSocketServer, type WebSocket } from 'ws'
 import { newFile } from '../../test/database.ts'
+import { T0, iso, pollRecordIn, recordMessage } from '../../test/records.ts'
 import { TapStandIn } from '../../test/tap-standin.ts'
 import { readConfig } from '../config.ts'
+import { readEvent } from '../ingest/events.ts'
+import { apply } from '../store/counting/apply.ts'
+import { openDatabase } from '../store/database.ts'
+import { migrate } from '../store/migrations.ts'
 import { examine } from './examine.ts'
+import { examineVoters } from './voters.ts'
 
 const nobody = 'http://127.0.0.1:9'
 
@@ -50,4 +59,83 @@ test('a tap that is named twice', async () => {
     `good TAP_URL ${url}: answers`,
     expect.stringMatching(/^unknown/),
   ])
+})
+
+test('C11 a voter with several choices is one vote, and a poll that was only named is none', async () => {
+  const url = newFile()
+  const client = await openDatabase({ url })
+  await migrate(client)
+  const family = familyOfPoll.get(home.poll)!
+  const at = { did: 'did:plc:alice', collection: home.poll, rkey: '3kaaaaaaaaaa2' }
+  const uri = `at://${at.did}/${at.collection}/${at.rkey}`
+  const record = pollRecordIn(family, { options: ['a', 'b', 'c'], time: T0, multiple: true })
+  const vote = (rkey: string, subject: string, choices: number[]) => ({
+    ...{ did: 'did:plc:bob', collection: home.vote, rkey, rev: tid(T0 + 1), action: 'create' as const },
+    ...{
+      live: true,
+      record: { ...family.writeVote({ poll: { uri: subject }, choices, createdAt: iso(T0 + 1) })[0]!.record },
+    },
+  })
+  const events = [
+    { ...at, rev: tid(T0), action: 'create' as const, live: true, record },
+    vote('x', uri, [0, 1, 2]),
+    vote('y', `${uri}x`, [0]),
+  ]
+  await apply(
+    client,
+    events.map((event) => readEvent(recordMessage(event)).change!),
+    [],
+  )
+  client.close()
+  const config = readConfig({ DATABASE_URL: url, PUBLIC_URL: nobody, PLC_URL: nobody, TAP_URL: '' })
+  for await (const { part, words } of examine(config))
+    if (part === 'DATABASE_URL') expect(words).toContain('1 polls, 2 votes')
+})
+
+/** What it says of Jetstreams and relays, each with its state. */
+async function saidOfVoters(env: Record<string, string>): Promise<string[]> {
+  const said: string[] = []
+  for await (const { part, state, words } of examineVoters(readConfig(env), 200))
+    said.push(`${state} ${part}: ${words}`)
+  return said
+}
+
+test.each([
+  ['a web server is no relay', '<h1>hello</h1>', 'bad'],
+  ['a relay on http and a private address is one', '{"repos":[{"did":"did:plc:bob"}]}', 'good'],
+])('%s', async (_, body, state) => {
+  const server = createServer((_request, response) => response.end(body))
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  expect((await saidOfVoters({ RELAY_URL: url, JETSTREAM_URL: '' }))[1]).toMatch(`${state} RELAY_URL: `)
+  server.close()
+  server.closeAllConnections()
+})
+
+test.each<[string, (socket: WebSocket) => void, string]>([
+  [
+    'closes',
+    (socket) => socket.close(1008),
+    'bad JETSTREAM_URL: none can be listened to .* closes with 1008',
+  ],
+  ['sends nothing', () => {}, 'bad JETSTREAM_URL: none can be listened to .* sends nothing'],
+  [
+    'sends something else',
+    (socket) => socket.send('{"hello":1}'),
+    'bad JETSTREAM_URL: none .* sends nothing',
+  ],
+  [
+    'tells of accounts',
+    (socket) => socket.send('{"did":"did:plc:bob","time_us":7,"kind":"account"}'),
+    'good JETSTREAM_URL: 1 of 1 can be listened to$',
+  ],
+])('a WebSocket that %s', async (_, onConnection, expected) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  server.on('connection', onConnection)
+  await new Promise((resolve) => server.once('listening', resolve))
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
+  expect((await saidOfVoters({ JETSTREAM_URL: url, RELAY_URL: '' }))[0]).toMatch(new RegExp(expected))
+  server.close()
 })

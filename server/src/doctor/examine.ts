@@ -4,6 +4,7 @@ import { collections } from '@pollz/shared/families'
 import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
+import { POLL_IS_THERE, VOTERS } from '../store/counting/rules.ts'
 import { nameOf, openDatabase, probe } from '../store/database.ts'
 import { SCHEMA, schemaOf, tooNew } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
@@ -60,7 +61,8 @@ async function* examineDatabase({
     }
     await probe(client)
     const { rows } = await client.execute(
-      'SELECT (SELECT count(*) FROM polls) AS polls, (SELECT coalesce(sum(n), 0) FROM tallies) AS votes',
+      `SELECT (SELECT count(*) FROM polls p WHERE ${POLL_IS_THERE}) AS polls,
+        (SELECT coalesce(${VOTERS}, 0) FROM tallies t) AS votes`,
     )
     const accounts = await someAccounts(client)
     client.close()

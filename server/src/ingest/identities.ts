@@ -44,6 +44,7 @@ export function createIdentities(options: {
 }): Identities {
   const { plcUrl, handleResolverUrl, outbound } = options
   const fetch = outbound.fetchAtMost(MAX_DOCUMENT)
+  const askOperators = outbound.fetchAtMost(MAX_DOCUMENT, 'operator')
 
   // Whoever asks while a document is on its way waits for that one. Nobody's deadline ends it for the others.
   const documents = new LRUCache<string, DidDocument>({
@@ -72,7 +73,8 @@ export function createIdentities(options: {
     const resolver = new DidResolver({
       plcUrl,
       fetch: async (url, init) => {
-        const response = await fetch(url as URL, { signal, redirect: 'error', headers: init?.headers })
+        const ask = did.startsWith('did:plc:') ? askOperators : fetch
+        const response = await ask(url as URL, { signal, redirect: 'error', headers: init?.headers })
         if (response.status === 410)
           throw new ReadFailure('RepoNotFound', 'it was tombstoned', 'DidTombstoned')
         // The resolver takes every refusal of a did:web's host for its word that there is no such DID.
@@ -93,7 +95,7 @@ export function createIdentities(options: {
   async function askResolver(service: string, handle: string): Promise<string | undefined> {
     const url = new URL('/xrpc/com.atproto.identity.resolveHandle', service)
     url.searchParams.set('handle', handle)
-    const response = await fetch(url, { signal: outbound.deadline(), redirect: 'error' })
+    const response = await askOperators(url, { signal: outbound.deadline(), redirect: 'error' })
     if (response.status >= 500)
       throw new ReadFailure('UpstreamFailure', `${handle}: ${url.host} answered ${response.status}`)
     const body: unknown = await response.json().catch(() => undefined)

@@ -1,5 +1,5 @@
 /**
- * Requests to servers that anybody can name. None reaches into our own network, each is bounded in time and bytes, and
+ * Requests to servers that anybody can name. None of those reaches into our own network, each is bounded in time and bytes, and
  * those that hang take up only their own share: so many for whoever asked, so many for the host that is silent.
  */
 import { safeFetchWrap } from '@atproto-labs/fetch-node'
@@ -121,8 +121,11 @@ export type Outbound = {
   read: <T>(budget: Budget, task: (signal: AbortSignal) => Promise<T>) => Promise<RepoRead<T>>
   /** Whatever else keeps a host busy. */
   contact: <T>(host: string, signal: AbortSignal, task: () => Promise<T>) => Promise<T>
-  /** @returns a fetch that throws a ReadFailure where there is no answer, or one of more bytes */
-  fetchAtMost: (bytes: number) => Fetch
+  /**
+   * @param of `operator`: asks only servers that our operator named, which may be on http or in our own network
+   * @returns a fetch that throws a ReadFailure where there is no answer, or one of more bytes
+   */
+  fetchAtMost: (bytes: number, of?: 'operator') => Fetch
   /** For what several reads wait for together. */
   deadline: () => AbortSignal
 }
@@ -160,15 +163,16 @@ export function createOutbound(options: {
       }
     },
 
-    fetchAtMost(bytes) {
+    fetchAtMost(bytes, of) {
+      const anywhere = local || of === 'operator'
       const fetch = safeFetchWrap({
         // Without it http and private addresses are allowed.
-        ssrfProtection: !local,
-        allowIpHost: local,
+        ssrfProtection: !anywhere,
+        allowIpHost: anywhere,
         allowCustomPort: true,
         responseMaxSize: bytes,
         timeout: TIMEOUT,
-        ...(local ? { forbiddenDomainNames: [] } : {}),
+        ...(anywhere ? { forbiddenDomainNames: [] } : {}),
       })
       return (url, init) =>
         contact(new URL(url).hostname, init.signal, async () => {

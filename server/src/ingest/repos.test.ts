@@ -464,3 +464,24 @@ test('bytes and links of a record come as JSON has them', async () => {
     },
   })
 })
+
+test('a relay, and a PLC directory, that the operator named may be on http and a private address; a PDS may not', async () => {
+  const reader = createRepos({
+    plcUrl: network.plcUrl,
+    handleResolverUrl: undefined,
+    local: false,
+    signal: stop.signal,
+  })
+  const relayUrl = await network.serve((_, response) =>
+    response.end('{"repos":[{"did":"did:plc:bob"}],"cursor":""}'),
+  )
+  // An empty cursor ends a list too.
+  expect(await reader.listRepos({ relayUrl, collection: home.vote, cursor: undefined, budget })).toEqual({
+    ok: true,
+    value: { dids: ['did:plc:bob'], cursor: undefined },
+  })
+  const did = await honestRepo()
+  const before = network.asked.length
+  expect(await reader.readRecord({ did, ...at, budget })).toMatchObject({ error: 'UpstreamFailure' })
+  expect(network.asked.slice(before)).toContain(did)
+})

@@ -75,6 +75,7 @@ export function createRepos(options: {
   const verify = createVerifier(stop)
   const fetchProof = outbound.fetchAtMost(MAX_PROOF)
   const fetchPage = outbound.fetchAtMost(MAX_PAGE)
+  const askRelay = outbound.fetchAtMost(MAX_PAGE, 'operator')
   const fetchStatus = outbound.fetchAtMost(MAX_STATUS)
   const fetchDescription = outbound.fetchAtMost(MAX_DESCRIPTION)
 
@@ -150,7 +151,7 @@ export function createRepos(options: {
           })
           const page = await read(recordPage, did, response)
           const records = page.records.map(({ uri, value }) => ({ rkey: parseAtUri(uri)?.rkey ?? '', value }))
-          return { records, cursor: page.cursor }
+          return { records, cursor: nextOf(page) }
         }),
       ),
 
@@ -162,10 +163,10 @@ export function createRepos(options: {
           limit: '500',
           ...(cursor === undefined ? {} : { cursor }),
         }).toString()
-        const response = await fetchPage(url, { redirect: 'error', signal })
+        const response = await askRelay(url, { redirect: 'error', signal })
         if (!response.ok) throw new ReadFailure('UpstreamFailure', `${relayUrl} answered ${response.status}`)
         const page = await read(repoPage, relayUrl, response)
-        return { dids: page.repos.map(({ did }) => did).filter(isDid), cursor: page.cursor }
+        return { dids: page.repos.map(({ did }) => did).filter(isDid), cursor: nextOf(page) }
       }),
 
     status: ({ did, budget }) =>
@@ -196,6 +197,8 @@ const repoPage = l.object({
   repos: l.array(l.object({ did: l.string() })),
   cursor: l.optional(l.string()),
 })
+/** Some end a list with an empty cursor. */
+const nextOf = ({ cursor }: { cursor?: string | undefined }) => (cursor === '' ? undefined : cursor)
 const repoStatus = l.object({ did: l.string(), active: l.boolean(), status: l.optional(l.string()) })
 
 async function read<T>(
