@@ -1,6 +1,6 @@
 /**
  * Stands in for tap's protocol, where the real tap can't be made to do a thing at will: its channel (events out, acks
- * in, what is not acked is sent again), `POST /repos/add`, `/repos/remove`, `/stats/outbox-buffer` and `/health`. Order per
+ * in, what is not acked is sent again), `POST /repos/add`, `/repos/remove`, `/info`, `/stats/outbox-buffer`, `/health`. Order per
  * DID is the sender's affair.
  */
 import { createServer, type Server } from 'node:http'
@@ -31,13 +31,21 @@ export class TapStandIn {
           const { dids } = JSON.parse(Buffer.concat(chunks).toString()) as { dids: string[] }
           for (const did of dids) named.add(did)
         }
-        const isOutbox = request.url === '/stats/outbox-buffer'
-        response.end(JSON.stringify(isOutbox ? { outbox_buffer: this.outstanding.size } : { status: 'ok' }))
+        response.end(JSON.stringify(this.#answer(decodeURIComponent(request.url!))))
       })
     })
     this.#server.on('upgrade', (request, socket, head) =>
       this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#connected(ws)),
     )
+  }
+
+  /** It has read every repo that it was told of. */
+  #answer(path: string): unknown {
+    if (path === '/stats/outbox-buffer') return { outbox_buffer: this.outstanding.size }
+    const [, did] = /^\/info\/(.*)/.exec(path) ?? []
+    return did === undefined
+      ? { status: 'ok' }
+      : { did, handle: 'handle.invalid', state: 'active', rev: '', records: 0 }
   }
 
   static async listen(port = 0): Promise<TapStandIn> {

@@ -24,6 +24,9 @@ beforeEach(async () => {
     const [, , did = ''] = request.url!.split('/')
     const info = states.get(decodeURIComponent(did))
     if (info) {
+      if (info[0] === 'hangs') return
+      if (info[0] === 'forgotten') return void response.writeHead(404).end()
+      if (info[0] === 'fails') return void response.writeHead(500).end()
       const state = info.length > 1 ? info.shift() : info[0]
       return void response
         .writeHead(200, { 'content-type': 'application/json' })
@@ -73,7 +76,8 @@ test('a tap that fails is told again, of those that wait and of everybody', asyn
 test('it waits until tap has read them all, or failed to', async () => {
   states.set('did:plc:a', ['pending', 'resyncing', 'active'])
   states.set('did:plc:b', ['error'])
-  await tracking().trackAndWait(['did:plc:a', 'did:plc:b'], 60_000)
+  states.set('did:plc:deleted', ['forgotten'])
+  await tracking().trackAndWait(['did:plc:a', 'did:plc:b', 'did:plc:deleted'], 60_000)
   expect(states.get('did:plc:a')).toEqual(['active'])
 })
 
@@ -83,4 +87,10 @@ test('it waits no longer than it has patience, and says so where tap can’t be 
   expect(added).toEqual([['did:plc:a']])
   broken = true
   await expect(tracking().trackAndWait(['did:plc:a'], 100)).rejects.toThrow(/./)
+})
+
+test.each(['hangs', 'fails'])('a tap that is told and then %s has not read them', async (state) => {
+  states.set('did:plc:a', [state])
+  await expect(tracking().trackAndWait(['did:plc:a'], 200)).rejects.toThrow(/./)
+  expect(added).toEqual([['did:plc:a']])
 })

@@ -14,6 +14,8 @@ const MAX_WAITING = 100_000
 const PAUSE = 2_000
 /** How often tap is asked whether it has read a repo, in ms. */
 const ASK_EVERY = 1_000
+/** For the answer, in ms. */
+const TIMEOUT = 10_000
 
 export type TrackingOptions = {
   /** of the taps */
@@ -89,23 +91,33 @@ export class Tracking {
    * Has all taps track these repos, and waits until they have read them or failed to.
    *
    * @param patience ms after which it waits no longer
-   * @throws Error where a tap can't be told
+   * @throws Error where a tap can't be told, or does not say in that time how far it is
    */
   async trackAndWait(dids: string[], patience: number): Promise<void> {
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(patience)])
     for (const { tap } of this.#taps) {
-      await tap.addRepos(dids)
+      const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(patience)])
+      await unless(signal, tap.addRepos(dids))
       const unread = new Set(dids)
+      let failure: { error: unknown } | undefined
       while (unread.size > 0 && !signal.aborted) {
         for (const did of unread) {
-          const state = await tap.getRepoInfo(did).then(
-            (info) => info.state,
-            () => undefined,
-          )
-          if (!UNREAD.has(state)) unread.delete(did)
+          try {
+            const soon = AbortSignal.timeout(Math.min(TIMEOUT, patience / 2))
+            const { state } = await unless(AbortSignal.any([signal, soon]), tap.getRepoInfo(did))
+            failure = undefined
+            if (!UNREAD.has(state)) unread.delete(did)
+          } catch (error) {
+            if (isForgotten(error)) {
+              unread.delete(did)
+              continue
+            }
+            if (!signal.aborted) failure = { error }
+            break
+          }
         }
         if (unread.size > 0) await setTimeout(ASK_EVERY, undefined, { signal }).catch(() => {})
       }
+      if (failure) throw failure.error
     }
   }
 
@@ -134,5 +146,25 @@ export class Tracking {
     this.#log.warn('tap could not be told whom to track', { url, reason: reasonOf(error) })
 }
 
+/** Tap knows a repo that it was told of, unless the account was deleted. Its client says no more than this of a 404. */
+const isForgotten = (error: unknown) => error instanceof Error && error.message.endsWith('Not Found')
+
+/** A request that has no end of its own. @throws where the signal ends it */
+async function unless<T>(signal: AbortSignal, request: Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  const ended = new AbortController()
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), {
+      once: true,
+      signal: ended.signal,
+    })
+  })
+  try {
+    return await Promise.race([request, late])
+  } finally {
+    ended.abort()
+  }
+}
+
 /** What tap says of a repo whose records it has not sent yet. */
-const UNREAD: ReadonlySet<string | undefined> = new Set(['pending', 'desynchronized', 'resyncing'])
+const UNREAD: ReadonlySet<string> = new Set(['pending', 'desynchronized', 'resyncing'])
