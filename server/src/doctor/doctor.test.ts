@@ -63,19 +63,17 @@ test('a tap that is named twice', async () => {
 
 test('C11 a voter with several choices is one vote, and a poll that was only named is none', async () => {
   const url = newFile()
-  const client = await openDatabase({ url })
+  const client = await openDatabase({ url, authToken: undefined })
   await migrate(client)
   const family = familyOfPoll.get(home.poll)!
   const at = { did: 'did:plc:alice', collection: home.poll, rkey: '3kaaaaaaaaaa2' }
   const uri = `at://${at.did}/${at.collection}/${at.rkey}`
   const record = pollRecordIn(family, { options: ['a', 'b', 'c'], time: T0, multiple: true })
-  const vote = (rkey: string, subject: string, choices: number[]) => ({
-    ...{ did: 'did:plc:bob', collection: home.vote, rkey, rev: tid(T0 + 1), action: 'create' as const },
-    ...{
-      live: true,
-      record: { ...family.writeVote({ poll: { uri: subject }, choices, createdAt: iso(T0 + 1) })[0]!.record },
-    },
-  })
+  const vote = (key: string, subject: string, choices: number[]) => {
+    const written = family.writeVote({ poll: { uri: subject }, choices, createdAt: iso(T0 + 1) })[0]!
+    const voted = { did: 'did:plc:bob', collection: home.vote, rkey: key, rev: tid(T0 + 1) }
+    return { ...voted, action: 'create' as const, live: true, record: { ...written.record } }
+  }
   const events = [
     { ...at, rev: tid(T0), action: 'create' as const, live: true, record },
     vote('x', uri, [0, 1, 2]),
@@ -88,8 +86,9 @@ test('C11 a voter with several choices is one vote, and a poll that was only nam
   )
   client.close()
   const config = readConfig({ DATABASE_URL: url, PUBLIC_URL: nobody, PLC_URL: nobody, TAP_URL: '' })
-  for await (const { part, words } of examine(config))
-    if (part === 'DATABASE_URL') expect(words).toContain('1 polls, 2 votes')
+  const said: string[] = []
+  for await (const { part, words } of examine(config)) if (part === 'DATABASE_URL') said.push(words)
+  expect(said).toEqual([expect.stringContaining('1 polls, 2 votes')])
 })
 
 /** What it says of Jetstreams and relays, each with its state. */
