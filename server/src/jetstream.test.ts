@@ -1,5 +1,5 @@
 /** The server beside a Jetstream and a relay, both stand-ins: hints are proved, or they leave nothing behind. */
-import { familyOfPoll } from '@pollz/shared/families'
+import { families, familyOfPoll, home } from '@pollz/shared/families'
 import type { PollView } from '@pollz/shared/wire'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { emptyDatabase } from '../test/database.ts'
@@ -59,7 +59,7 @@ async function start(more: Record<string, string> = {}) {
   const server = await startServer(config, createLog('error'), stop.signal)
   base = `http://127.0.0.1:${server.port}`
   done = server.done
-  await vi.waitUntil(() => tap.connected, 5000)
+  if (config.tapUrls.length > 0) await vi.waitUntil(() => tap.connected, 5000)
   if (config.jetstreamUrls.length > 0) await vi.waitUntil(() => jetstream.connected, 5000)
 }
 
@@ -121,6 +121,18 @@ const measured = async (line: RegExp) =>
 const read = (outcome: string) =>
   measured(new RegExp(`^pollz_hints_total{outcome="${outcome}"} (\\d+)$`, 'm'))
 
+/** What Jetstream tells of all the time, whoever votes. */
+const sign = () =>
+  JSON.stringify({ did: alice, time_us: Date.now() * 1000, kind: 'account', account: { active: true } })
+
+/** Where Jetstream was, as it is remembered. */
+async function cursor(): Promise<unknown> {
+  const client = await openDatabase(database)
+  const { rows } = await client.execute(`SELECT value FROM state WHERE name = 'jetstream'`)
+  client.close()
+  return rows[0]?.['value']
+}
+
 async function accounts(): Promise<unknown[]> {
   const client = await openDatabase(database)
   const { rows } = await client.execute('SELECT did FROM accounts ORDER BY did')
@@ -159,6 +171,22 @@ test.each([
     expect(await counts()).toEqual([0, 0])
   },
 )
+
+test('with no tap every change of a vote is read, deletes too, and every poll says that votes may be missing', async () => {
+  await restart({ TAP_URL: '' })
+  jetstream.send(voted(bob, 1))
+  await vi.waitUntil(async () => (await counts())?.[1] === 1)
+  jetstream.send(voted(bob, 0))
+  await vi.waitUntil(async () => (await counts())?.[0] === 1)
+  expect(await counts()).toEqual([1, 0])
+  records.delete(`at://${bob}/${collection}/${rkey}`)
+  jetstream.send(commitMessage({ did: bob, collection, rkey, operation: 'delete' }))
+  await vi.waitUntil(async () => (await counts())?.[0] === 0)
+  const homePoll = `at://${alice}/${home.poll}/${rkey}`
+  const family = familyOfPoll.get(home.poll)!
+  records.set(homePoll, JSON.parse(JSON.stringify(pollRecordIn(family, { options: ['a', 'b'], time: T0 }))))
+  expect(await ask(homePoll)).toMatchObject({ uri: homePoll, incomplete: true })
+})
 
 test('a poll that is made elsewhere is there before anybody asks for it', async () => {
   jetstream.send(commitMessage({ did: alice, collection: tokimeki.poll, rkey }))
@@ -253,12 +281,7 @@ test('after a restart it goes on where it was, and a new tap is told of everybod
   await vi.waitUntil(async () => (await fetch(`${base}/ready`)).ok)
   jetstream.send(voted(bob, 1))
   await vi.waitUntil(() => tap.added.has(bob))
-  await vi.waitUntil(async () => {
-    const client = await openDatabase(database)
-    const { rows } = await client.execute(`SELECT value FROM state WHERE name = 'jetstream'`)
-    client.close()
-    return rows.length === 1
-  }, 20_000)
+  await vi.waitUntil(async () => (await cursor()) !== undefined, 20_000)
   tap.added.clear()
   await restart()
   expect(Number(jetstream.asked[1]!.get('cursor'))).toBeGreaterThan((Date.now() - 120_000) * 1000)
@@ -331,16 +354,28 @@ describe('a relay', () => {
       ((await (await fetch(`${base}/api/polls`)).json()) as Partial<PollView>[]).map((it) => it.incomplete)
     expect(await listed()).toEqual([true])
     answer()
+    jetstream.send(sign())
     // It is told without being asked again.
     await vi.waitUntil(() => said().at(-1) === undefined)
     expect(await listed()).toEqual([undefined])
     socket.terminate()
-    await restart({ RELAY_URL: slow, JETSTREAM_URL: '' })
-    expect(await ask(poll)).toMatchObject({ incomplete: true })
-    // What was named before is known at once.
+    await vi.waitUntil(async () => (await cursor()) !== undefined, 20_000)
     await restart({ RELAY_URL: 'http://127.0.0.1:9' })
+    // What was named before is known, and what was told meanwhile comes.
     await vi.waitUntil(async () => !('incomplete' in (await ask(poll))))
     expect(await ask(poll)).toMatchObject({ uri: poll })
+    // After more than it keeps, the last walk does not name whoever voted meanwhile.
+    stop.abort()
+    await done
+    const past = Date.now() - 10 * 24 * 3_600_000
+    const client = await openDatabase(database)
+    await client.execute(`UPDATE state SET value = ${past} WHERE name LIKE 'walked %'`)
+    await client.execute(`UPDATE state SET value = ${past * 1000} WHERE name LIKE 'jetstream%'`)
+    client.close()
+    await start({ RELAY_URL: 'http://127.0.0.1:9' })
+    jetstream.send(sign())
+    await vi.waitUntil(async () => Number(await cursor()) > past * 1000, 20_000)
+    expect(await ask(poll)).toMatchObject({ uri: poll, incomplete: true })
   })
 
   test('whose list leads back to its beginning is left', async () => {
@@ -348,11 +383,12 @@ describe('a relay', () => {
       asked.push(request.url!)
       response
         .writeHead(200, { 'content-type': 'application/json' })
-        .end(JSON.stringify({ repos: [], cursor: asked.length % 2 ? 'a' : 'b' }))
+        .end(JSON.stringify({ repos: [], cursor: request.url!.includes('cursor=a') ? 'b' : 'a' }))
     }, '127.0.0.3')
     await restart({ RELAY_URL: liar })
-    await vi.waitUntil(() => asked.length === 3)
+    const walked = families.flatMap(({ votes }) => votes).length - 1
+    await vi.waitUntil(() => asked.length === 3 * walked)
     expect(await counts()).toEqual([0, 0])
-    expect(asked).toHaveLength(3)
+    expect(asked).toHaveLength(3 * walked)
   })
 })

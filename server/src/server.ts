@@ -11,6 +11,7 @@ import { listen, type Readiness } from './http/server.ts'
 import { AnnouncedRecords, type Read } from './ingest/announced.ts'
 import { unlimited } from './ingest/budget.ts'
 import type { Change } from './ingest/events.ts'
+import { Coverage } from './ingest/coverage.ts'
 import { Hints } from './ingest/hints.ts'
 import { History } from './ingest/history.ts'
 import { Jetstream } from './ingest/jetstream.ts'
@@ -26,7 +27,7 @@ import { Hub } from './live/hub.ts'
 import { Lookup } from './live/lookup.ts'
 import { Polls } from './live/polls.ts'
 import { Questions } from './live/questions.ts'
-import type { Log } from './log.ts'
+import { reasonOf, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import type { Applied } from './store/counting/apply.ts'
 import { hiddenAfter } from './store/hidden.ts'
@@ -47,6 +48,8 @@ import {
 import type { Outcome } from './store/store.ts'
 import { Writer } from './writer.ts'
 
+/** Where Jetstream was, as the database keeps it. */
+const STATE = { cursor: 'jetstream', since: 'jetstream since' }
 /** Polls in each list of the home page. */
 const LISTED = 10
 /** For how long the lists are good enough, in ms. */
@@ -127,11 +130,14 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     track: (dids) => tracking.track(dids),
     votesOf: (poll, limit) => voteRecordsOf(reader, poll, limit),
   })
-  // Whom tap does not find by itself.
-  const mayBeIncomplete = (poll: string) => parseAtUri(poll)?.collection !== home.poll
+  // Whom tap does not find by itself; without a tap nobody is tracked, and every vote is read.
+  const hasTap = config.tapUrls.length > 0
+  const tracked = async (dids: string[]) => (hasTap ? trackedAmong(reader, dids) : new Set<string>())
   const hints = new Hints({
-    tracked: (dids) => trackedAmong(reader, dids),
-    read: (uri, budget) => announced.read(uri, budget),
+    tracked,
+    hostOf: (did, budget) => repos.hostOf({ did, budget }),
+    read: (uri, budget) => announced.prove(uri, budget),
+    store: (change) => announced.store(change),
     onRead: (outcome) => metrics.hints.inc({ outcome }),
     log,
     signal,
@@ -139,32 +145,36 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   const jetstream = new Jetstream({
     urls: config.jetstreamUrls,
     hints,
-    cursor: await stateOf(reader, 'jetstream'),
-    remember: (cursor) => writer.remember('jetstream', cursor),
-    onListening: () => hub.recheck(mayBeIncomplete),
+    cursor: await stateOf(reader, STATE.cursor),
+    since: await stateOf(reader, STATE.since),
+    remember: (name, time) => writer.remember(STATE[name], time),
+    deletes: !hasTap,
     log,
     signal,
   })
   // Whom a relay names is read by tap alone.
   const history =
-    config.relayUrl === undefined || config.tapUrls.length === 0
+    config.relayUrl === undefined || !hasTap
       ? undefined
       : new History({
           relayUrl: config.relayUrl,
           repos,
-          tracked: (dids) => trackedAmong(reader, dids),
+          tracked,
           track: (dids, patience) => tracking.trackAndWait(dids, patience),
           walked: {
             last: (collection) => stateOf(reader, `walked ${collection}`),
             remember: (collection, time) => writer.remember(`walked ${collection}`, time),
           },
           onTold: (dids) => metrics.told.inc(dids),
-          onComplete: () => hub.recheck(mayBeIncomplete),
           log,
           signal,
         })
-  const isIncomplete = ({ collection }: PollView) =>
-    collection !== home.poll && !(jetstream.listening && history?.covers(familyOfPoll.get(collection!)!))
+  const coverage = new Coverage({
+    jetstream,
+    history,
+    tapConnected: hasTap ? () => taps.some(({ connected }) => connected) : undefined,
+    onChange: (changed) => hub.recheck((uri) => changed.has(familyOfPoll.get(parseAtUri(uri)!.collection)!)),
+  })
   const names = new Names(repos, (handle) => didOfHandle(reader, handle).catch(() => undefined))
 
   // live
@@ -185,7 +195,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     names,
     questions,
     read: (uri, budget) => announced.read(uri, budget),
-    isIncomplete,
+    isIncomplete: ({ collection }) => coverage.isIncomplete(familyOfPoll.get(collection!)!),
   })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
   writer.listen({
@@ -246,8 +256,11 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       }),
   )
 
-  void jetstream.run()
-  void history?.run()
+  coverage.follow(signal)
+  // Nobody waits for these, so nobody else hears of an error: it must not end the server.
+  const failed = (error: unknown) => log.error('voters are no longer named', { reason: reasonOf(error) })
+  void jetstream.run().catch(failed)
+  void history?.run().catch(failed)
 
   const readiness = (): Readiness => {
     const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)

@@ -111,9 +111,10 @@ export class Writer {
     return (await this.#request({ changes })).outcome
   }
 
-  /** Keeps a number of the database as a whole; where that fails, the one before it stands. */
-  async remember(name: string, value: number): Promise<void> {
-    await this.#request({ remember: { name, value } })
+  /** Keeps a number of the database as a whole. @returns whether it is kept; if not, the one before it may stand */
+  async remember(name: string, value: number): Promise<boolean> {
+    const { outcome } = await this.#request({ remember: { name, value } })
+    return outcome.outcome === 'committed'
   }
 
   /** Whether it can be written to; `failure` says why not. */

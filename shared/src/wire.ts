@@ -45,7 +45,7 @@ export const pollView = l.object({
   total: count,
   /** C11: shares are of these; absent where a voter has one choice: then `total` says it */
   voters: l.optional(count),
-  /** votes may be missing: not all who vote in its family are known to the server yet */
+  /** votes may be missing: not all who vote in its family are known to the server, or it can't hear of them now */
   incomplete: l.optional(l.boolean()),
   /** C7: the options, the end, or whether there are several choices changed after the first vote */
   edited: l.boolean(),

@@ -89,14 +89,24 @@ export class AnnouncedRecords {
   }
 
   async #read(uri: string, budget: Budget): Promise<Read<Announced>> {
-    const { repos, store, track } = this.#options
+    const proven = await this.prove(uri, budget)
+    return proven.ok ? this.store(proven.value) : proven
+  }
+
+  /** What is proved of a record, not stored yet. It takes nothing from the budget but a place. */
+  async prove(uri: string, budget: Budget): Promise<RepoRead<VoteChange | PollChange>> {
     const { repo: did, collection, rkey } = parseAtUri(uri)!
-    const read = await repos.readRecord({ did, collection, rkey, budget })
-    if (!read.ok) return read
-    const change = changeOf(read.value)
+    const read = await this.#options.repos.readRecord({ did, collection, rkey, budget })
+    return read.ok ? { ok: true, value: changeOf(read.value) } : read
+  }
+
+  /** Stores what was proved, and has tap track whom it has to. */
+  async store(change: VoteChange | PollChange): Promise<Read<Announced>> {
+    const { store, track } = this.#options
     const stored = await store([change])
     if (!stored.ok) return stored
-    if (change.type === 'poll' ? change.poll : !change.onlyIfHeld && collection !== home.vote) track([did])
+    const { collection, did, onlyIfHeld } = change
+    if (change.type === 'poll' ? change.poll : !onlyIfHeld && collection !== home.vote) track([did])
     return { ok: true, value: { change, tallies: stored.value } }
   }
 }

@@ -1,6 +1,6 @@
 /** Walking through a relay's lists, again and again. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { families, familyOfPoll } from '@pollz/shared/families'
+import { families, familyOfPoll, type Family } from '@pollz/shared/families'
 import { createLog } from '../log.ts'
 import { History } from './history.ts'
 import type { RepoRead } from './repos.ts'
@@ -11,6 +11,8 @@ const collection = tokimeki.votes[0]!.nsid
 let stop: AbortController
 /** Who has records of TOKIMEKI's; undefined: the relay does not answer. */
 let named: string[] | undefined
+/** It answers nothing for this collection. */
+let refused: string | undefined
 let asked: number
 let tracked: Set<string>
 let told: string[][]
@@ -19,6 +21,7 @@ let history: History
 beforeEach(() => {
   stop = new AbortController()
   named = []
+  refused = undefined
   asked = 0
   tracked = new Set()
   told = []
@@ -28,7 +31,7 @@ beforeEach(() => {
     repos: {
       listRepos: async ({ collection: of }): Promise<RepoRead<{ dids: string[]; cursor: undefined }>> => {
         asked++
-        return named
+        return named && of !== refused
           ? { ok: true, value: { dids: of === collection ? named : [], cursor: undefined } }
           : { ok: false, error: 'UpstreamFailure', message: 'away' }
       },
@@ -43,7 +46,6 @@ beforeEach(() => {
       remember: async (of, time) => walked.set(of, time),
     },
     onTold: () => {},
-    onComplete: () => {},
     log: createLog('error'),
     signal: stop.signal,
     again: 5,
@@ -54,6 +56,8 @@ beforeEach(() => {
 afterEach(() => {
   stop.abort()
 })
+
+const isKnown = (family: Family) => history.knownUntil(family) !== undefined
 
 test('whom Jetstream did not name is named by a later walk, and nobody twice', async () => {
   named = ['did:plc:a', 'did:plc:b']
@@ -68,13 +72,20 @@ test('a relay that is away is asked again, and until it has answered its voters 
   named = undefined
   void history.run()
   await vi.waitUntil(() => asked > 2)
-  expect(families.filter((family) => history.covers(family))).toEqual([families[0]])
+  expect(families.filter(isKnown)).toEqual([families[0]])
   named = ['did:plc:a']
-  await vi.waitUntil(() => families.every((family) => history.covers(family)))
+  await vi.waitUntil(() => families.every(isKnown))
   expect(told).toEqual([['did:plc:a']])
   // What was known stays known.
   named = undefined
   const before = asked
   await vi.waitUntil(() => asked > before + 2)
-  expect(history.covers(tokimeki)).toBe(true)
+  expect(isKnown(tokimeki)).toBe(true)
+})
+
+test('a collection that the relay refuses is left out alone', async () => {
+  refused = collection
+  void history.run()
+  await vi.waitUntil(() => families.filter((family) => !isKnown(family)).length === 1)
+  expect(isKnown(tokimeki)).toBe(false)
 })

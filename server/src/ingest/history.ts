@@ -29,15 +29,13 @@ export type HistoryOptions = {
   tracked: (dids: string[]) => Promise<ReadonlySet<string>>
   /** Has tap track these repos; resolves when it has read them, or has had so many ms. @throws Error */
   track: (dids: string[], patience: number) => Promise<void>
-  /** When each collection was walked to its end last, in ms since 1970; undefined: never. */
+  /** When the last walk of each collection that came to its end began, in ms since 1970; undefined: there was none. */
   walked: {
     last: (collection: string) => Promise<number | undefined>
     remember: (collection: string, time: number) => Promise<unknown>
   }
   /** is told of each batch that tap was told of */
   onTold: (dids: number) => void
-  /** is told when a family's voters are all known that were not before */
-  onComplete: () => void
   log: Log
   signal: AbortSignal
   /** ms, as the constants above */
@@ -51,52 +49,58 @@ const walkedCollections = ({ votes }: Family) =>
 
 export class History {
   #options: HistoryOptions
-  #complete = new Set<string>()
+  /** By collection, as `walked` has it. */
+  #walked = new Map<string, number>()
 
   constructor(options: HistoryOptions) {
     this.#options = options
   }
 
-  /** Whether all who had voted in a family when it was walked last are known to tap. */
-  covers(family: Family): boolean {
-    return walkedCollections(family).every((nsid) => this.#complete.has(nsid))
+  /** Ms since 1970: who had voted in a family by then is known to tap; undefined: who had may not be. */
+  knownUntil(family: Family): number | undefined {
+    const walks = walkedCollections(family).map((nsid) => this.#walked.get(nsid))
+    return walks.includes(undefined) ? undefined : Math.min(...(walks as number[]))
   }
 
   /** Walks all collections at start and daily. */
   async run(): Promise<void> {
-    const { again = AGAIN, every = EVERY, log, relayUrl, signal } = this.#options
-    let failures = 0
-    while (!signal.aborted) {
-      let wait = every
-      try {
-        for (const nsid of families.flatMap(walkedCollections)) await this.#recall(nsid)
-        for (const nsid of families.flatMap(walkedCollections)) await this.#walk(nsid)
-        failures = 0
-      } catch (error) {
-        if (signal.aborted) return
-        wait = Math.min(again * 2 ** failures++, MAX_AGAIN)
-        log.warn('voters from before could not all be named (RELAY_URL)', {
-          relayUrl,
-          reason: reasonOf(error),
-          retryInMs: wait,
-        })
-      }
+    const { again = AGAIN, every = EVERY, signal } = this.#options
+    for (let failures = 0; !signal.aborted;) {
+      // One that a relay refuses is no reason to leave out the others.
+      let failed = 0
+      for (const visit of [this.#recall, this.#walk])
+        for (const nsid of families.flatMap(walkedCollections)) if (!(await this.#try(nsid, visit))) failed++
+      if (signal.aborted) return
+      const wait = failed === 0 ? every : Math.min(again * 2 ** failures, MAX_AGAIN)
+      failures = failed === 0 ? 0 : failures + 1
       await setTimeout(wait, undefined, { signal }).catch(() => {})
     }
   }
 
-  async #recall(collection: string): Promise<void> {
-    if ((await this.#options.walked.last(collection)) !== undefined) this.#has(collection)
+  /** @returns whether it did not fail */
+  async #try(collection: string, visit: (collection: string) => Promise<void>): Promise<boolean> {
+    const { log, relayUrl, signal } = this.#options
+    if (signal.aborted) return true
+    try {
+      await visit.call(this, collection)
+      return true
+    } catch (error) {
+      if (signal.aborted) return true
+      const reason = reasonOf(error)
+      log.warn('voters from before could not all be named (RELAY_URL)', { relayUrl, collection, reason })
+      return false
+    }
   }
 
-  #has(collection: string): void {
-    if (this.#complete.has(collection)) return
-    this.#complete.add(collection)
-    this.#options.onComplete()
+  async #recall(collection: string): Promise<void> {
+    if (this.#walked.has(collection)) return
+    const last = await this.#options.walked.last(collection)
+    if (last !== undefined) this.#walked.set(collection, last)
   }
 
   async #walk(collection: string): Promise<void> {
     const { log, onTold, relayUrl, repos, signal, track, tracked, walked } = this.#options
+    const began = Date.now()
     const seen = new Set<string | undefined>()
     let told = 0
     let cursor: string | undefined
@@ -119,7 +123,7 @@ export class History {
     } while (cursor !== undefined && !signal.aborted)
     if (signal.aborted) return
     if (told > 0) log.info('tap was told of voters from before', { collection, voters: told })
-    await walked.remember(collection, Date.now())
-    this.#has(collection)
+    await walked.remember(collection, began)
+    this.#walked.set(collection, began)
   }
 }

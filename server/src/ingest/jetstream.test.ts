@@ -22,6 +22,7 @@ beforeEach(() => {
 })
 
 afterEach(async () => {
+  vi.useRealTimers()
   stop.abort()
   await Promise.all(jetstreams.map((it) => it.close()))
 })
@@ -35,10 +36,12 @@ async function standIn(options?: { silent: boolean }): Promise<JetstreamStandIn>
 const absent = (uri: string) => {
   const [, , did, of, key] = uri.split('/') as [string, string, string, string, string]
   const change = { type: 'vote' as const, did, collection: of, rkey: key, rev: '3kaaaaaaaaaa2', vote: null }
-  return { ok: true as const, value: { change: { ...change, onlyIfHeld: true }, tallies: [] } }
+  return { ok: true as const, value: { ...change, onlyIfHeld: true } }
 }
 
-/** Hints of which nobody is tracked and no record is there. */
+const stored = { ok: true as const, value: undefined }
+
+/** Hints of accounts that are on a host of their own each; nobody is tracked, and no record is there. */
 function makeHints(more: Partial<HintsOptions> = {}): { hints: Hints; reads: string[] } {
   const reads: string[] = []
   const hints = new Hints({
@@ -47,6 +50,8 @@ function makeHints(more: Partial<HintsOptions> = {}): { hints: Hints; reads: str
       reads.push(uri)
       return absent(uri)
     },
+    hostOf: async (did) => ({ ok: true, value: did }),
+    store: async () => stored,
     onRead: () => {},
     log,
     signal: stop.signal,
@@ -59,8 +64,9 @@ function listen(more: Partial<JetstreamOptions> & { hints: Hints }): Jetstream {
   const jetstream = new Jetstream({
     urls: jetstreams.map(({ url }) => url),
     cursor: undefined,
-    remember: async () => {},
-    onListening: () => {},
+    since: undefined,
+    remember: async () => true,
+    deletes: false,
     log,
     signal: stop.signal,
     ...more,
@@ -70,13 +76,14 @@ function listen(more: Partial<JetstreamOptions> & { hints: Hints }): Jetstream {
 }
 
 test('a commit that writes a record of a family is a hint; whatever else it says is not read', () => {
-  const uri = `at://${bob}/${collection}/${rkey}`
   expect(readJetstream(commitMessage({ ...commit, time: 7 }))).toEqual({
     time: 7,
-    hint: { did: bob, uri, time: 7 },
+    hint: { ...commit, time: 7 },
   })
-  expect(readJetstream(commitMessage({ ...commit, operation: 'update', record: null }))?.hint?.uri).toBe(uri)
+  expect(readJetstream(commitMessage({ ...commit, operation: 'update', record: null }))?.hint).toBeDefined()
   expect(readJetstream(commitMessage({ ...commit, collection: home.vote }))?.hint).toBeDefined()
+  // Where no tap tells of deletes, these do.
+  expect(readJetstream(commitMessage({ ...commit, operation: 'delete' }), true)?.hint).toBeDefined()
 })
 
 test.each([
@@ -110,10 +117,14 @@ test.each([
 test('it asks for all collections, and a hint is read', async () => {
   const jetstream = await standIn()
   const { hints, reads } = makeHints()
+  const began = Date.now() * 1000
   listen({ hints })
   await vi.waitUntil(() => jetstream.connected)
   expect(jetstream.asked[0]!.getAll('wantedCollections')).toEqual(collections)
-  expect(jetstream.asked[0]!.has('cursor')).toBe(false)
+  // What is told between the start and the connection is not left out.
+  const cursor = Number(jetstream.asked[0]!.get('cursor'))
+  expect(cursor).toBeGreaterThan(began - 10_000_000)
+  expect(cursor).toBeLessThan(began + 1_000_000)
   jetstream.send('{', commitMessage(commit), '[]')
   await vi.waitUntil(() => reads.length === 1)
   expect(reads).toEqual([`at://${bob}/${collection}/${rkey}`])
@@ -197,7 +208,10 @@ test('where it was is remembered: never ahead of this clock, nor of a hint that 
   const listening = listen({
     hints,
     cursor: 5,
-    remember: async (cursor) => remembered.push(cursor),
+    remember: async (name, time) => {
+      if (name === 'cursor') remembered.push(time)
+      return true
+    },
     rememberEvery: 10,
   })
   await vi.waitUntil(() => jetstream.connected)
@@ -214,7 +228,7 @@ test('where it was is remembered: never ahead of this clock, nor of a hint that 
   await vi.waitUntil(() => remembered.length > 1)
   expect(remembered[1]).toBeGreaterThanOrEqual(time)
   expect(remembered[1]).toBeLessThanOrEqual(Date.now() * 1000)
-  expect(listening.cursor).toBe(remembered.at(-1))
+  expect(listening.until).toBe(remembered.at(-1))
 })
 
 test('a flood of made-up accounts is read few at a time, and the rest is left with Jetstream', async () => {
@@ -247,7 +261,7 @@ test('a flood of made-up accounts is read few at a time, and the rest is left wi
   await vi.waitUntil(() => hints.size === 0 && jetstream.buffered === 0, 60_000)
   await vi.waitUntil(() => reads.length === flood.length, 60_000)
   clearInterval(end)
-  expect(most).toBeLessThanOrEqual(8)
+  expect(most).toBeLessThanOrEqual(32)
 })
 
 test('of one account one record is read at a time; of somebody who is tracked meanwhile none', async () => {
@@ -260,12 +274,12 @@ test('of one account one record is read at a time; of somebody who is tracked me
       await new Promise<void>((resolve) => waiting.push(resolve))
       tracked.add(bob)
       const { value } = absent(uri)
-      return { ok: true, value: { ...value, change: { ...value.change, onlyIfHeld: false } } }
+      return { ok: true, value: { ...value, onlyIfHeld: false } }
     },
   })
-  for (let i = 0; i < 1000; i++) hints.add({ did: bob, uri: `at://${bob}/${collection}/${i}`, time: i })
+  for (let i = 0; i < 1000; i++) hints.add({ did: bob, collection, rkey: `${i}`, time: i })
   await vi.waitUntil(() => waiting.length === 1)
-  hints.add({ did: 'did:plc:carol', uri: `at://did:plc:carol/${collection}/1`, time: 1 })
+  hints.add({ did: 'did:plc:carol', collection, rkey: '1', time: 1 })
   await vi.waitUntil(() => waiting.length === 2)
   while (hints.size > 0) {
     for (const resolve of waiting.splice(0)) resolve()
@@ -273,28 +287,129 @@ test('of one account one record is read at a time; of somebody who is tracked me
   }
   const ofBob = reads.filter((uri) => uri.includes(bob))
   expect(ofBob.length).toBeLessThanOrEqual(11)
-  hints.add({ did: bob, uri: `at://${bob}/${collection}/x`, time: 1 })
+  hints.add({ did: bob, collection, rkey: 'x', time: 1 })
   await vi.waitUntil(() => hints.size === 0)
   expect(reads.filter((uri) => uri.includes(bob))).toEqual(ofBob)
 })
 
-test('whose server did not answer is read again, who is not there is not; a database that does not answer is waited for', async () => {
-  let stored = false
+test('whose server did not answer is read again, who is not there is not', async () => {
   const errors: RepoError[] = ['InvalidProof', 'UpstreamFailure', 'RepoNotFound']
   const { hints, reads } = makeHints({
     again: [1, 1, 1],
     read: async (uri) => {
       reads.push(uri)
-      if (uri.includes(bob)) return { ok: false, error: errors.shift()!, message: 'not now' }
-      if (stored) return absent(uri)
-      stored = true
-      return { ok: false, error: 'StoreFailure', message: 'away' }
+      return { ok: false, error: errors.shift()!, message: 'not now' }
     },
   })
-  hints.add({ did: bob, uri: `at://${bob}/${collection}/1`, time: 1 })
-  hints.add({ did: 'did:plc:carol', uri: `at://did:plc:carol/${collection}/1`, time: 1 })
-  const of = (did: string) => reads.filter((uri) => uri.includes(did)).length
-  await vi.waitUntil(() => of(bob) === 3 && of('carol') === 2, 5000)
+  hints.add({ did: bob, collection, rkey: '1', time: 1 })
+  await vi.waitUntil(() => errors.length === 0)
   await vi.waitUntil(() => hints.size === 0)
-  expect(of(bob)).toBe(3)
+  expect(reads).toHaveLength(3)
+  expect(hints.oldest).toBeUndefined()
+})
+
+test('what was proved is stored once the database answers, and not read anew for it', async () => {
+  let stores = 0
+  let answers = false
+  const { hints, reads } = makeHints({
+    pause: 1,
+    store: async () => {
+      stores++
+      return answers ? stored : { ok: false, error: 'StoreFailure', message: 'away' }
+    },
+  })
+  for (let i = 0; i < 8; i++) hints.add({ did: `did:plc:${i}`, collection, rkey, time: 1 })
+  await vi.waitUntil(() => stores >= 32)
+  expect(hints.size).toBe(8)
+  answers = true
+  await vi.waitUntil(() => hints.size === 0)
+  expect(reads).toHaveLength(8)
+})
+
+test.each([
+  ['hang', 10_000, 1],
+  ['take nearly as long as they may, each for ten records', 9_900, 10],
+])('accounts on hosts that %s delay nobody on another by more than seconds', async (_, ms, records) => {
+  vi.useFakeTimers()
+  const began = Date.now()
+  let late: number | undefined
+  let running = 0
+  let most = 0
+  const { hints } = makeHints({
+    hostOf: async (did) => ({ ok: true, value: /evil\d/.exec(did)?.[0] ?? 'honest' }),
+    read: async (uri) => {
+      if (uri.includes(bob)) late ??= Date.now() - began
+      else {
+        most = Math.max(most, ++running)
+        await new Promise((resolve) => setTimeout(resolve, ms))
+        running--
+        if (records === 1) return { ok: false, error: 'UpstreamFailure', message: 'took too long' }
+      }
+      return absent(uri)
+    },
+  })
+  // Three hosts, and thousands of accounts on them.
+  for (let i = 0; i < 3000; i++)
+    for (let n = 0; n < records; n++)
+      hints.add({ did: `did:plc:evil${i % 3}x${i}`, collection, rkey: `${n}`, time: 1 })
+  hints.add({ did: bob, collection, rkey, time: 2 })
+  await vi.advanceTimersByTimeAsync(9_000)
+  expect(late).toBeDefined()
+  expect(most).toBeLessThanOrEqual(24)
+  // The cursor does not wait for them for long.
+  await vi.advanceTimersByTimeAsync(120_000)
+  expect(hints.oldest).toBeUndefined()
+})
+
+test('waiting hints are bounded by their bytes', () => {
+  const { hints } = makeHints({ tracked: () => new Promise(() => {}) })
+  let names = 0
+  for (let n = 0; !hints.full; n++) {
+    const did = `did:web:${String(n).padStart(2000, 'a')}`
+    for (let k = 0; k < 10; k++) {
+      const key = String(k).padStart(500, 'b')
+      hints.add({ did, collection, rkey: key, time: 1 })
+      names += key.length
+    }
+    names += did.length
+  }
+  expect(names).toBeLessThan(10_000_000)
+})
+
+test('from when on nothing was left out: a gap is what no instance keeps any more', async () => {
+  const now = Date.now() * 1000
+  const hour = 3_600_000_000
+  const since = now - 100 * hour
+  const first = await standIn()
+  const { hints } = makeHints()
+  const short = listen({ hints, cursor: now - hour, since })
+  await vi.waitUntil(() => short.connected)
+  expect(short.since).toBe(since)
+  expect(short.until).toBe(now - hour)
+  const long = listen({ hints, cursor: now - 40 * hour, since })
+  await vi.waitUntil(() => long.connected)
+  expect(long.since).toBeGreaterThan(now - 36 * hour)
+  // What it has is older than a moment until it has told what it kept.
+  expect(long.until).toBe(now - 40 * hour)
+  first.send(commitMessage({ ...commit, collection: 'app.bsky.feed.post', time: now - 20 * hour }))
+  await vi.waitUntil(() => long.until === now - 20 * hour)
+})
+
+test('an instance that opens connections and closes them, or says nothing, tells nothing', async () => {
+  const only = await standIn()
+  const { hints } = makeHints()
+  const listening = listen({ hints })
+  await vi.waitUntil(() => listening.connected)
+  expect(listening.until).toBeUndefined()
+  only.disconnect()
+  await vi.waitUntil(() => only.asked.length === 2)
+  expect(listening.until).toBeUndefined()
+})
+
+test('an address that is none is left for the next, and ends nothing', async () => {
+  const good = await standIn()
+  const { hints } = makeHints()
+  const listening = listen({ hints, urls: ['ws://127.0.0.1/#x', good.url] })
+  await vi.waitUntil(() => listening.connected)
+  expect(good.asked).toHaveLength(1)
 })

@@ -25,17 +25,22 @@ const MAX_BACKOFF = 30_000
 const REWIND = 5_000_000
 /** How often its cursor is remembered, in ms. */
 const REMEMBER_EVERY = 10_000
-/** Without a connection for so long, in ms, somebody may be missed. */
-const MISSING_AFTER = 60_000
+/**
+ * How far back an instance has to be able to begin, in ms: the public ones keep 36 hours. What it does not send because
+ * it was asked too late is a gap.
+ */
+const KEPT = 30 * 3_600_000
 
 export type JetstreamOptions = {
   urls: string[]
   hints: Hints
-  /** `time_us` of the last message that was dealt with before; undefined: it begins with what is new */
+  /** Where it was before, as `Jetstream` has them; undefined: it begins with what is new */
   cursor: number | undefined
-  remember: (cursor: number) => Promise<unknown>
-  /** is told when somebody may be missed from now on, or no longer */
-  onListening: () => void
+  since: number | undefined
+  /** Keeps one of the two. @returns whether it is kept for sure */
+  remember: (name: 'cursor' | 'since', time: number) => Promise<boolean>
+  /** Whether a delete is a hint too: where there is no tap, which tells of those. */
+  deletes: boolean
   log: Log
   signal: AbortSignal
   /** ms, as the constants above */
@@ -56,9 +61,10 @@ const message = l.object({
 /**
  * Reads one message. What names no record that may count has no `hint`; what is no message of Jetstream's is undefined.
  *
+ * @param deletes whether a record that was deleted is a hint
  * @returns `time`: microseconds since 1970, as the message says it
  */
-export function readJetstream(text: string): { time: number; hint?: Hint } | undefined {
+export function readJetstream(text: string, deletes = false): { time: number; hint?: Hint } | undefined {
   if (text.length > MAX_READ) return undefined
   let data: unknown
   try {
@@ -71,10 +77,10 @@ export function readJetstream(text: string): { time: number; hint?: Hint } | und
   const { did, kind, commit, time_us: time } = read.value
   if (kind !== 'commit' || !commit) return { time }
   const { operation, collection, rkey } = commit
-  // Of somebody who is not tracked nothing is held that could be deleted.
-  const isWritten = operation === 'create' || operation === 'update'
-  if (!isWritten || !collections.includes(collection) || !isDid(did) || !isRkey(rkey)) return { time }
-  return { time, hint: { did, uri: `at://${did}/${collection}/${rkey}`, time } }
+  // Where there is a tap, nothing is held of somebody whom it does not track that could be deleted.
+  const isMeant = operation === 'create' || operation === 'update' || (deletes && operation === 'delete')
+  if (!isMeant || !collections.includes(collection) || !isDid(did) || !isRkey(rkey)) return { time }
+  return { time, hint: { did, collection, rkey, time } }
 }
 
 /** Where an instance, named without a path or with one, sends the records of all families. */
@@ -88,30 +94,31 @@ export function subscribeUrl(base: string): URL {
 
 export class Jetstream {
   connected = false
+  /** Microseconds since 1970 from which on nothing was left out of what Jetstream tells, up to `until`. */
+  since: number
   #options: JetstreamOptions
-  /** `time_us` of the newest message, as far as that may be true. */
-  #received: number | undefined
-  #remembered: number | undefined
-  /** When it was connected last, in ms since 1970. */
-  #heard = 0
-  #listening = false
+  /** Where to go on: `time_us` of the newest message, as far as that may be true, or when this began. */
+  #received: number
+  /** `time_us` of the newest message, as far as that may be true; undefined: there was none */
+  #heard: number | undefined
+  #remembered: { cursor: number | undefined; since: number | undefined }
 
   constructor(options: JetstreamOptions) {
+    const { cursor, since } = options
+    const now = Date.now() * 1000
     this.#options = options
-    this.#received = options.cursor
-    this.#remembered = options.cursor
+    this.#received = cursor ?? now
+    this.#heard = cursor
+    // Where nobody knows since when it was without a gap, it is from where it goes on.
+    this.since = cursor === undefined ? now : (since ?? cursor)
+    this.#remembered = { cursor, since }
   }
 
-  /** Whether everybody who votes now is named, but for a moment. */
-  get listening(): boolean {
-    return this.connected || Date.now() - this.#heard < MISSING_AFTER
-  }
-
-  /** `time_us` before which everything was dealt with. */
-  get cursor(): number | undefined {
+  /** `time_us` before which everything was dealt with that was told; undefined: nothing was told yet. */
+  get until(): number | undefined {
     const { oldest } = this.#options.hints
-    if (oldest === undefined || this.#received === undefined) return this.#received
-    return Math.min(oldest, this.#received)
+    if (oldest === undefined || this.#heard === undefined) return this.#heard
+    return Math.min(oldest, this.#heard)
   }
 
   /** Listens until the signal ends it, where there is an instance. */
@@ -123,7 +130,7 @@ export class Jetstream {
     for (let n = 0, failures = 0; !signal.aborted; n++) {
       const started = Date.now()
       const url = urls[n % urls.length]!
-      const reason = await this.#connection(url)
+      const reason = await this.#connection(url).catch(reasonOf)
       if (signal.aborted) return
       if (Date.now() - started > MAX_BACKOFF) failures = 0
       const wait = Math.min(100 * 2 ** failures++, MAX_BACKOFF) * (0.5 + Math.random() / 2)
@@ -134,30 +141,25 @@ export class Jetstream {
 
   async #remember(): Promise<void> {
     const { log, remember } = this.#options
-    this.#tellListening()
-    const { cursor } = this
-    if (cursor === undefined || cursor === this.#remembered) return
+    const { since, until: cursor } = this
     try {
-      await remember(cursor)
-      this.#remembered = cursor
+      // What is kept of the two never says that there is less of a gap than there is.
+      if (since !== this.#remembered.since && (await remember('since', since))) this.#remembered.since = since
+      if (since !== this.#remembered.since || cursor === undefined || cursor === this.#remembered.cursor)
+        return
+      if (await remember('cursor', cursor)) this.#remembered.cursor = cursor
     } catch (error) {
       log.warn('where Jetstream was could not be remembered', { reason: reasonOf(error) })
     }
   }
 
-  #tellListening(): void {
-    if (this.#listening === this.listening) return
-    this.#listening = this.listening
-    this.#options.onListening()
-  }
-
   /** One connection from open to close. Resolves with why it ended. */
-  #connection(base: string): Promise<string> {
-    const { hints, log, signal, silence = SILENCE, stuck = STUCK } = this.#options
+  async #connection(base: string): Promise<string> {
+    const { deletes, hints, log, signal, silence = SILENCE, stuck = STUCK } = this.#options
     const url = subscribeUrl(base)
     // Hints from before this that wait are kept here.
-    const since = this.#received
-    if (since !== undefined) url.searchParams.set('cursor', String(Math.max(0, since - REWIND)))
+    const asked = this.#received
+    url.searchParams.set('cursor', String(Math.max(0, asked - REWIND)))
     const socket = new WebSocket(url, {
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE,
@@ -190,11 +192,13 @@ export class Jetstream {
       alive = spoke = Date.now()
       if (++inSecond >= MAX_A_SECOND) socket.pause()
       const size = Buffer.isBuffer(data) ? data.length : MAX_READ + 1
-      const message = size > MAX_READ ? undefined : readJetstream(data.toString())
+      const message = size > MAX_READ ? undefined : readJetstream(data.toString(), deletes)
       if (!message) return
       // A time to come would have us miss what is made until then, one long past would have us read it all again.
-      const time = Math.min(Math.max(message.time, this.#received ?? 0), Date.now() * 1000)
+      const now = Date.now() * 1000
+      const time = Math.min(Math.max(message.time, this.#received), now)
       this.#received = time
+      this.#heard = Math.min(Math.max(message.time, this.#heard ?? 0), now)
       if (!message.hint) return
       hints.add({ ...message.hint, time })
       if (hints.full) socket.pause()
@@ -202,8 +206,8 @@ export class Jetstream {
     socket.on('pong', () => (alive = Date.now()))
     socket.on('open', () => {
       this.connected = true
-      this.#received ??= Date.now() * 1000
-      this.#tellListening()
+      const kept = (Date.now() - KEPT) * 1000
+      if (asked < kept) this.since = Math.max(this.since, kept)
       log.info('Jetstream is connected', { url: base })
     })
     socket.on('error', (error) => (reason ||= error.message))
@@ -212,7 +216,6 @@ export class Jetstream {
 
     return new Promise((resolve) => {
       socket.on('close', (code) => {
-        if (this.connected) this.#heard = Date.now()
         this.connected = false
         clearInterval(second)
         clearInterval(watchdog)

@@ -41,7 +41,7 @@ export type ReconcileOptions = {
     next: (after: number) => Promise<HeldAccount | undefined>
     records: (did: string) => Promise<HeldRecord[]>
     last: () => Promise<number>
-    remember: (account: number) => Promise<void>
+    remember: (account: number) => Promise<unknown>
   }
   log: Log
   /** is told how many records or statuses differed */

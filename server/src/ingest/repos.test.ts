@@ -485,3 +485,20 @@ test('a relay, and a PLC directory, that the operator named may be on http and a
   expect(await reader.readRecord({ did, ...at, budget })).toMatchObject({ error: 'UpstreamFailure' })
   expect(network.asked.slice(before)).toContain(did)
 })
+
+test('one who has a name has one share, however many hosts they give it', async () => {
+  const hostOf = async (pds: string) => {
+    const did = newDid()
+    network.register(did, pds)
+    const read = await repos.hostOf({ did, budget })
+    return read.ok ? read.value : read.error
+  }
+  expect(await hostOf('https://1.pds.evil.example')).toBe('evil.example')
+  expect(await hostOf('https://2.Evil.example:8443/path')).toBe('evil.example')
+  expect(await hostOf('http://127.0.0.2:9')).toBe('127.0.0.2')
+  expect(await hostOf('http://[::1]:9')).toBe('[::1]')
+  const ofWeb = async (did: string) => repos.hostOf({ did, budget })
+  expect(await ofWeb('did:web:1.evil.example%3A9')).toEqual({ ok: true, value: 'evil.example' })
+  expect(await ofWeb('did:web:2.evil.example:path')).toEqual({ ok: true, value: 'evil.example' })
+  expect(await repos.hostOf({ did: newDid(), budget })).toMatchObject({ error: 'RepoNotFound' })
+})

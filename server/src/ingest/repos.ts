@@ -2,6 +2,7 @@
  * Reads one record from its own PDS with its proof: the signed commit and the path to the record, or to its absence.
  * Nothing that a caller says about the record is trusted (design 4.2).
  */
+import { isIP } from 'node:net'
 import { getHandle, getKey, getPds, type DidDocument } from '@atproto/identity'
 import { l } from '@atproto/lex'
 import { parseAtUri } from '@pollz/shared/at-uri'
@@ -36,6 +37,11 @@ export type Repos = {
     rkey: string
     budget: Budget
   }) => Promise<RepoRead<ProvenRecord>>
+  /**
+   * What those share who can have a server: the last two labels of the name of the host of a did:web's document, else of
+   * the PDS; or its address.
+   */
+  hostOf: (of: { did: string; budget: Budget }) => Promise<RepoRead<string>>
   /** The collections (NSIDs) that a repo has records of: what the PDS says, without a proof. */
   collections: (of: { did: string; budget: Budget }) => Promise<RepoRead<string[]>>
   /** One page of a collection, the greatest record keys first: what the PDS says, without a proof. */
@@ -104,6 +110,15 @@ export function createRepos(options: {
         }),
       )
       return read.ok ? read.value : undefined
+    },
+
+    async hostOf({ did, budget }) {
+      // No escape in it but that of a port's colon leads anywhere.
+      const web = /^did:web:([^:%]*)/.exec(did)?.[1]
+      if (web !== undefined) return { ok: true, value: siteOf(web) }
+      return outbound.read(budget, (signal) =>
+        identities.withDocument(did, signal, async (document) => siteOf(new URL(pdsOf(document)).hostname)),
+      )
     },
 
     readRecord: ({ did, collection, rkey, budget }) =>
@@ -223,6 +238,16 @@ function keyOf(document: DidDocument): string {
   return key
 }
 
+function pdsOf(document: DidDocument): string {
+  const pds = getPds(document)
+  if (!pds) throw new ReadFailure('RepoNotFound', `${document.id} names no PDS`)
+  return pds
+}
+
+/** One who has a name has as many hosts below it as they like. */
+const siteOf = (hostname: string) =>
+  isIP(hostname.replace(/^\[|\]$/g, '')) ? hostname : hostname.toLowerCase().split('.').slice(-2).join('.')
+
 /** GET on the PDS that a DID's document names. */
 async function askPds(ask: {
   fetch: Fetch
@@ -231,8 +256,7 @@ async function askPds(ask: {
   params: Record<string, string>
   signal: AbortSignal
 }): Promise<Response> {
-  const pds = getPds(ask.document)
-  if (!pds) throw new ReadFailure('RepoNotFound', `${ask.document.id} names no PDS`)
+  const pds = pdsOf(ask.document)
   const url = new URL(`/xrpc/${ask.nsid}`, pds)
   url.search = new URLSearchParams(ask.params).toString()
   const response = await ask.fetch(url, { redirect: 'error', signal: ask.signal })
