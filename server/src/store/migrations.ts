@@ -10,6 +10,9 @@ const clamped = (time: string) => `max(${-Number.MAX_SAFE_INTEGER}, min(${Number
 const tidOf = (time: string) =>
   `${Array.from({ length: 11 }, (_, i) => `substr('${ALPHABET}', (${time} >> ${50 - 5 * i} & 31) + 1, 1)`).join(' || ')} || '22'`
 
+/** For schema 4: a rev so much later than its vote, in microseconds, is not taken as that of the vote's commit. */
+const RAISED_AFTER = 300_000_000
+
 /** For schema 3: whether a vote `v` of poll `p` is the voter's choice (C2, C5, C8), as schema 2 has them. */
 const COUNTS = `(SELECT status FROM accounts WHERE id = v.voter) = 'active'
   AND (p.ends_at IS NULL OR coalesce(v.cast_at, v.made) < p.ends_at)
@@ -186,8 +189,12 @@ const migrations: string[][] = [
     // C7: the end is part of what must not change.
     `UPDATE polls SET ends_rev = ${tidOf('max(ends_at, 0)')}, options_hash = options_hash || ' ' || ends_at
       WHERE ends_at IS NOT NULL`,
-    // C8: from here on a cast_at of 0 is the time of the vote's rev. Where it mattered it was taken as made.
-    `UPDATE votes SET cast_at = made WHERE cast_at = 0 AND poll IN (SELECT id FROM polls WHERE ends_at IS NOT NULL)`,
+    // C8: from here on a cast_at of 0 is the time of the vote's rev. Until now it was taken as made, and a proof that
+    // read the vote again later has raised its rev: NULL, not seen live, means made as well. Most votes are written
+    // seconds after they are made, so few rows change.
+    `UPDATE votes SET cast_at = NULL
+      WHERE cast_at = 0 AND (poll IN (SELECT id FROM polls WHERE ends_at IS NOT NULL)
+        OR rev > ${tidOf(`max(made + ${RAISED_AFTER}, 0)`)})`,
   ],
 ]
 

@@ -1,11 +1,13 @@
 /** A newer server takes over the database of every release before it. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { tid } from '@pollz/shared/tid'
+import { voteRkey } from '@pollz/shared/votes'
 import { emptyDatabase, loadRelease, releases } from '../../test/database.ts'
 import { T0, iso, pollEvent, pollUri, recordMessage, voteEvent } from '../../test/records.ts'
 import { CHOICES, IS_EARLY } from './counting/rules.ts'
 import { openDatabase } from './database.ts'
 import { hiddenAfter } from './hidden.ts'
-import { SCHEMA } from './migrations.ts'
+import { SCHEMA, migrate } from './migrations.ts'
 import { busiestPolls, findPoll, newestPolls, votesOf } from './queries.ts'
 import { recount } from './recount.ts'
 import { Writer } from '../writer.ts'
@@ -214,6 +216,48 @@ describe('what only release 0.3.0 has', () => {
     expect(await recount(store.reader)).toEqual([])
     await store.close()
   })
+})
+
+test('a vote that schema 3 read again by a later proof is in time for an end that its poll gets afterwards', async () => {
+  const DAY = 86_400_000_000
+  const poll = (rev: number, endsAt: number) => {
+    const event = pollEvent(tea, ['yes', 'no'], rev)
+    const record = { ...(event.record as object), createdAt: iso(T0), endsAt: iso(endsAt) }
+    return recordMessage({ ...event, record })
+  }
+  const client = await openDatabase(database)
+  await migrate(client, 3)
+  await client.batch(
+    [
+      `INSERT INTO accounts (id, did) VALUES (1, 'did:plc:alice'), (2, 'did:plc:early'), (3, 'did:plc:live')`,
+      {
+        sql: `INSERT INTO polls (id, uri, vote_rkey, author, rev, text, options, created_at, made, options_hash, first_made)
+          VALUES (1, ?, ?, 1, ?, '"?"', '["yes","no"]', ?, ?, 'h', ?)`,
+        args: [tea, voteRkey(tea), tid(T0), iso(T0), T0, T0],
+      },
+      {
+        // Both were seen live, a second after they were made; the first was read again on day 10.
+        sql: `INSERT INTO votes (poll, voter, family, rkey, option, made, rev, cast_at)
+          VALUES (1, 2, 0, '', 0, ?1, ?2, 0), (1, 3, 0, '', 1, ?1, ?3, 0)`,
+        args: [T0 + DAY, tid(T0 + 10 * DAY), tid(T0 + DAY + 1_000_000)],
+      },
+      `INSERT INTO tallies (poll, option, n, version) VALUES (1, 0, 1, 1), (1, 1, 1, 1)`,
+    ],
+    'write',
+  )
+  client.close()
+  const store = await Writer.open(database)
+  const told = async () => {
+    const found = await findPoll(store.reader, tea)
+    return found.state === 'there' && [found.poll.options.map(({ count }) => count), found.poll.edited]
+  }
+  await store.storeMessages([poll(T0 + 20 * DAY, T0 + 5 * DAY)])
+  expect(await told()).toEqual([[1, 1], true])
+  // Of the other one the time of its commit is still known.
+  await store.storeMessages([poll(T0 + 21 * DAY, T0 + DAY + 500_000)])
+  expect(await told()).toEqual([[1, 0], true])
+  expect(await recount(store.reader)).toEqual([])
+  await store.close()
 })
 
 test('a server that is older than its database says so, and touches nothing', async () => {
