@@ -92,9 +92,25 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     throw new ConfigError(`PORT: expected a number from 0 to 65535, got "${env['PORT']}"`)
 
   const secrets = 'DATABASE_AUTH_TOKEN and TAP_ADMIN_PASSWORD are'
-  const url = (name: string, value: string, protocols: string[]) =>
-    checkUrl({ name, value, protocols, secrets }).href.replace(/\/$/, '')
-  const http = (name: string, value: string) => url(name, value, ['https:', 'http:'])
+  /** An origin: whatever is asked of it has a path of its own. */
+  const http = (name: string, value: string) => {
+    const { href, origin } = checkUrl({ name, value, protocols: ['https:', 'http:'], secrets })
+    if (href.replace(/\/$/, '') === origin) return origin
+    throw new ConfigError(
+      `${name}: expected an origin without a path, a query or a fragment, like "${origin}"`,
+    )
+  }
+  /** Its query is the server's own. */
+  const jetstream = (value: string) => {
+    const { href, search, hash } = checkUrl({
+      name: 'JETSTREAM_URL',
+      value,
+      protocols: ['wss:', 'ws:'],
+      secrets,
+    })
+    if (search === '' && hash === '') return href.replace(/\/$/, '')
+    throw new ConfigError(`JETSTREAM_URL: expected no query and no fragment, got "${search}${hash}" in it`)
+  }
   /** What is set to nothing is none. */
   const list = (name: string, otherwise: string) =>
     (env[name]?.trim() ?? otherwise)
@@ -103,8 +119,6 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       .filter((value) => value !== '')
 
   const publicUrl = http('PUBLIC_URL', text('PUBLIC_URL') ?? `http://127.0.0.1:${port}`)
-  if (new URL(publicUrl).pathname !== '/')
-    throw new ConfigError(`PUBLIC_URL: expected an origin without a path, got "${publicUrl}"`)
   const { protocol, hostname } = new URL(publicUrl)
   if (protocol === 'http:' && !isLoopback(hostname))
     throw new ConfigError(
@@ -137,6 +151,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 
   const plcUrl = http('PLC_URL', text('PLC_URL') ?? PLC_URL)
   const local = isLoopback(new URL(plcUrl).hostname)
+  const relays = list('RELAY_URL', local ? '' : RELAY)
+  if (relays.length > 1) throw new ConfigError(`RELAY_URL: expected one relay or none, got ${relays.length}`)
   const handleResolver = text('HANDLE_RESOLVER_URL')
   return {
     port,
@@ -150,10 +166,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     databaseAuthToken: text('DATABASE_AUTH_TOKEN'),
     tapUrls: list('TAP_URL', 'http://127.0.0.1:2480').map((value) => http('TAP_URL', value)),
     tapAdminPassword: text('TAP_ADMIN_PASSWORD'),
-    jetstreamUrls: list('JETSTREAM_URL', local ? '' : JETSTREAMS.join()).map((value) =>
-      url('JETSTREAM_URL', value, ['wss:', 'ws:']),
-    ),
-    relayUrl: list('RELAY_URL', local ? '' : RELAY).map((value) => http('RELAY_URL', value))[0],
+    jetstreamUrls: list('JETSTREAM_URL', local ? '' : JETSTREAMS.join()).map(jetstream),
+    relayUrl: relays.map((value) => http('RELAY_URL', value))[0],
     plcUrl,
     handleResolverUrl: handleResolver && http('HANDLE_RESOLVER_URL', handleResolver),
     logLevel,
