@@ -202,6 +202,35 @@ test('times that no number holds exactly are clamped, and listed', async () => {
   ])
 })
 
+test.each(['tech.tokimeki.poll.poll', 'app.reddwarf.embed.poll'])(
+  'one voter with ten thousand records for a poll of %s holds nobody up',
+  async (collection) => {
+    const family = familyOfPoll.get(collection)!
+    const uri = `at://${alice}/${collection}/3kaaaaaaaaaa2`
+    await deliver(recordIn(family, uri, { options: ['yes', 'no'], time: T0 }, T0))
+    const votes = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i): RecordEvent => {
+        const time = T0 + 1 + from + i
+        const vote = { poll: { uri, cid: CID }, choices: [0], createdAt: iso(time) }
+        const [{ collection: of, record }] = family.writeVote(vote) as [{ collection: string; record: object }]
+        return {
+          did: bob,
+          collection: of,
+          rkey: tid(time),
+          rev: tid(time),
+          action: 'create',
+          live: true,
+          record,
+        }
+      })
+    for (let n = 0; n < 10_000; n += 2_000) await deliver(...votes(n, n + 2_000))
+    // Each touches all of them.
+    for (let n = 10_000; n < 10_010; n++) await deliver(...votes(n, n + 1))
+    expect(await counts(uri)).toEqual([1, 0])
+    expect(await recount(client)).toEqual([])
+  },
+)
+
 describe('C3 newest version', () => {
   test('older and equal versions change nothing', async () => {
     await make()

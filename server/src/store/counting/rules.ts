@@ -38,22 +38,28 @@ const IS_ALLOWED = `q.multiple AND CASE WHEN v.option < 0 THEN -v.option < 1 << 
 const CHOICE = `v.option + CASE WHEN ${isTogether('v')} AND EXISTS (SELECT 1 FROM votes o
     WHERE o.poll = v.poll AND o.voter = v.voter AND o.option < v.option AND ${inTime('o')}) THEN 256 ELSE 0 END`
 
+/** Whether two rows are of one voter's votes for a poll; in one collection, which is the poll's or, C11, that of an option. */
+const isBeside = (one: string, other: string) =>
+  `${one}.poll = ${other}.poll AND ${one}.voter = ${other}.voter AND ${one}.family = ${other}.family`
+
 /**
  * C2, C4, C5, C8, C11: what counts, if its option is one of the poll's: one row per voter and poll, or one for each of
  * a voter's options where those are records of their own. Several options are a set below zero (ingest/choices.ts).
- * C6 holds because this looks at rows alone.
+ * C6 holds because this looks at rows alone. Beside the first row `f` of a voter it chooses once: one may have thousands,
+ * and to compare each with each would hold up everybody's. The joins are crossed so that SQLite keeps their order.
  */
 export const CHOICES = `(
   SELECT v.poll, v.voter, v.family, v.rkey, v.option, v.made, v.rev, ${CHOICE} AS choice
-  FROM votes v JOIN accounts a ON a.id = v.voter JOIN polls q ON q.id = v.poll
-  WHERE v.poll <> 0                                                   -- C1, C4: it names a poll
+  FROM votes f CROSS JOIN accounts a ON a.id = f.voter CROSS JOIN polls q ON q.id = f.poll
+  CROSS JOIN votes v ON ${isBeside('v', 'f')} AND v.rkey = (          -- C2: the latest vote of the voter
+    SELECT rkey FROM (
+      SELECT o.rkey, o.made, ${rkeyOf('o')} AS own_rkey FROM votes o
+      WHERE ${isBeside('o', 'f')} AND ${inTime('o')}                  -- C8
+    ) ORDER BY made DESC, own_rkey DESC LIMIT 1)
+  WHERE f.poll <> 0                                                   -- C1, C4: it names a poll
+    AND NOT EXISTS (SELECT 1 FROM votes o WHERE ${isBeside('o', 'f')} AND o.rkey < f.rkey)
     AND a.status = 'active'                                           -- C5
-    AND ${inTime('v')}                                                -- C8
     AND (NOT ${IS_SET} OR ${IS_ALLOWED})                              -- C11
-    AND NOT EXISTS (                                                  -- C2: no later vote by the same voter
-      SELECT 1 FROM votes o WHERE o.poll = v.poll AND o.voter = v.voter AND ${inTime('o')}
-        AND (o.made > v.made OR (o.made = v.made AND ${rkeyOf('o')} > ${rkeyOf('v')}))
-        AND (o.option = v.option OR NOT ${isTogether('v')}))          -- C11: or, of several, for the same option
 )`
 
 /** C11: beside its options a tally has this one: what they have beyond one vote for each voter. */
