@@ -1,8 +1,11 @@
 /** The environment as one checked object. */
 import { isLoopback } from '@pollz/shared/links'
 import { PLC_URL } from '@pollz/shared/network'
+import { ROLES, type Role } from './roles.ts'
 
 export type Config = {
+  /** What this process does of it all. */
+  role: Role
   port: number
   host: string
   /** Origin that links and OAuth name, without a trailing slash. */
@@ -129,6 +132,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
       'PUBLIC_URL: expected http://127.0.0.1:PORT instead of localhost (OAuth redirects to a loopback address only)',
     )
 
+  const role = ROLES.find((it) => it === (text('ROLE') ?? 'all'))
+  if (!role) throw new ConfigError(`ROLE: expected ${ROLES.join(', ')}, got "${env['ROLE']}"`)
+
   const logLevel = LOG_LEVELS.find((level) => level === (text('LOG_LEVEL') ?? 'info'))
   if (!logLevel)
     throw new ConfigError(`LOG_LEVEL: expected one of ${LOG_LEVELS.join(', ')}, got "${env['LOG_LEVEL']}"`)
@@ -155,6 +161,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   if (relays.length > 1) throw new ConfigError(`RELAY_URL: expected one relay or none, got ${relays.length}`)
   const handleResolver = text('HANDLE_RESOLVER_URL')
   return {
+    role,
     port,
     host: text('HOST') ?? '0.0.0.0',
     publicUrl,

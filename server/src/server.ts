@@ -1,7 +1,7 @@
 /** The parts, joined in the order of the flow: tap, ingest, store, live, http. */
 import { setTimeout } from 'node:timers/promises'
 import { parseAtUri } from '@pollz/shared/at-uri'
-import { familyOfPoll, home, pollHosts } from '@pollz/shared/families'
+import { pollHosts } from '@pollz/shared/families'
 import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
 import { briefly } from './briefly.ts'
@@ -11,16 +11,11 @@ import { listen, type Readiness } from './http/server.ts'
 import { AnnouncedRecords, type Read } from './ingest/announced.ts'
 import { unlimited } from './ingest/budget.ts'
 import type { Change } from './ingest/events.ts'
-import { Coverage } from './ingest/coverage.ts'
-import { Hints } from './ingest/hints.ts'
-import { History } from './ingest/history.ts'
-import { Jetstream } from './ingest/jetstream.ts'
 import { Names } from './ingest/names.ts'
-import { Reconciler } from './ingest/reconcile.ts'
 import { postText } from './ingest/posts.ts'
 import { createRepos } from './ingest/repos.ts'
-import { TapConsumer } from './ingest/tap.ts'
-import { Tracking } from './ingest/tracking.ts'
+import { Ingester } from './ingester.ts'
+import { Feed } from './live/feed.ts'
 import { Handles } from './live/handles.ts'
 import { Hidden } from './live/hidden.ts'
 import { Hub } from './live/hub.ts'
@@ -29,27 +24,20 @@ import { Polls } from './live/polls.ts'
 import { Questions } from './live/questions.ts'
 import { reasonOf, type Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import type { Applied } from './store/counting/apply.ts'
+import { filePath, nameOf } from './store/database.ts'
 import { hiddenAfter } from './store/hidden.ts'
 import {
-  accountOf,
   busiestPolls,
   didOfHandle,
   findPoll,
   newestPolls,
-  nextAccount,
-  recordsOf,
-  stateOf,
-  trackedAccounts,
-  trackedAmong,
+  subjectOf,
   voteRecordsOf,
   votesOf,
 } from './store/queries.ts'
 import type { Outcome } from './store/store.ts'
 import { Writer } from './writer.ts'
 
-/** Where Jetstream was, as the database keeps it. */
-const STATE = { cursor: 'jetstream', since: 'jetstream since' }
 /** Polls in each list of the home page. */
 const LISTED = 10
 /** For how long the lists are good enough, in ms. */
@@ -71,7 +59,10 @@ type Parts = { config: Config; log: Log; signal: AbortSignal }
  * @throws Error naming the variable that is wrong; AbortError where it is stopped before it could open its database
  */
 export async function startServer(config: Config, log: Log, signal: AbortSignal): Promise<Server> {
-  const writer = await Writer.open({ url: config.databaseUrl, authToken: config.databaseAuthToken })
+  const writer = await Writer.open(
+    { url: config.databaseUrl, authToken: config.databaseAuthToken },
+    config.role,
+  )
   try {
     signal.throwIfAborted()
     return await startParts(writer, { config, log, signal })
@@ -88,7 +79,6 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   const { reader } = writer
 
   // ingest
-  const tracking = new Tracking({ urls: config.tapUrls, adminPassword: config.tapAdminPassword, log, signal })
   const repos = createRepos({ ...config, signal })
   const report = (outcome: Outcome) => {
     if (outcome.outcome === 'unknown') {
@@ -99,81 +89,48 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     metrics.setAside.inc(outcome.setAside.length)
     for (const { uri, reason } of outcome.setAside) log.warn('an event was set aside', { uri, reason })
   }
-  const store = async (changes: Change[]): Promise<Read<string[]>> => {
-    const outcome = await writer.storeChanges(changes)
-    report(outcome)
-    return outcome.outcome === 'committed'
-      ? { ok: true, value: [...outcome.applied.tallies.keys()] }
-      : { ok: false, error: 'StoreFailure', message: 'the database does not answer: try again later' }
-  }
-  const reconciler = new Reconciler({
-    repos,
-    store: async (changes) => {
-      const stored = await store(changes)
-      if (!stored.ok) throw new Error(stored.message)
-    },
-    track: (dids) => tracking.track(dids),
-    untrack: (dids) => tracking.untrack(dids),
-    held: {
-      account: (did) => accountOf(reader, did),
-      next: (after) => nextAccount(reader, after),
-      records: (did) => recordsOf(reader, did),
-      last: async () => (await stateOf(reader, 'reconciled')) ?? 0,
-      remember: (account) => writer.remember('reconciled', account),
-    },
-    log,
-    onHealed: (differences) => metrics.reconciled.inc(differences),
-  })
-  const announced = new AnnouncedRecords({
-    repos,
-    store,
-    track: (dids) => tracking.track(dids),
-    votesOf: (poll, limit) => voteRecordsOf(reader, poll, limit),
-  })
-  // Whom tap does not find by itself; without a tap nobody is tracked, and every vote is read.
-  const hasTap = config.tapUrls.length > 0
-  const tracked = async (dids: string[]) => (hasTap ? trackedAmong(reader, dids) : new Set<string>())
-  const hints = new Hints({
-    tracked,
-    hostOf: (did, budget) => repos.hostOf({ did, budget }),
-    read: (uri, budget) => announced.prove(uri, budget),
-    store: (change) => announced.store(change),
-    onRead: (outcome) => metrics.hints.inc({ outcome }),
-    log,
-    signal,
-  })
-  const jetstream = new Jetstream({
-    urls: config.jetstreamUrls,
-    hints,
-    cursor: await stateOf(reader, STATE.cursor),
-    since: await stateOf(reader, STATE.since),
-    remember: (name, time) => writer.remember(STATE[name], time),
-    deletes: !hasTap,
-    log,
-    signal,
-  })
-  // Whom a relay names is read by tap alone.
-  const history =
-    config.relayUrl === undefined || !hasTap
+  const rivalry = Promise.withResolvers<never>()
+  // Told to whoever waits for the server to end.
+  rivalry.promise.catch(() => {})
+  const ingester =
+    config.role === 'serve'
       ? undefined
-      : new History({
-          relayUrl: config.relayUrl,
+      : new Ingester({
+          config,
+          writer,
           repos,
-          tracked,
-          track: (dids, patience) => tracking.trackAndWait(dids, patience),
-          walked: {
-            last: (collection) => stateOf(reader, `walked ${collection}`),
-            remember: (collection, time) => writer.remember(`walked ${collection}`, time),
+          report,
+          onRival: (holder) => {
+            // On a server the other one is what this one stands by for.
+            if (filePath(config.databaseUrl) === undefined) return
+            const reason = `${nameOf(config.databaseUrl)} is ingested into by another process (${holder})`
+            rivalry.reject(
+              new Error(
+                `DATABASE_URL: ${reason}: stop one of them; several need a libSQL server (docs/hosting.md)`,
+              ),
+            )
           },
-          onTold: (dids) => metrics.told.inc(dids),
+          metrics,
           log,
           signal,
         })
-  const coverage = new Coverage({
-    jetstream,
-    history,
-    tapConnected: hasTap ? () => taps.some(({ connected }) => connected) : undefined,
-    onChange: (changed) => hub.recheck((uri) => changed.has(familyOfPoll.get(parseAtUri(uri)!.collection)!)),
+  const track = (dids: string[]) => {
+    if (dids.length > 0 && !ingester?.track(dids)) void writer.do({ toTrack: dids })
+  }
+  const announced = new AnnouncedRecords({
+    repos,
+    store: async (changes: Change[]): Promise<Read<undefined>> => {
+      const outcome = await writer.storeChanges(changes)
+      report(outcome)
+      if (outcome.outcome === 'unknown') return storeFailure('the database does not answer: try again later')
+      // A replica has it a moment later than the primary.
+      return (await feed.reached(outcome.applied.version))
+        ? { ok: true, value: undefined }
+        : storeFailure('it is stored, but can’t be read here yet: try again later')
+    },
+    track,
+    subjectOf: (vote) => subjectOf(reader, vote),
+    votesOf: (poll, limit) => voteRecordsOf(reader, poll, limit),
   })
   const names = new Names(repos, (handle) => didOfHandle(reader, handle).catch(() => undefined))
 
@@ -181,10 +138,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   const hidden = new Hidden((after) => hiddenAfter(reader, after))
   // Load the hidden list before serving.
   await hidden.refresh()
-  const polls = new Polls(
-    (uri) => findPoll(reader, uri),
-    () => writer.failure !== undefined,
-  )
+  const polls = new Polls((uri) => findPoll(reader, uri))
   const questions = new Questions(
     (post, budget) => postText(repos, post, budget),
     (poll) => hub.recheck((uri) => uri === poll),
@@ -195,21 +149,32 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     names,
     questions,
     read: (uri, budget) => announced.read(uri, budget),
-    isIncomplete: ({ collection }) => coverage.isIncomplete(familyOfPoll.get(collection!)!),
+    isIncomplete: (collection) => feed.isIncomplete(collection),
+    staleSince: () => feed.staleSince,
   })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
-  writer.listen({
-    committed: (applied: Applied) => {
-      polls.apply(applied)
-      hub.apply(applied)
-      tracking.track([...applied.unknownAuthors])
-      reconciler.soon(applied.unknownAuthors)
+  const feed = new Feed({
+    read: (after) => writer.news(after),
+    onNews: (news) => {
+      polls.apply(news)
+      hub.apply(news)
     },
-    doubt: () => {
-      polls.doubt()
+    onReplaced: (version) => {
+      polls.forget(version)
       hub.recheckAll()
     },
+    onState: (collections) =>
+      hub.recheck((uri) => collections?.has(parseAtUri(uri)?.collection ?? '') ?? true),
+    log,
   })
+  writer.listen({
+    committed: (applied) => {
+      if (!ingester?.committed(applied)) track([...applied.unknownAuthors])
+    },
+    beaten: (lease) => ingester?.beaten(lease),
+  })
+  void feed.follow(signal)
+  void writer.beat()
   void hidden.follow((concerns) => hub.recheck(concerns), log, signal)
   const handlesBudget = unlimited('handles')
   const questionsBudget = unlimited('questions')
@@ -232,54 +197,21 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     return { newest: first, busiest: second }
   })
 
-  // Now that there is somebody to tell of it, tap is listened to.
-  const taps = config.tapUrls.map(
-    (url) =>
-      new TapConsumer({
-        url,
-        adminPassword: config.tapAdminPassword,
-        store: async (messages) => {
-          const measured = metrics.storeSeconds.startTimer()
-          const { outcome, ids } = await writer.storeMessages(messages)
-          measured()
-          report(outcome)
-          if (outcome.outcome === 'unknown') throw new Error(outcome.reason)
-          metrics.events.inc(ids.length)
-          // C5: what tap says of an account may be old.
-          reconciler.soon(outcome.applied.statuses)
-          return ids
-        },
-        onConnect: () =>
-          void tracking.trackAll(url, (...page) => trackedAccounts(reader, home.vote, ...page)),
-        log,
-        signal,
-      }),
-  )
-
-  coverage.follow(signal)
-  // Nobody waits for these, so nobody else hears of an error: it must not end the server.
-  const failed = (error: unknown) => log.error('voters are no longer named', { reason: reasonOf(error) })
-  void jetstream.run().catch(failed)
-  void history?.run().catch(failed)
-
   const readiness = (): Readiness => {
-    const missing = taps.filter((tap) => !tap.connected).map((tap) => tap.url)
-    const tap =
-      taps.length === 0
-        ? 'TAP_URL: names none'
-        : missing.length === 0
-          ? 'ok'
-          : `TAP_URL: not connected: ${missing.join(', ')}`
-    const database = writer.failure ?? 'ok'
-    return { ready: tap === 'ok' && database === 'ok', database, tap }
+    const stale = feed.staleSince
+    const database =
+      writer.failure ??
+      (stale === undefined ? 'ok' : `what was committed after ${new Date(stale).toISOString()} can’t be read`)
+    const tap = ingester?.state ?? 'ok'
+    return { ready: tap === 'ok' && database === 'ok', role: config.role, database, tap }
   }
   metrics.gauges({
     watchers: () => hub.watchers,
     buffered: () => hub.buffered,
-    queued: () => taps.reduce((sum, tap) => sum + tap.queued, 0),
+    queued: () => ingester?.queued ?? 0,
     ready: () => readiness().ready,
-    jetstream: () => jetstream.connected,
-    hints: () => hints.size,
+    jetstream: () => ingester?.jetstreamConnected ?? false,
+    hints: () => ingester?.hints ?? 0,
     hidden: () => hidden.size,
   })
 
@@ -307,6 +239,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       },
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(reader, ...args),
+      serves: config.role !== 'ingest',
       readiness,
       onAnswer: (status, seconds) =>
         metrics.answers.observe({ status: `${Math.floor(status / 100)}xx` }, seconds),
@@ -316,19 +249,24 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     config.port,
     config.host,
   )
-  if (config.reconcilePause > 0) void reconciler.run(config.reconcilePause, signal)
-  log.info('listening', { port: http.port, publicUrl: config.publicUrl, taps: config.tapUrls })
+  log.info('listening', {
+    port: http.port,
+    role: config.role,
+    publicUrl: config.publicUrl,
+    taps: config.tapUrls,
+  })
 
   const stop = async (): Promise<'stopped'> => {
     writer.stopSoon()
     const closed = http.close()
-    await Promise.all(taps.map((tap) => tap.done))
+    await ingester?.ended()
     await closed
     await writer.close()
     return 'stopped'
   }
   const done = new Promise<void>((resolve, reject) => {
     void writer.died.then(reject)
+    rivalry.promise.catch(reject)
     const end = async () => {
       const ended = await Promise.race([stop(), setTimeout(STOPPING, undefined, { ref: false })])
       if (ended === 'stopped') log.info('stopped')
@@ -341,3 +279,5 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   })
   return { port: http.port, done }
 }
+
+const storeFailure = (message: string) => ({ ok: false, error: 'StoreFailure', message }) as const

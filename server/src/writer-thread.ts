@@ -2,22 +2,25 @@
 import { readlinkSync } from 'node:fs'
 import { constants, platform, setPriority } from 'node:os'
 import { basename } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { readEvent, type Change, type SetAside } from './ingest/events.ts'
 import { reasonOf } from './log.ts'
 import type { DatabaseOptions } from './store/database.ts'
-import { Store, type Outcome } from './store/store.ts'
+import type { News } from './store/news.ts'
+import { Store, type Outcome, type Task } from './store/store.ts'
 
 /**
- * `messages`: as tap sent them. `changes`: checked already. `remember`: a number of the database as a whole. `probe`: see
- * whether the database can be written. `close`: end, once all before it is done.
+ * `messages`: as tap sent them. `changes`: checked already. `fence`: of the lease by which they are stored. `news`: what was
+ * committed after a version, with the beat of a process. `close`: end, once all before it is done, and say so in the
+ * database as this process.
  */
 export type WriterRequest = { n: number } & (
-  | { messages: string[] }
-  | { changes: Change[] }
-  | { remember: { name: string; value: number } }
-  | { probe: true }
-  | { close: true }
+  | { messages: string[]; fence: number | undefined }
+  | { changes: Change[]; fence: number | undefined }
+  | { task: Task }
+  | { news: { after: number | undefined; id: string } }
+  | { close: string }
 )
 
 /** `stopping`: its first element is 1 once nothing more is to be begun. */
@@ -26,11 +29,16 @@ export type WriterData = { options: DatabaseOptions; stopping: Int32Array }
 export type WriterReply =
   | { n: 0; ready: true }
   | { n: 0; failed: string }
+  | { n: number; news: News }
+  | { n: number; noNews: string }
   | {
       n: number
       outcome: Outcome
       /** of the messages: what tap wants acked once they are committed */ ids: number[]
     }
+
+/** For how long it is tried to say that the process ends, in ms. */
+const LEAVING = 500
 
 const port = parentPort!
 const reply = (message: WriterReply) => port.postMessage(message)
@@ -40,8 +48,21 @@ try {
   const store = await Store.open(options)
   stepBack()
 
-  const handle = async (request: WriterRequest): Promise<void> => {
+  const answer = ({
+    n,
+    news: { after, id },
+  }: {
+    n: number
+    news: { after: number | undefined; id: string }
+  }) =>
+    store.news(after, id).then(
+      (news) => reply({ n, news }),
+      (error: unknown) => reply({ n, noNews: reasonOf(error) }),
+    )
+  const handle = async (request: Exclude<WriterRequest, { news: unknown }>): Promise<void> => {
     if ('close' in request) {
+      // A database that is away is not waited for: the lease ends by itself.
+      await Promise.race([store.do({ leave: request.close }), setTimeout(LEAVING)])
       store.close()
       port.close()
       return
@@ -49,16 +70,17 @@ try {
     const { n } = request
     if (Atomics.load(stopping, 0) === 1)
       return reply({ n, outcome: { outcome: 'unknown', reason: 'the server is stopping' }, ids: [] })
-    if ('remember' in request) return reply({ n, outcome: await store.remember(request.remember), ids: [] })
-    if ('probe' in request) return reply({ n, outcome: await store.probe(), ids: [] })
+    if ('task' in request) return reply({ n, outcome: await store.do(request.task), ids: [] })
     const { ids, changes, setAside } =
       'messages' in request ? read(request.messages) : { ids: [], changes: request.changes, setAside: [] }
-    reply({ n, outcome: await store.store(changes, setAside), ids })
+    reply({ n, outcome: await store.store(changes, setAside, request.fence), ids })
     await store.tidy(changes.length)
   }
   // One after the other: each batch is the only writer.
   let last = Promise.resolve()
   port.on('message', (request: WriterRequest) => {
+    // Whoever reads does not wait for what waits to be stored.
+    if ('news' in request) return void answer(request)
     last = last.then(() => handle(request))
     // Whoever waits must not wait for ever: the thread ends, and with it the server, which is started anew.
     last.catch((error: unknown) => {

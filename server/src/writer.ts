@@ -5,8 +5,11 @@ import type { Client } from '@libsql/client'
 import type { Change } from './ingest/events.ts'
 import type { Applied } from './store/counting/apply.ts'
 import { about } from './log.ts'
+import type { Role } from './roles.ts'
 import { openDatabase, type DatabaseOptions } from './store/database.ts'
-import type { Outcome } from './store/store.ts'
+import { processId, type Lease } from './store/lease.ts'
+import type { News } from './store/news.ts'
+import type { Outcome, Task } from './store/store.ts'
 import type { WriterData, WriterReply, WriterRequest } from './writer-thread.ts'
 
 /** `ids`: what tap wants acked, if the outcome is `committed`. */
@@ -14,12 +17,8 @@ export type Stored = { outcome: Outcome; ids: number[] }
 
 /** Ms without any answer after which the database counts as hanging. */
 const PATIENCE = 7_000
-/** How often it is written to, so that its state is known also while nobody votes, in ms. */
-const PROBE_EVERY = 2_000
-/** For so long after an outcome that is unknown what was given up may still be committed, in ms. */
-const DOUBT = 30_000
-/** How often it is looked for meanwhile, in ms. */
-const DOUBT_EVERY = 1_000
+/** How often the process says that it is there, by which the database's state is known also while nobody votes, in ms. */
+const BEAT_EVERY = 2_000
 
 /**
  * How long the writer goes on with its queue once the server stops, in ms; what it has not begun by then comes again from
@@ -28,29 +27,38 @@ const DOUBT_EVERY = 1_000
  */
 const STOPPING = 1_500
 
+/** `mine`: whether this process ingests. */
+export type Leased = Lease & { mine: boolean }
+
 type Listeners = {
   /** after each commit, before the write is answered */
   committed: (applied: Applied) => void
-  /** what is known of polls may be wrong: something may have been stored that nobody was told of */
-  doubt: () => void
+  /** after each beat; undefined: nobody has the lease */
+  beaten: (lease: Leased | undefined) => void
 }
+
+type Waiting<T> = { resolve: (value: T) => void; reject: (error: Error) => void }
 
 type Request = WriterRequest extends infer R ? (R extends { n: number } ? Omit<R, 'n'> : never) : never
 
 export class Writer {
+  /** Names this process in the database. */
+  readonly id = processId()
+  #role: Role
   #worker: Worker
   #stopping: Int32Array
-  #waiting = new Map<number, { resolve: (stored: Stored) => void; reject: (error: Error) => void }>()
+  #waiting = new Map<number, Waiting<Stored>>()
+  #asking = new Map<number, Waiting<News>>()
   #next = 1
   #closing = false
-  #listeners: Listeners = { committed: () => {}, doubt: () => {} }
-  #probing: NodeJS.Timeout
+  #listeners: Listeners = { committed: () => {}, beaten: () => {} }
+  #beating: NodeJS.Timeout
+  /** Ms since 1970 of the last beat, which is its number; and whether it is under way. */
+  #beat = 0
+  #isBeating = false
   /** Set once the server stops: ends the work on the queue. */
   #givingUp: NodeJS.Timeout | undefined
   #reason: string | undefined
-  /** Times of the last unknown outcome, and of the last look at what it may have stored. */
-  #doubted = Number.NEGATIVE_INFINITY
-  #looked = Number.NEGATIVE_INFINITY
   /** When the writer answered last, or was given something to do after it had nothing. */
   #heard = performance.now()
   /** Connection for reading only. */
@@ -58,7 +66,8 @@ export class Writer {
   /** Resolves if the writer ends without having been told to: then nothing can be stored any more. */
   readonly died: Promise<Error>
 
-  private constructor(worker: Worker, reader: Client, stopping: Int32Array) {
+  private constructor(role: Role, worker: Worker, reader: Client, stopping: Int32Array) {
+    this.#role = role
     this.#worker = worker
     this.#stopping = stopping
     this.reader = reader
@@ -70,13 +79,11 @@ export class Writer {
         if (!this.#closing) resolve(error)
       })
     })
-    this.#probing = setInterval(() => {
-      if (this.#waiting.size === 0) void this.probe()
-    }, PROBE_EVERY)
+    this.#beating = setInterval(() => void this.beat(), BEAT_EVERY)
   }
 
   /** @throws Error naming DATABASE_URL where the database can't be opened */
-  static async open({ url, authToken }: DatabaseOptions): Promise<Writer> {
+  static async open({ url, authToken }: DatabaseOptions, role: Role = 'all'): Promise<Writer> {
     const stopping = new Int32Array(new SharedArrayBuffer(4))
     const workerData: WriterData = { options: { url, authToken }, stopping }
     const worker = new Worker(new URL('./writer-thread.ts', import.meta.url), { workerData })
@@ -85,10 +92,11 @@ export class Writer {
       worker.once('error', reject)
     })
     if ('failed' in first) throw new Error(`DATABASE_URL: ${first.failed}`)
-    return new Writer(worker, await about('DATABASE_URL', openDatabase({ url, authToken })), stopping)
+    const reader = await about('DATABASE_URL', openDatabase({ url, authToken }))
+    return new Writer(role, worker, reader, stopping)
   }
 
-  /** Whoever keeps what the database says is told when that changes. */
+  /** Whoever has to know what becomes of this process's part is told when that changes. */
   listen(listeners: Listeners): void {
     this.#listeners = listeners
   }
@@ -101,33 +109,69 @@ export class Writer {
       : this.#reason
   }
 
-  /** Reads, checks and stores tap's messages. @throws where the writer has died */
-  storeMessages(messages: string[]): Promise<Stored> {
-    return this.#request({ messages })
+  /**
+   * Reads, checks and stores tap's messages.
+   *
+   * @param fence of this process's lease
+   * @throws where the writer has died
+   */
+  storeMessages(messages: string[], fence?: number): Promise<Stored> {
+    return this.#request({ messages, fence })
   }
 
-  /** Stores changes that were checked already. @throws where the writer has died */
-  async storeChanges(changes: Change[]): Promise<Outcome> {
-    return (await this.#request({ changes })).outcome
+  /**
+   * Stores changes that were checked already.
+   *
+   * @param fence of this process's lease; undefined: what anybody may store
+   * @throws where the writer has died
+   */
+  async storeChanges(changes: Change[], fence?: number): Promise<Outcome> {
+    return (await this.#request({ changes, fence })).outcome
   }
 
   /** Keeps a number of the database as a whole. @returns whether it is kept; if not, the one before it may stand */
-  async remember(name: string, value: number): Promise<boolean> {
-    const { outcome } = await this.#request({ remember: { name, value } })
+  remember(name: string, value: number): Promise<boolean> {
+    return this.do({ remember: { name, value } })
+  }
+
+  /** @returns whether it is done; if not, it may be done nevertheless */
+  async do(task: Exclude<Task, { beat: unknown }>): Promise<boolean> {
+    const { outcome } = await this.#request({ task })
     return outcome.outcome === 'committed'
   }
 
-  /** Whether it can be written to; `failure` says why not. */
-  async probe(): Promise<boolean> {
-    return this.#request({ probe: true }).then(
-      ({ outcome }) => outcome.outcome === 'committed',
-      () => false,
-    )
+  /** What was committed after a version. @throws where the database can't be read */
+  news(after: number | undefined): Promise<News> {
+    const n = this.#next++
+    return new Promise((resolve, reject) => {
+      this.#asking.set(n, { resolve, reject })
+      this.#worker.postMessage({ n, news: { after, id: this.id } } satisfies WriterRequest)
+    })
+  }
+
+  /** Says in the database that this process is there. @returns whether it can be written to; `failure` says why not */
+  async beat(): Promise<boolean> {
+    if (this.#isBeating || this.#givingUp) return this.#reason === undefined
+    this.#isBeating = true
+    this.#beat = Math.max(this.#beat + 1, Date.now())
+    try {
+      const task = { beat: { id: this.id, role: this.#role, beat: this.#beat } }
+      const { outcome } = await this.#request({ task })
+      if (outcome.outcome === 'unknown') return false
+      const { lease } = outcome
+      this.#listeners.beaten(lease && { ...lease, mine: lease.holder === this.id })
+      return true
+    } catch {
+      // The writer has died, which whoever started it hears of.
+      return false
+    } finally {
+      this.#isBeating = false
+    }
   }
 
   /** Limits the time that is left for the queue. Called when the server begins to stop; more may still be stored. */
   stopSoon(): void {
-    clearInterval(this.#probing)
+    clearInterval(this.#beating)
     this.#givingUp ??= setTimeout(() => Atomics.store(this.#stopping, 0, 1), STOPPING)
   }
 
@@ -136,7 +180,7 @@ export class Writer {
     this.#closing = true
     this.stopSoon()
     const ended = once(this.#worker, 'exit')
-    this.#worker.postMessage({ n: 0, close: true } satisfies WriterRequest)
+    this.#worker.postMessage({ n: 0, close: this.id } satisfies WriterRequest)
     await ended
     clearTimeout(this.#givingUp)
     this.reader.close()
@@ -152,6 +196,13 @@ export class Writer {
   }
 
   #settle(reply: WriterReply): void {
+    if ('news' in reply || 'noNews' in reply) {
+      const asking = this.#asking.get(reply.n)
+      this.#asking.delete(reply.n)
+      if ('news' in reply) asking?.resolve(reply.news)
+      else asking?.reject(new Error(reply.noNews))
+      return
+    }
     if (!('outcome' in reply)) return
     this.#heard = performance.now()
     const waiting = this.#waiting.get(reply.n)
@@ -160,28 +211,22 @@ export class Writer {
     if (outcome.outcome === 'committed') {
       this.#reason = undefined
       if (outcome.applied.version > 0) this.#listeners.committed(outcome.applied)
-      // It can be read again; what was given up is there by now, or still comes.
-      const inDoubt = this.#looked < this.#doubted + DOUBT
-      if (inDoubt && this.#heard > this.#looked + DOUBT_EVERY) this.#look()
+    } else if (outcome.fencedOff) {
+      void this.beat()
     } else {
       this.#reason = outcome.reason
-      this.#doubted = this.#heard
-      this.#look()
     }
     waiting?.resolve(reply)
-  }
-
-  #look(): void {
-    this.#looked = this.#heard
-    this.#listeners.doubt()
   }
 
   #fail(reason: string): Error {
     const error = new Error(reason)
     this.#reason = reason
-    clearInterval(this.#probing)
-    for (const { reject } of this.#waiting.values()) reject(error)
-    this.#waiting.clear()
+    clearInterval(this.#beating)
+    for (const waiting of [this.#waiting, this.#asking]) {
+      for (const { reject } of waiting.values()) reject(error)
+      waiting.clear()
+    }
     return error
   }
 }

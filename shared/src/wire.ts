@@ -47,6 +47,8 @@ export const pollView = l.object({
   voters: l.optional(count),
   /** votes may be missing: not all who vote in its family are known to the server, or it can't hear of them now */
   incomplete: l.optional(l.boolean()),
+  /** When the database was heard last, where that is some time ago: it may have counted more since then */
+  asOf: l.optional(datetime),
   /** C7: the options, the end, or whether there are several choices changed after the first vote */
   edited: l.boolean(),
   /** grows with every change of the poll or its tally; an answer with a lower one is older */

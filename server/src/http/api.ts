@@ -222,11 +222,7 @@ export function createApi({
     '/votes',
     announce(familyOfVote, async (uri, budget) => {
       const read = await announced.read(uri, budget)
-      if (!read.ok) return read
-      const { change, tallies } = read.value
-      // Of a vote that is no longer there, the poll it was for, as far as this changed its tally.
-      const subject = change.type === 'vote' ? change.vote?.subject : undefined
-      return { ok: true, value: subject ?? tallies[0] }
+      return read.ok ? { ok: true, value: read.value.subject } : read
     }),
   )
   api.post(

@@ -8,6 +8,7 @@ import type { Registry } from 'prom-client'
 import { WebSocketServer } from 'ws'
 import type { Hub } from '../live/hub.ts'
 import { reasonOf, type Log } from '../log.ts'
+import type { Role } from '../roles.ts'
 import { createApi, failure, type ApiSources } from './api.ts'
 import { Cards } from './cards.ts'
 import { createDrawing } from './drawing.ts'
@@ -22,11 +23,13 @@ const REQUEST_TIMEOUT = 20_000
 /** How long a server that stops waits for its clients, in ms. */
 const CLOSE_TIMEOUT = 1_500
 
-export type Readiness = { ready: boolean; database: string; tap: string }
+export type Readiness = { ready: boolean; role: Role; database: string; tap: string }
 
 export type HttpOptions = ApiSources &
   PageSources & {
     hub: Hub
+    /** Whether there is more than `/health`, `/ready` and `/metrics`. */
+    serves: boolean
     readiness: () => Readiness
     onAnswer: (status: number, seconds: number) => void
     metrics: Registry
@@ -36,6 +39,7 @@ export type HttpOptions = ApiSources &
   }
 
 function createApp({
+  serves,
   readiness,
   onAnswer,
   metrics,
@@ -58,13 +62,15 @@ function createApp({
       : failure(c, 500, 'InternalServerError', 'something went wrong here; it has been logged')
   })
   app.notFound((c) =>
-    wantsHtml(c)
+    serves && wantsHtml(c)
       ? answer(c, (frame) => site.problem(frame, 'nothing', ''), { status: 404 })
       : failure(c, 404, 'NotFound', `there is nothing at ${c.req.path}`),
   )
-  app.route('/api', createApi(sources))
-  app.route('/oauth', createOAuth(sources.frame.publicUrl, answer))
-  app.route('/', createPages(sources, answer, new Cards(createDrawing(log, signal))))
+  if (serves) {
+    app.route('/api', createApi(sources))
+    app.route('/oauth', createOAuth(sources.frame.publicUrl, answer))
+    app.route('/', createPages(sources, answer, new Cards(createDrawing(log, signal))))
+  }
   app.get('/health', (c) => c.json({ status: 'ok' }))
   app.get('/ready', (c) => {
     const ready = readiness()
@@ -109,7 +115,7 @@ export async function listen(
   })
   server.on('upgrade', (request, socket, head) => {
     // Not parsed as a URL: what a stranger sends here may be none.
-    if (request.url?.split('?')[0] !== '/live') {
+    if (!sources.serves || request.url?.split('?')[0] !== '/live') {
       refuse(socket, 'HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }

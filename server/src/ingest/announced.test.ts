@@ -29,7 +29,8 @@ beforeEach(() => {
     })
   announced = new AnnouncedRecords({
     repos: { readRecord } as Repos,
-    store: async () => ({ ok: true, value: [] }),
+    store: async () => ({ ok: true, value: undefined }),
+    subjectOf: async () => undefined,
     track: () => {},
     votesOf,
   })

@@ -24,13 +24,15 @@ export type Read<T> = RepoRead<T> | { ok: false; error: 'RateLimited' | 'StoreFa
 /** How many of a poll's vote records were read anew with their proof, of how many that were held. */
 export type Verified = { read: number; failed: number; complete: boolean }
 
-/** A record that was read, and the polls whose tally changed with it. */
-export type Announced = { change: VoteChange | PollChange; tallies: string[] }
+/** A record that was read. `subject`: the poll that a vote is for, or was for as long as it was there. */
+export type Announced = { change: VoteChange | PollChange; subject: string | undefined }
 
 export type AnnouncedOptions = {
   repos: Repos
-  /** Resolves once they are committed, with the polls whose tally changed; `StoreFailure` where nobody knows. */
-  store: (changes: Change[]) => Promise<Read<string[]>>
+  /** Resolves once they are committed and can be read; `StoreFailure` where nobody knows. */
+  store: (changes: Change[]) => Promise<Read<unknown>>
+  /** at-uri of the poll that a vote is held for */
+  subjectOf: (vote: VoteChange) => Promise<string | undefined>
   /** Has tap track the author of a poll that is there, or a voter whom tap does not find by itself. */
   track: (dids: string[]) => void
   /** at-uris of the votes that are held for a poll, at most so many */
@@ -102,12 +104,14 @@ export class AnnouncedRecords {
 
   /** Stores what was proved, and has tap track whom it has to. */
   async store(change: VoteChange | PollChange): Promise<Read<Announced>> {
-    const { store, track } = this.#options
+    const { store, subjectOf, track } = this.#options
+    // Of a vote that is no longer there only what is held says which poll it was for.
+    const subject = change.type === 'poll' ? undefined : (change.vote?.subject ?? (await subjectOf(change)))
     const stored = await store([change])
     if (!stored.ok) return stored
     const { collection, did, onlyIfHeld } = change
     if (change.type === 'poll' ? change.poll : !onlyIfHeld && collection !== home.vote) track([did])
-    return { ok: true, value: { change, tallies: stored.value } }
+    return { ok: true, value: { change, subject } }
   }
 }
 

@@ -8,7 +8,8 @@ const tokimeki = familyOfPoll.get('tech.tokimeki.poll.poll')!
 const MINUTE = 60_000
 
 let stop: AbortController
-let changes: ReadonlySet<Family>[]
+/** what was kept, one after the other */
+let kept: [Family, boolean][]
 let jetstream: { since: number; until: number | undefined }
 /** ms since 1970; undefined: a walk never ended */
 let known: number | undefined
@@ -17,7 +18,7 @@ let connected: boolean
 beforeEach(() => {
   vi.useFakeTimers()
   stop = new AbortController()
-  changes = []
+  kept = []
   jetstream = { since: Date.now() * 1000, until: undefined }
   known = undefined
   connected = true
@@ -33,7 +34,7 @@ function cover(more: Partial<CoverageOptions> = {}): Coverage {
     jetstream,
     history: { knownUntil: (family) => (family === families[0] ? Number.POSITIVE_INFINITY : known) },
     tapConnected: () => connected,
-    onChange: (changed) => changes.push(changed),
+    remember: async (...it) => kept.push(it) > 0,
     ...more,
   })
   coverage.follow(stop.signal)
@@ -58,7 +59,11 @@ test('the other families are complete once Jetstream has told something and a re
   // A connection on which nothing was told does not count.
   expect(incomplete(coverage)).toEqual(others)
   await complete(coverage)
-  expect(changes).toEqual([new Set(others)])
+  // Said once of each state, and at first of all.
+  expect(kept).toEqual([
+    ...families.map((family) => [family, family.poll === home.poll]),
+    ...others.map((family) => [family, true]),
+  ])
 })
 
 test('hints that wait, or an instance that falls silent, make them incomplete after a moment', async () => {
@@ -68,7 +73,7 @@ test('hints that wait, or an instance that falls silent, make them incomplete af
   expect(incomplete(coverage)).toEqual([])
   await vi.advanceTimersByTimeAsync(2 * MINUTE)
   expect(incomplete(coverage)).toEqual(others)
-  expect(changes).toHaveLength(2)
+  expect(kept.slice(-others.length)).toEqual(others.map((family) => [family, false]))
 })
 
 test('a walk that began before a gap names nobody who voted in it', async () => {
@@ -112,4 +117,14 @@ test('without a relay nobody knows who had voted before', async () => {
   jetstream.until = Date.now() * 1000
   await vi.advanceTimersByTimeAsync(1_000)
   expect(incomplete(coverage)).toEqual(others)
+})
+
+test('what could not be kept is kept later', async () => {
+  let fails = true
+  cover({ remember: async (...it) => !fails && kept.push(it) > 0 })
+  await vi.advanceTimersByTimeAsync(3_000)
+  expect(kept).toEqual([])
+  fails = false
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(kept.map(([family]) => family)).toEqual(families)
 })

@@ -25,8 +25,8 @@ export type CoverageOptions = {
   history: Pick<History, 'knownUntil'> | undefined
   /** Whether a tap is connected; undefined: there is none. */
   tapConnected: (() => boolean) | undefined
-  /** is told which families it has changed for */
-  onChange: (families: ReadonlySet<Family>) => void
+  /** Keeps for all who serve whether a family is complete. @returns whether it is kept */
+  remember: (family: Family, complete: boolean) => Promise<boolean>
 }
 
 export class Coverage {
@@ -35,6 +35,8 @@ export class Coverage {
   #tapHeard = Date.now()
   /** As of the last look: nothing was heard of yet. */
   #incomplete: ReadonlySet<Family>
+  /** What is kept of it, by family. */
+  #kept = new Map<Family, boolean>()
 
   constructor(options: CoverageOptions) {
     this.#options = options
@@ -49,12 +51,19 @@ export class Coverage {
   /** Looks again and again. */
   follow(signal: AbortSignal): void {
     const looking = setInterval(() => {
-      const before = this.#incomplete
       this.#incomplete = this.#look()
-      const changed = before.symmetricDifference(this.#incomplete)
-      if (changed.size > 0) this.#options.onChange(changed)
+      void this.#keep()
     }, LOOK_EVERY)
     signal.addEventListener('abort', () => clearInterval(looking), { once: true })
+  }
+
+  async #keep(): Promise<void> {
+    for (const family of families) {
+      const complete = !this.#incomplete.has(family)
+      if (this.#kept.get(family) === complete) continue
+      this.#kept.set(family, complete)
+      if (!(await this.#options.remember(family, complete))) this.#kept.delete(family)
+    }
   }
 
   #look(): ReadonlySet<Family> {

@@ -10,7 +10,7 @@ import {
 import type { WebSocket } from 'ws'
 import { unlimited, type Budget } from '../ingest/budget.ts'
 import { reasonOf, type Log } from '../log.ts'
-import type { Applied } from '../store/counting/apply.ts'
+import type { News } from '../store/news.ts'
 import { Ends } from './ends.ts'
 import type { Found, LookupError } from './lookup.ts'
 
@@ -168,8 +168,8 @@ export class Hub {
     })
   }
 
-  /** Called after each commit. */
-  apply({ tallies, polls }: Pick<Applied, 'tallies' | 'polls'>): void {
+  /** Called whenever something was committed, by whomever. */
+  apply({ tallies, polls }: Pick<News, 'tallies' | 'polls'>): void {
     for (const uri of tallies.keys()) if (this.#byPoll.has(uri)) this.#dirty.add(uri)
     for (const uri of polls) if (this.#byPoll.has(uri)) this.#changed.add(uri)
     this.#schedule()

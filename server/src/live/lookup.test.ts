@@ -25,7 +25,7 @@ function findHiddenDuring(reading: 'poll' | 'post') {
   }
   const names = { canonical: async (uri: string) => ({ ok: true, uri, repo: 'did:plc:a' }) }
   const lookup = new Lookup({
-    polls: new Polls(() => read('poll', { state: 'there', poll })),
+    polls: new Polls(() => read('poll', { state: 'there', poll, at: 0 })),
     hidden,
     names: names as unknown as Names,
     questions: new Questions(
@@ -34,6 +34,7 @@ function findHiddenDuring(reading: 'poll' | 'post') {
     ),
     read: () => Promise.reject(new Error('it is known')),
     isIncomplete: () => false,
+    staleSince: () => undefined,
   })
   return lookup.find(tea, unlimited('a client'), PATIENCE)
 }

@@ -1,4 +1,5 @@
 /** Finding a poll by any of its names: in memory, in the database, else, through whoever reads records, on its PDS. */
+import { parseAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll } from '@pollz/shared/families'
 import type { PollView } from '@pollz/shared/wire'
 import { LRUCache } from 'lru-cache'
@@ -32,8 +33,10 @@ export type LookupOptions = {
   questions: Questions
   /** Reads a poll that is not known from its PDS, and has it stored. */
   read: (uri: string, budget: Budget) => Promise<Read<unknown>>
-  /** Whether votes for the poll may be missing. */
-  isIncomplete: (poll: PollView) => boolean
+  /** Whether votes for polls of a collection may be missing. */
+  isIncomplete: (collection: string) => boolean
+  /** Since when the tallies may be old, in ms since 1970; undefined: they are not. */
+  staleSince: () => number | undefined
 }
 
 export class Lookup {
@@ -60,11 +63,19 @@ export class Lookup {
     return { ...found, poll }
   }
 
-  /** The poll, with its question wherever that is, as far as it is known, and whether votes may be missing. */
+  /** The poll, with its question wherever that is, as far as it is known, and what its tally may lack. */
   async told(poll: PollView, budget: Budget, patience = 0): Promise<PollView> {
-    const { isIncomplete, questions } = this.#options
+    const { isIncomplete, questions, staleSince } = this.#options
     const asked = await questions.asked(poll, budget, patience)
-    return isIncomplete(asked) ? { ...asked, incomplete: true } : asked
+    const incomplete = isIncomplete(familyOfPoll.get(parseAtUri(asked.uri)!.collection)!.poll)
+    const since = staleSince()
+    // As long as nothing is to be said, it is the same object: its JSON is kept (http/api.ts).
+    if (since === undefined && !incomplete) return asked
+    return {
+      ...asked,
+      ...(incomplete ? { incomplete: true } : {}),
+      ...(since === undefined ? {} : { asOf: new Date(since).toISOString() }),
+    }
   }
 
   async #find(uri: string, budget: Budget): Promise<Found> {

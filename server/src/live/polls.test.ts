@@ -7,6 +7,7 @@ test('what is kept takes no more than 32 MB, however long names are', async () =
   const post = (uri: string) => uri.replace('tech.tokimeki.poll.poll', 'app.bsky.feed.post')
   const polls = new Polls(async (uri) => ({
     state: 'there',
+    at: 0,
     poll: { uri, text: '', options: [] as PollView['options'], post: post(uri) } as PollView,
   }))
   const uris = Array.from({ length: 10_000 }, (_, i) => uriOf(i))

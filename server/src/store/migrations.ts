@@ -1,4 +1,5 @@
 /** The tables. Each entry runs once, in order, in a transaction with the row that remembers it. */
+import { setTimeout } from 'node:timers/promises'
 import type { Client } from '@libsql/client'
 import { ALPHABET } from '@pollz/shared/tid'
 
@@ -196,6 +197,31 @@ const migrations: string[][] = [
       WHERE cast_at = 0 AND (poll IN (SELECT id FROM polls WHERE ends_at IS NOT NULL)
         OR rev > ${tidOf(`max(made + ${RAISED_AFTER}, 0)`)})`,
   ],
+  [
+    // Whoever serves asks what was committed after what they have.
+    `CREATE INDEX polls_by_version ON polls (version)`,
+    `CREATE INDEX tallies_by_version ON tallies (version)`,
+
+    // The processes on this database. A beat that can be read says that all before it can be, wherever it is read.
+    `CREATE TABLE processes (
+      id TEXT PRIMARY KEY,
+      role TEXT NOT NULL,
+      schema INTEGER NOT NULL,             -- the newest that the process knows
+      beat INTEGER NOT NULL,               -- its own number
+      seen REAL NOT NULL                   -- by the database's clock, in seconds since 1970
+    ) WITHOUT ROWID, STRICT`,
+    // Who does what only one may do: until then, and until somebody else begins to.
+    `CREATE TABLE leases (
+      name TEXT PRIMARY KEY,
+      holder TEXT NOT NULL,                -- id of a process
+      fence INTEGER NOT NULL,              -- grows with each change of hands
+      until REAL NOT NULL                  -- by the database's clock
+    ) WITHOUT ROWID, STRICT`,
+    // DIDs that whoever ingests has tap track, because somebody else stored what they did.
+    `CREATE TABLE to_track (n INTEGER PRIMARY KEY, did TEXT NOT NULL UNIQUE) STRICT`,
+    // What a batch of somebody who no longer holds the lease fails on.
+    `CREATE TABLE fenced_off (fence INTEGER NOT NULL CONSTRAINT the_lease_is_lost CHECK (fence IS NULL)) STRICT`,
+  ],
 ]
 
 /** The newest schema's number. */
@@ -234,15 +260,66 @@ export async function checkSchema(client: Client): Promise<number> {
 export const tooNew = (schema: number) =>
   new Error(`the database has schema ${schema}, this program knows ${SCHEMA}: run a newer one`)
 
-/** Brings the database to the newest schema, or to schema `to`. Killed half way, it goes on where it was. */
-export async function migrate(client: Client, to = SCHEMA): Promise<void> {
+/**
+ * By schema, the oldest one whose programs can go on beside it; of those that are not here, only its own can. A server that
+ * brings such a one waits until no older one is left.
+ */
+const BESIDE: Record<number, number> = { 5: 4 }
+
+/** How long ago a process must have been seen last to be no longer there, in s, and how often it is looked, in ms. */
+const GONE_AFTER = 10
+const LOOK_EVERY = 1_000
+
+export type MigrateOptions = {
+  /** Is told whom it waits for. */
+  say?: (message: string) => void
+  /** Ends the waiting. */
+  signal?: AbortSignal
+  /** what to do, by schema */
+  steps?: readonly (readonly string[])[]
+  beside?: Record<number, number>
+}
+
+/**
+ * Brings the database to the newest schema, or to schema `to`. Killed half way, it goes on where it was; several may do it
+ * at once.
+ */
+export async function migrate(client: Client, to = SCHEMA, options: MigrateOptions = {}): Promise<void> {
+  const { beside = BESIDE, steps = migrations } = options
   await client.execute('CREATE TABLE IF NOT EXISTS migrations (n INTEGER PRIMARY KEY) STRICT')
   const done = await schemaOf(client)
-  if (done > SCHEMA) throw tooNew(done)
-  for (let n = done; n < to; n++) {
-    await client.batch(
-      [...migrations[n]!, { sql: 'INSERT INTO migrations VALUES (?)', args: [n + 1] }],
-      'write',
-    )
+  if (done > Math.max(SCHEMA, to)) throw tooNew(done)
+  for (let n = done; n < to;) {
+    const next = n + 1
+    await whenNoneIsOlder(client, n, beside[next] ?? next, options)
+    try {
+      await client.batch([...steps[n]!, { sql: 'INSERT INTO migrations VALUES (?)', args: [next] }], 'write')
+    } catch (error) {
+      // Another process may have done it at the same time.
+      if ((await schemaOf(client)) < next) throw error
+    }
+    n = Math.max(next, await schemaOf(client))
+  }
+}
+
+/** @param schema that the database has @param oldest that may go on */
+async function whenNoneIsOlder(
+  client: Client,
+  schema: number,
+  oldest: number,
+  { say, signal }: MigrateOptions,
+): Promise<void> {
+  // Before, none says that it is there.
+  if (schema < 5) return
+  for (let told = ''; ;) {
+    const { rows } = await client.execute({
+      sql: `SELECT id FROM processes WHERE schema < ? AND seen > unixepoch('subsec') - ${GONE_AFTER} ORDER BY id`,
+      args: [oldest],
+    })
+    if (rows.length === 0) return
+    const names = rows.map(({ id }) => String(id)).join(', ')
+    if (names !== told) say?.(`the upgrade waits for older servers to stop: ${names}`)
+    told = names
+    await setTimeout(LOOK_EVERY, undefined, signal && { signal })
   }
 }

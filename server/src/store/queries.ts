@@ -6,11 +6,16 @@ import type { PollView, VoteView } from '@pollz/shared/wire'
 import { optionsOf } from '../ingest/choices.ts'
 import { microseconds, type AccountStatus } from '../ingest/events.ts'
 import { samePoll, sameVote, type HeldAccount, type HeldRecord } from '../ingest/held.ts'
+import { VERSION } from './counting/batch.ts'
 import { BEYOND, CHOICES, IS_EDITED, IS_OPTION, POLL_IS_THERE, VOTERS } from './counting/rules.ts'
 
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
-  | { state: 'there'; poll: PollView }
+  | {
+      state: 'there'
+      poll: PollView
+      /** version of the database in which it is this */ at: number
+    }
   /** `deleted`: it was there once, and valid */
   | { state: 'gone'; deleted: boolean }
   | { state: 'inactive'; status: AccountStatus }
@@ -72,14 +77,15 @@ function pollView(row: Row): PollView {
 /** @param uri at-uri with a DID */
 export async function findPoll(client: Client, uri: string): Promise<PollState> {
   const { rows } = await client.execute({
-    sql: `SELECT ${POLL_COLUMNS} FROM accounts a LEFT JOIN polls p ON p.uri = ? WHERE a.did = ?`,
+    sql: `SELECT ${POLL_COLUMNS}, ${VERSION} AS at
+      FROM accounts a LEFT JOIN polls p ON p.uri = ? WHERE a.did = ?`,
     args: [uri, parseAtUri(uri)!.repo],
   })
   const row = rows[0]
   if (!row) return { state: 'unknown' }
   const status = String(row['status']) as AccountStatus
   if (status !== 'active') return { state: 'inactive', status }
-  if (row['options'] !== null) return { state: 'there', poll: pollView(row) }
+  if (row['options'] !== null) return { state: 'there', poll: pollView(row), at: Number(row['at']) }
   return row['rev'] === null || row['rev'] === ''
     ? { state: 'unknown' }
     : { state: 'gone', deleted: row['options_hash'] !== null }
@@ -319,4 +325,40 @@ export async function stateOf(client: Client, name: string): Promise<number | un
 
 export async function rememberState(client: Client, name: string, value: number): Promise<void> {
   await client.execute({ sql: `INSERT OR REPLACE INTO state VALUES (?, ?)`, args: [name, value] })
+}
+
+/** Keeps DIDs for whoever ingests, which has tap track them. */
+export async function trackLater(client: Client, dids: string[]): Promise<void> {
+  await client.execute({
+    sql: `INSERT INTO to_track (did) SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING`,
+    args: [JSON.stringify(dids)],
+  })
+}
+
+/** DIDs that `trackLater` has kept, the first ones. `last`: a number for `noteTracked` */
+export async function keptToTrack(client: Client, limit: number): Promise<{ dids: string[]; last: number }> {
+  const { rows } = await client.execute({
+    sql: 'SELECT n, did FROM to_track ORDER BY n LIMIT ?',
+    args: [limit],
+  })
+  return { dids: rows.map((row) => String(row['did'])), last: Number(rows.at(-1)?.['n'] ?? 0) }
+}
+
+/** Tap has been told of them. */
+export async function noteTracked(client: Client, last: number): Promise<void> {
+  await client.execute({ sql: 'DELETE FROM to_track WHERE n <= ?', args: [last] })
+}
+
+/** The poll that a vote record is held for; undefined: none. */
+export async function subjectOf(
+  client: Client,
+  { did, collection, rkey }: { did: string; collection: string; rkey: string },
+): Promise<string | undefined> {
+  const { rows } = await client.execute({
+    sql: `SELECT p.uri FROM accounts a JOIN votes v ON v.voter = a.id AND v.family = ?2 AND v.rkey IN ('', ?3)
+        JOIN polls p ON p.id = v.poll
+      WHERE a.did = ?1 AND (v.rkey = ?3 OR p.vote_rkey = ?3)`,
+    args: [did, idOfVoteCollection(collection), rkey],
+  })
+  return rows[0] && String(rows[0]['uri'])
 }

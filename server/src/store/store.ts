@@ -1,23 +1,38 @@
 /**
  * The one writing connection. What is stored is either committed, or nobody knows: then the connection is opened anew,
- * for a transaction that was begun on it may still be open, and whoever keeps tallies looks at them again.
+ * for a transaction that was begun on it may still be open.
  */
 import { LibsqlError, type Client } from '@libsql/client'
 import { uriOf, type Change, type SetAside } from '../ingest/events.ts'
 import { reasonOf } from '../log.ts'
 import { add, apply, nothing, type Applied } from './counting/apply.ts'
-import { openDatabase, probe, type DatabaseOptions } from './database.ts'
+import { openDatabase, type DatabaseOptions } from './database.ts'
+import { beat, isFencedOff, leave, type Beat, type Lease } from './lease.ts'
 import { migrate } from './migrations.ts'
-import { rememberState } from './queries.ts'
+import { newsAfter, type News } from './news.ts'
+import { noteTracked, rememberState, trackLater } from './queries.ts'
+
+/** Something small to be written. `toTrack`: DIDs that whoever ingests has tap track. `tracked`: those up to this number are. */
+export type Task =
+  | { remember: { name: string; value: number } }
+  | { beat: Beat }
+  | { leave: string }
+  | { toTrack: string[] }
+  | { tracked: number }
 
 export type Outcome =
   | {
       outcome: 'committed'
       applied: Applied
+      /** after a beat */ lease?: Lease | undefined
       /** changes that the database refuses are among them */ setAside: SetAside[]
     }
   /** all of it, some of it or nothing is stored; stored again, it is counted once (C3) */
-  | { outcome: 'unknown'; reason: string }
+  | {
+      outcome: 'unknown'
+      reason: string
+      /** for another process has the lease now */ fencedOff?: true
+    }
 
 /** A batch this small means that there is time for a checkpoint, due after so many changes. */
 const FEW = 500
@@ -47,29 +62,26 @@ export class Store {
   }
 
   /** One after the other: each batch is the only writer. */
-  async store(changes: Change[], setAside: SetAside[] = []): Promise<Outcome> {
+  async store(changes: Change[], setAside: SetAside[] = [], fence?: number): Promise<Outcome> {
     const aside = [...setAside]
     return this.#attempt(async (client) => {
       const applied = nothing()
-      await this.#store(client, changes, aside, applied)
+      await this.#store(client, changes, aside, applied, fence)
       return { outcome: 'committed', applied, setAside: aside }
     })
   }
 
-  /** Keeps a number of the database as a whole. */
-  async remember({ name, value }: { name: string; value: number }): Promise<Outcome> {
+  async do(task: Task): Promise<Outcome> {
     return this.#attempt(async (client) => {
-      await rememberState(client, name, value)
-      return { outcome: 'committed', applied: nothing(), setAside: [] }
+      const lease = 'beat' in task ? await beat(client, task.beat) : await write(client, task)
+      return { outcome: 'committed', applied: nothing(), lease, setAside: [] }
     })
   }
 
-  /** Writes something that is gone with its transaction. */
-  async probe(): Promise<Outcome> {
-    return this.#attempt(async (client) => {
-      await probe(client)
-      return { outcome: 'committed', applied: nothing(), setAside: [] }
-    })
+  /** @throws where the database can't be read */
+  async news(after: number | undefined, id: string): Promise<News> {
+    if (!this.#client) throw new Error('the database is not open')
+    return newsAfter(this.#client, after, id)
   }
 
   /** Moves what was committed into the database file, if there is little else to do. */
@@ -90,6 +102,9 @@ export class Store {
       this.#client ??= await openDatabase(this.#options)
       return await run(this.#client)
     } catch (error) {
+      // It is known to have stored nothing, and the connection is a good one.
+      if (isFencedOff(error))
+        return { outcome: 'unknown', reason: 'another server ingests now', fencedOff: true }
       this.#client?.close()
       this.#client = undefined
       return { outcome: 'unknown', reason: reasonOf(error) }
@@ -97,9 +112,15 @@ export class Store {
   }
 
   /** A change that the database refuses is set aside: it must not block the others, now or when it is sent again. */
-  async #store(client: Client, changes: Change[], setAside: SetAside[], applied: Applied): Promise<void> {
+  async #store(
+    client: Client,
+    changes: Change[],
+    setAside: SetAside[],
+    applied: Applied,
+    fence: number | undefined,
+  ): Promise<void> {
     try {
-      add(applied, await apply(client, changes, setAside))
+      add(applied, await apply(client, changes, setAside, fence))
     } catch (error) {
       if (!isAboutData(error) || changes.length === 0) throw error
       if (changes.length === 1) {
@@ -109,16 +130,27 @@ export class Store {
           reason: `refused by the database: ${reasonOf(error)}`,
           event: JSON.stringify(change),
         })
-        return this.#store(client, [], setAside, applied)
+        return this.#store(client, [], setAside, applied, fence)
       }
       const half = Math.ceil(changes.length / 2)
-      await this.#store(client, changes.slice(0, half), setAside, applied)
-      await this.#store(client, changes.slice(half), setAside, applied)
+      await this.#store(client, changes.slice(0, half), setAside, applied, fence)
+      await this.#store(client, changes.slice(half), setAside, applied, fence)
     }
   }
 }
 
 /** Refused for what it says. Only SQLite knows: whatever else fails, the database may be busy, full, broken or away. */
 function isAboutData(error: unknown): boolean {
-  return error instanceof LibsqlError && /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code)
+  return (
+    error instanceof LibsqlError &&
+    !isFencedOff(error) &&
+    /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code)
+  )
+}
+
+async function write(client: Client, task: Exclude<Task, { beat: Beat }>): Promise<undefined> {
+  if ('remember' in task) await rememberState(client, task.remember.name, task.remember.value)
+  else if ('leave' in task) await leave(client, task.leave)
+  else if ('toTrack' in task) await trackLater(client, task.toTrack)
+  else await noteTracked(client, task.tracked)
 }

@@ -43,17 +43,19 @@ export function accountSteps(changes: AccountChange[]): Step[] {
     },
     takeOut(),
     {
+      // With its author a poll is another one.
+      sql: `UPDATE polls SET version = ${VERSION} WHERE author IN (
+        SELECT a.id FROM ${accounts.table()} e JOIN accounts a ON a.did = e.did
+        WHERE a.status <> e.status OR (e.knows_handle AND a.handle IS NOT e.handle))`,
+      args: [rows],
+    },
+    {
       sql: `UPDATE accounts SET status = e.status, handle = CASE WHEN e.knows_handle THEN e.handle ELSE accounts.handle END
         FROM ${accounts.table()} e WHERE accounts.did = e.did`,
       args: [rows],
     },
     ...(deleted.length > 0 ? erase(deleted.map(({ did }) => ({ did }))) : []),
     ...putBack(),
-    {
-      sql: `SELECT p.uri FROM ${accounts.table()} e JOIN accounts a ON a.did = e.did JOIN polls p ON p.author = a.id`,
-      args: [rows],
-      result: 'polls',
-    },
   ]
 }
 

@@ -11,19 +11,13 @@ import {
 } from '../../ingest/events.ts'
 import { accountSteps } from './accounts.ts'
 import { commit, given, newVersion, type Step } from './batch.ts'
+import { fenced } from '../lease.ts'
 import { authorOf } from './keys.ts'
 import { pollSteps } from './polls.ts'
 import { voteSteps } from './votes.ts'
 
-/** `counts`: by option, absent options being 0, and of `BEYOND` (rules.ts). `edited`: C7, which the votes decide. */
-export type Tally = { counts: Map<number, number>; edited: boolean; version: number }
-
-/** What was changed. */
+/** What was found out while it was stored; what else it changed the database tells whoever asks (store/news.ts). */
 export type Applied = {
-  /** Polls whose tally changed, by at-uri. */
-  tallies: Map<string, Tally>
-  /** at-uris of polls that themselves changed, came or went. */
-  polls: Set<string>
   /** DIDs of authors whose polls are named by a vote but not known (C6). */
   unknownAuthors: Set<string>
   /** DIDs of accounts whose status changed. */
@@ -33,8 +27,6 @@ export type Applied = {
 }
 
 export const nothing = (): Applied => ({
-  tallies: new Map(),
-  polls: new Set(),
   unknownAuthors: new Set(),
   statuses: new Set(),
   version: 0,
@@ -42,21 +34,28 @@ export const nothing = (): Applied => ({
 
 /** Adds what came after to what came before. */
 export function add(to: Applied, more: Applied): void {
-  for (const [uri, tally] of more.tallies) to.tallies.set(uri, tally)
-  for (const name of ['polls', 'unknownAuthors', 'statuses'] as const)
-    for (const it of more[name]) to[name].add(it)
+  for (const name of ['unknownAuthors', 'statuses'] as const) for (const it of more[name]) to[name].add(it)
   to.version = Math.max(to.version, more.version)
 }
 
 /** Set-aside events that are kept: the newest ones. */
 const MAX_SET_ASIDE = 100_000
 
-/** When it resolves, all of it is committed (C9); when it rejects, some of it may be. */
-export async function apply(client: Client, changes: Change[], setAside: SetAside[]): Promise<Applied> {
+/**
+ * When it resolves, all of it is committed (C9); when it rejects, some of it may be.
+ *
+ * @param fence of the lease by which it is stored: it rejects where somebody else has that by now; undefined: anybody may
+ */
+export async function apply(
+  client: Client,
+  changes: Change[],
+  setAside: SetAside[],
+  fence?: number,
+): Promise<Applied> {
   const applied = nothing()
   const layers = layersOf(changes)
   for (const [i, layer] of layers.entries())
-    add(applied, await applyLayer(client, layer, i === layers.length - 1 ? setAside : []))
+    add(applied, await applyLayer(client, layer, i === layers.length - 1 ? setAside : [], fence))
   return applied
 }
 
@@ -98,6 +97,7 @@ async function applyLayer(
   client: Client,
   { accounts, polls, votes }: Layer,
   setAside: SetAside[],
+  fence: number | undefined,
 ): Promise<Applied> {
   const steps: Step[] = [
     ...(accounts.length > 0 ? accountSteps(accounts) : []),
@@ -107,15 +107,7 @@ async function applyLayer(
   ]
   const applied = nothing()
   if (steps.length === 0) return applied
-  const rows = await commit(client, [newVersion(), ...steps])
-  for (const row of rows('tallies')) {
-    const uri = String(row['uri'])
-    const counts = applied.tallies.get(uri)?.counts ?? new Map<number, number>()
-    counts.set(Number(row['option']), Number(row['n']))
-    // Of several steps of a transaction the last one says how it is in the end.
-    applied.tallies.set(uri, { counts, edited: Boolean(row['edited']), version: Number(row['version']) })
-  }
-  for (const row of rows('polls')) applied.polls.add(String(row['uri']))
+  const rows = await commit(client, [...(fence === undefined ? [] : [fenced(fence)]), newVersion(), ...steps])
   for (const row of rows('namedPolls')) applied.unknownAuthors.add(authorOf(String(row['uri'])))
   for (const row of rows('statuses')) applied.statuses.add(String(row['did']))
   applied.version = Number(rows('version')[0]!['version'])

@@ -2,7 +2,7 @@
 import type { Client, InStatement, InValue, Row } from '@libsql/client'
 
 /** Which statements' rows are read after the commit. */
-export type ResultName = 'version' | 'tallies' | 'polls' | 'namedPolls' | 'statuses'
+export type ResultName = 'version' | 'namedPolls' | 'statuses'
 
 export type Step = { sql: string; args?: InValue[]; result?: ResultName }
 

@@ -18,11 +18,12 @@ import {
   type PollDraft,
   type RecordEvent,
 } from '../../../test/records.ts'
-import { readEvent, readRecord } from '../../ingest/events.ts'
+import { readEvent, readRecord, type Change, type SetAside } from '../../ingest/events.ts'
 import { apply, type Applied } from './apply.ts'
 import { countRows } from '../copy.ts'
 import { openDatabase } from '../database.ts'
 import { migrate } from '../migrations.ts'
+import { newsAfter, type News } from '../news.ts'
 import { findPoll, newestPolls, votesOf } from '../queries.ts'
 import { recount } from '../recount.ts'
 
@@ -45,14 +46,19 @@ afterEach(async () => {
   await database.close()
 })
 
-/** Delivers events in one batch. */
-function deliver(...events: (RecordEvent | string)[]): Promise<Applied> {
+/** Delivers events in one batch. @returns what was found out, and what whoever asks is then told */
+function deliver(...events: (RecordEvent | string)[]): Promise<Applied & News> {
   const read = events.map((event) => readEvent(typeof event === 'string' ? event : recordMessage(event)))
-  return apply(
-    client,
+  return store(
     read.flatMap(({ change }) => (change ? [change] : [])),
     read.flatMap(({ setAside }) => (setAside ? [setAside] : [])),
   )
+}
+
+async function store(changes: Change[], setAside: SetAside[] = []): Promise<Applied & News> {
+  const { version } = await newsAfter(client, undefined, '')
+  const applied = await apply(client, changes, setAside)
+  return { ...applied, ...(await newsAfter(client, version, '')) }
 }
 
 async function counts(uri = tea): Promise<number[] | string> {
@@ -132,9 +138,9 @@ describe('C2 one vote each', () => {
 
 describe('C2: when a record was read never decides which one counts', () => {
   /** What a proof says of the same record: its rev is that of a later commit. */
-  const proof = (event: RecordEvent, rev: number): Promise<Applied> => {
+  const proof = (event: RecordEvent, rev: number): Promise<News> => {
     const { change } = readRecord({ ...event, rev: tid(rev) }, event.record ?? null, false)
-    return apply(client, [event.action === 'delete' ? { ...change, onlyIfHeld: true } : change], [])
+    return store([event.action === 'delete' ? { ...change, onlyIfHeld: true } : change])
   }
   // Dated far ahead, so its time is that of its commit.
   const first = voteEvent(bob, tea, 0, T0 + 5, { rkey: 'a', createdAt: T0 + 10 ** 12 })

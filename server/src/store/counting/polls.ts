@@ -95,10 +95,8 @@ export function pollSteps(changes: PollChange[]): Step[] {
           rev = excluded.rev, text = excluded.text, options = excluded.options, created_at = excluded.created_at,
           made = excluded.made, ends_at = excluded.ends_at, ends_rev = excluded.ends_rev, multiple = excluded.multiple,
           post = excluded.post, cid = excluded.cid, version = excluded.version
-        WHERE excluded.rev > polls.rev                                -- C3
-        RETURNING uri`,
+        WHERE excluded.rev > polls.rev                                -- C3`,
       args: [rows],
-      result: 'polls',
     },
     ...putBack(),
     ...recountEarly(ids, rows),

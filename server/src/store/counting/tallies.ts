@@ -1,6 +1,6 @@
 /** Keeping `tallies` right: the choices of `touched` voters are taken out, and put back in as they are afterwards. */
 import { VERSION, type Step } from './batch.ts'
-import { COUNTED, IS_EARLY, IS_EDITED } from './rules.ts'
+import { COUNTED, IS_EARLY } from './rules.ts'
 
 const countTouched = (sign: '+' | '-'): Step => ({
   sql: `INSERT INTO tallies (poll, option, n, early, version)
@@ -12,16 +12,7 @@ const countTouched = (sign: '+' | '-'): Step => ({
 
 export const takeOut = (): Step => countTouched('-')
 
-export const putBack = (): Step[] => [
-  countTouched('+'),
-  {
-    sql: `SELECT p.uri, coalesce(t.option, 0) AS option, coalesce(t.n, 0) AS n, ${IS_EDITED} AS edited,
-        max(p.version, coalesce((SELECT max(v.version) FROM tallies v WHERE v.poll = p.id), 0)) AS version
-      FROM (SELECT DISTINCT poll FROM touched) x JOIN polls p ON p.id = x.poll LEFT JOIN tallies t ON t.poll = x.poll`,
-    result: 'tallies',
-  },
-  { sql: 'DELETE FROM touched' },
-]
+export const putBack = (): Step[] => [countTouched('+'), { sql: 'DELETE FROM touched' }]
 
 /** C7, for polls that this transaction changed: counts their early votes anew. @param ids a SELECT of polls `p` */
 export function recountEarly(ids: string, argument: string): Step[] {

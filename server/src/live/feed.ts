@@ -1,0 +1,126 @@
+/** What was committed, by whatever process: asked of the database four times a second, and told to whoever serves. */
+import { setTimeout } from 'node:timers/promises'
+import { reasonOf, type Log } from '../log.ts'
+import type { News } from '../store/news.ts'
+
+/** How often the database is asked, in ms. */
+const EVERY = 250
+/** How soon it is asked again for what somebody waits for, in ms: a replica has it a few ms after the primary. */
+const AGAIN = 10
+/** How long what was committed is waited for, in ms. */
+const PATIENCE = 3_000
+/** For how long no beat of this process needs to come back, in ms: there is one every two seconds. */
+const STALE = 6_000
+/** For how long the database may be behind what it was, in ms, before it is taken for one that was put back. */
+const BEHIND = 10_000
+/** For how long nobody needs to ingest, in ms: from one to the next it takes ten seconds. */
+const ALONE = 60_000
+
+export type FeedOptions = {
+  /** @throws where the database can't be read */
+  read: (after: number | undefined) => Promise<News>
+  onNews: (news: News) => void
+  /** The database is an older one than it was: nothing that it said can be relied on. */
+  onReplaced: (version: number) => void
+  /** What is said of the tallies has changed for polls of these collections; undefined: for all. */
+  onState: (collections: ReadonlySet<string> | undefined) => void
+  log: Log
+}
+
+export class Feed {
+  #options: FeedOptions
+  #version: number | undefined
+  #looking: Promise<void> | undefined
+  /** The newest beat of this process that came back: all that was committed before it has been told. Ms since 1970. */
+  #beat = Date.now()
+  /** Since when this process has not met its own beats. */
+  #behind: number | undefined
+  #wasStale = false
+  #complete: ReadonlySet<string> = new Set()
+  #until = 0
+  /** When the lease was seen to be renewed, in ms of this process. */
+  #renewed = performance.now()
+  #failed = false
+
+  constructor(options: FeedOptions) {
+    this.#options = options
+  }
+
+  /** Since when the tallies may be old, in ms since 1970; undefined: they are not. */
+  get staleSince(): number | undefined {
+    return Date.now() - this.#beat > STALE ? this.#beat : undefined
+  }
+
+  /** Whether votes for polls of a collection may be missing. */
+  isIncomplete(collection: string): boolean {
+    return !this.#complete.has(collection)
+  }
+
+  /** Asks at once, and then again and again. */
+  async follow(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#look()
+      await setTimeout(EVERY, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  /** @returns whether all up to this version has been told; if not, the database does not say it in time */
+  async reached(version: number): Promise<boolean> {
+    const late = performance.now() + PATIENCE
+    while ((this.#version ?? 0) < version) {
+      if (performance.now() > late) return false
+      // The look that is under way may have begun before the commit.
+      await this.#looking
+      await this.#look()
+      if ((this.#version ?? 0) < version) await setTimeout(AGAIN)
+    }
+    return true
+  }
+
+  /** One at a time. Never rejects. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#read().finally(() => (this.#looking = undefined))
+    return this.#looking
+  }
+
+  async #read(): Promise<void> {
+    const { log, read } = this.#options
+    try {
+      this.#take(await read(this.#version))
+      this.#failed = false
+    } catch (error) {
+      if (!this.#failed) log.warn('what was committed can’t be read', { reason: reasonOf(error) })
+      this.#failed = true
+    }
+    this.#tellState()
+  }
+
+  #take(news: News): void {
+    const { onNews, onReplaced } = this.#options
+    const known = this.#version
+    if (known !== undefined && news.version < known) {
+      // A replica may be behind the one that was asked before. It catches up, or else the database was put back.
+      this.#behind ??= performance.now()
+      if (performance.now() - this.#behind < BEHIND) return
+      this.#version = news.version
+      onReplaced(news.version)
+    } else if (news.version !== known) {
+      this.#version = news.version
+      onNews(news)
+    }
+    this.#behind = undefined
+    this.#beat = Math.max(this.#beat, Math.min(news.beat ?? 0, Date.now()))
+    if (news.until !== this.#until) this.#renewed = performance.now()
+    this.#until = news.until
+    const complete = performance.now() - this.#renewed > ALONE ? new Set<string>() : news.complete
+    const changed = complete.symmetricDifference(this.#complete)
+    this.#complete = complete
+    if (changed.size > 0) this.#options.onState(changed)
+  }
+
+  #tellState(): void {
+    const isStale = this.staleSince !== undefined
+    if (isStale !== this.#wasStale) this.#options.onState(undefined)
+    this.#wasStale = isStale
+  }
+}

@@ -1,0 +1,67 @@
+/** What was committed, whoever committed it: it is asked of the database again and again, by version. */
+import type { Client } from '@libsql/client'
+import { IS_EDITED } from './counting/rules.ts'
+
+/** `counts`: by option, absent options being 0, and of `BEYOND` (rules.ts). `edited`: C7, which the votes decide. */
+export type Tally = { counts: Map<number, number>; edited: boolean; version: number }
+
+/** The state of a database, and what it has that is newer than what was asked for. */
+export type News = {
+  /** of the last transaction */
+  version: number
+  /** Polls whose tally changed, by at-uri. */
+  tallies: Map<string, Tally>
+  /** at-uris of polls that themselves changed, came or went, or whose author did. */
+  polls: Set<string>
+  /** The newest beat of a process that can be read here; undefined: none can. */
+  beat: number | undefined
+  /** When the lease of whoever ingests ends: it grows as long as somebody does. 0: nobody ever has. */
+  until: number
+  /** Poll collections of which no vote is missing, as whoever ingests says. */
+  complete: Set<string>
+}
+
+/** Names in `state` of the collections in `News.complete`. */
+export const COMPLETE = 'complete '
+
+/**
+ * One statement, so that all it says is of one moment.
+ *
+ * @param after version; undefined: nothing is asked but the state
+ * @param id of the process whose beat is asked for
+ */
+export async function newsAfter(client: Client, after: number | undefined, id: string): Promise<News> {
+  const { rows } = await client.execute({
+    sql: `SELECT s.value AS now, (SELECT beat FROM processes WHERE id = ?2) AS beat,
+        (SELECT until FROM leases) AS until,
+        (SELECT json_group_array(substr(name, ${COMPLETE.length + 1})) FROM state
+          WHERE name > '${COMPLETE}' AND name < '${COMPLETE}~' AND value <> 0) AS complete,
+        p.uri, p.version > ?1 AS changed, ${IS_EDITED} AS edited,
+        max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
+        (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts
+      FROM state s LEFT JOIN (
+        SELECT id FROM polls WHERE version > ?1 UNION SELECT poll FROM tallies WHERE version > ?1
+      ) c LEFT JOIN polls p ON p.id = c.id
+      WHERE s.name = 'version'`,
+    args: [after ?? null, id],
+  })
+  const news: News = {
+    version: Number(rows[0]!['now']),
+    tallies: new Map(),
+    polls: new Set(),
+    beat: rows[0]!['beat'] === null ? undefined : Number(rows[0]!['beat']),
+    until: Number(rows[0]!['until'] ?? 0),
+    complete: new Set(JSON.parse(String(rows[0]!['complete'])) as string[]),
+  }
+  for (const row of rows) {
+    if (row['uri'] === null) continue
+    const uri = String(row['uri'])
+    if (row['changed']) news.polls.add(uri)
+    news.tallies.set(uri, {
+      counts: new Map(JSON.parse(String(row['counts'])) as [number, number][]),
+      edited: Boolean(row['edited']),
+      version: Number(row['version']),
+    })
+  }
+  return news
+}
