@@ -258,7 +258,7 @@ onServer('stopping', () => {
     wire.heal()
     await start(database)
     await isAcked(ids)
-    expect(await served(tea)).toEqual([0, 2_000, 0])
+    await vi.waitFor(async () => expect(await served(tea)).toEqual([0, 2_000, 0]))
     stop.abort()
     await done
     await wire.close()
@@ -375,14 +375,18 @@ onFile('a clock that steps', () => {
           },
         }
       }
-      const version = async () => {
+      const told = async () => {
         const response = await fetch(`${base}/api/polls/${encodeURIComponent(tea)}`)
-        return ((await response.json()) as PollView).version
+        return (await response.json()) as PollView
       }
       const versions: number[] = []
       const voted = async (i: number) => {
         await isAcked([send(vote(`did:plc:voter${i}`, tea, 1, T0 + 1000))])
-        versions.push(await version())
+        const { version } = await vi.waitUntil(async () => {
+          const found = await told()
+          return found.total === i + 1 && found
+        })
+        versions.push(version)
       }
       clock.set(3_600_000)
       let server = await run()
@@ -403,10 +407,10 @@ onFile('a clock that steps', () => {
       const id = nextId++
       tap.send(recordMessage(ahead, id), id)
       await isAcked([id])
-      expect(await served(tea)).toEqual([0, 3, 0])
+      await vi.waitFor(async () => expect(await served(tea)).toEqual([0, 3, 0]))
       const soon = { ...ahead, rev: tid((Date.now() + 4 * 60_000) * 1000) }
       await isAcked([send((n) => recordMessage(soon, n))])
-      expect(await served(tea)).toEqual([1, 3, 0])
+      await vi.waitFor(async () => expect(await served(tea)).toEqual([1, 3, 0]))
       await server.end()
     },
   )

@@ -146,14 +146,14 @@ test('a voter whom tap does not know is counted at once, by their own record, an
   // What it says of the record is not read.
   jetstream.send(message.replace('"optionIndex":1', '"optionIndex":0'))
   await vi.waitUntil(() => tap.added.has(bob))
-  expect(await counts()).toEqual([0, 1])
+  await vi.waitFor(async () => expect(await counts()).toEqual([0, 1]))
   // From here on it is tap that tells.
   jetstream.send(voted(bob, 0))
   const other = didOf('carol')
   network.register(other, pds)
   jetstream.send(voted(other, 1))
   await vi.waitUntil(() => tap.added.has(other))
-  expect(await counts()).toEqual([0, 2])
+  await vi.waitFor(async () => expect(await counts()).toEqual([0, 2]))
 })
 
 test.each([

@@ -568,7 +568,9 @@ describe('pages', () => {
       expect(await shown()).toEqual([true, true, true])
       // What was cast before it and comes late counts, what was cast after it does not.
       await deliver(vote('did:plc:carol', 0, T0 + 2), vote('did:plc:dan', 0, end * 1000))
-      expect((await get(path)).body).toMatchObject({ options: [{ count: 1 }, { count: 1 }] })
+      await vi.waitFor(async () =>
+        expect((await get(path)).body).toMatchObject({ options: [{ count: 1 }, { count: 1 }] }),
+      )
     } finally {
       vi.useRealTimers()
     }

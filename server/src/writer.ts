@@ -134,10 +134,12 @@ export class Writer {
     return this.do({ remember: { name, value } })
   }
 
-  /** @returns whether it is done; if not, it may be done nevertheless */
-  async do(task: Exclude<Task, { beat: unknown }>): Promise<boolean> {
-    const { outcome } = await this.#request({ task })
-    return outcome.outcome === 'committed'
+  /** Never rejects. @returns whether it is done; if not, it may be done nevertheless */
+  do(task: Exclude<Task, { beat: unknown }>): Promise<boolean> {
+    return this.#request({ task }).then(
+      ({ outcome }) => outcome.outcome === 'committed',
+      () => false,
+    )
   }
 
   /** What was committed after a version. @throws where the database can't be read */

@@ -261,7 +261,7 @@ describe('a database of the release before', () => {
     expect(await runOnOld('hide', ['did:plc:alice', 'spam'])).toMatchObject({ code: 0 })
     expect(await runOnOld('hide', [])).toMatchObject({ text: expect.stringContaining('did:plc:alice') })
     const doctor = await runOnOld('doctor', [])
-    expect(doctor.text).toMatch(/DATABASE_URL: .*schema 2, which this release of the server brings to 4/)
+    expect(doctor.text).toMatch(/DATABASE_URL: .*schema 2, which this release of the server brings to 5/)
     expect(await schema(old)).toEqual(before)
     const backup = { url: `file:${to}`, authToken: undefined }
     expect((await schema(backup)).filter((it) => /^(votes|polls|tallies) /.test(it))).toEqual(

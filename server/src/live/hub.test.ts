@@ -108,7 +108,7 @@ function vote(uri: string): void {
   polls.set(uri, { ...poll, options: [{ text: 'yes', count: total }], total, version: ++version })
   hub.apply({
     tallies: new Map([[uri, { counts: new Map([[0, total]]), edited: false, version }]]),
-    polls: new Set(),
+    polls: new Map(),
   })
 }
 
@@ -379,7 +379,7 @@ describe('in order', () => {
     hub.recheckAll()
     await flushed()
     createPoll(tea, 'another')
-    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    hub.apply({ tallies: new Map(), polls: new Map([[tea, version]]) })
     await flushed()
     answer()
     await settled()
@@ -397,7 +397,7 @@ describe('in order', () => {
     late.say('watch', tea)
     await settled()
     createPoll(tea, 'another')
-    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    hub.apply({ tallies: new Map(), polls: new Map([[tea, version]]) })
     await flushed()
     expect(late.messages.at(-1)).toMatchObject({ type: 'snapshot', poll: { text: 'another' } })
     answer()
@@ -491,7 +491,7 @@ describe('a client that does not read', () => {
 
   test('is not told a failure that is over', async () => {
     const socket = await fullWithFailure()
-    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    hub.apply({ tallies: new Map(), polls: new Map([[tea, version]]) })
     await flushed()
     socket.bufferedAmount = 0
     socket.emit('message', Buffer.from('{"type":"unwatch","uris":["at://x"]}'))
@@ -537,7 +537,7 @@ test('a lookup that throws is an error for who watches that poll, and the others
   await settled()
   const error = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
   find.mockRejectedValueOnce(new Error('the database is away'))
-  hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+  hub.apply({ tallies: new Map(), polls: new Map([[tea, version]]) })
   vote(uriOf(1))
   await flushed()
   expect(error).toHaveBeenCalledWith(expect.stringContaining('the database is away'))
@@ -595,7 +595,7 @@ describe('a watched poll that ends', () => {
     socket.say('watch', tea)
     await settled()
     createPoll(tea, '?', { endsAt: new Date(END + 5_000).toISOString() })
-    hub.apply({ tallies: new Map(), polls: new Set([tea]) })
+    hub.apply({ tallies: new Map(), polls: new Map([[tea, version]]) })
     await flushed()
     expect(socket.messages).toHaveLength(2)
     await vi.advanceTimersByTimeAsync(6_000)
@@ -613,7 +613,7 @@ test('C11: a tally says how many voters there are, where that is not its total',
   polls.set(tea, { ...polls.get(tea)!, total: 3, voters: 2, version: ++version })
   hub.apply({
     tallies: new Map([[tea, { counts: new Map([[0, 3]]), edited: false, version }]]),
-    polls: new Set(),
+    polls: new Map(),
   })
   await flushed()
   expect(socket.messages.at(-1)).toMatchObject({ type: 'tally', total: 3, voters: 2 })

@@ -171,7 +171,11 @@ export class Hub {
   /** Called whenever something was committed, by whomever. */
   apply({ tallies, polls }: Pick<News, 'tallies' | 'polls'>): void {
     for (const uri of tallies.keys()) if (this.#byPoll.has(uri)) this.#dirty.add(uri)
-    for (const uri of polls) if (this.#byPoll.has(uri)) this.#changed.add(uri)
+    for (const [uri, own] of polls) {
+      const watching = this.#byPoll.get(uri)
+      // Who was told of the poll as it is now needs no more than its tally.
+      if (watching && ![...watching].every(({ told }) => told.version >= own)) this.#changed.add(uri)
+    }
     this.#schedule()
   }
 

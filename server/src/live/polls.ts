@@ -44,10 +44,10 @@ export class Polls {
 
   apply({ version, tallies, polls }: Pick<News, 'version' | 'tallies' | 'polls'>): void {
     this.#version = version
-    for (const uri of polls) this.#kept.delete(uri)
+    // Read after the commit and before the news of it, it may be the newer one.
+    for (const [uri, own] of polls) if ((this.#kept.get(uri)?.version ?? own) < own) this.#kept.delete(uri)
     for (const [uri, { counts, edited, version: own }] of tallies) {
       const kept = this.#kept.get(uri)
-      // Read after the commit and before the news of it, it may be the newer one.
       if (!kept || kept.version >= own) continue
       const texts = kept.options.map(({ text }) => text)
       this.#kept.set(uri, {

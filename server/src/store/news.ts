@@ -11,8 +11,8 @@ export type News = {
   version: number
   /** Polls whose tally changed, by at-uri. */
   tallies: Map<string, Tally>
-  /** at-uris of polls that themselves changed, came or went, or whose author did. */
-  polls: Set<string>
+  /** Polls that themselves changed, came or went, or whose author did: the versions of that, by at-uri. */
+  polls: Map<string, number>
   /** The newest beat of a process that can be read here; undefined: none can. */
   beat: number | undefined
   /** When the lease of whoever ingests ends: it grows as long as somebody does. 0: nobody ever has. */
@@ -36,7 +36,7 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
         (SELECT until FROM leases) AS until,
         (SELECT json_group_array(substr(name, ${COMPLETE.length + 1})) FROM state
           WHERE name > '${COMPLETE}' AND name < '${COMPLETE}~' AND value <> 0) AS complete,
-        p.uri, p.version > ?1 AS changed, ${IS_EDITED} AS edited,
+        p.uri, p.version AS own, ${IS_EDITED} AS edited,
         max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
         (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts
       FROM state s LEFT JOIN (
@@ -48,7 +48,7 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
   const news: News = {
     version: Number(rows[0]!['now']),
     tallies: new Map(),
-    polls: new Set(),
+    polls: new Map(),
     beat: rows[0]!['beat'] === null ? undefined : Number(rows[0]!['beat']),
     until: Number(rows[0]!['until'] ?? 0),
     complete: new Set(JSON.parse(String(rows[0]!['complete'])) as string[]),
@@ -56,7 +56,8 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
   for (const row of rows) {
     if (row['uri'] === null) continue
     const uri = String(row['uri'])
-    if (row['changed']) news.polls.add(uri)
+    const own = Number(row['own'])
+    if (own > after!) news.polls.set(uri, own)
     news.tallies.set(uri, {
       counts: new Map(JSON.parse(String(row['counts'])) as [number, number][]),
       edited: Boolean(row['edited']),
