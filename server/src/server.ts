@@ -169,6 +169,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   })
   writer.listen({
     committed: (applied) => {
+      feed.hurry()
       if (!ingester?.committed(applied)) track([...applied.unknownAuthors])
     },
     beaten: (lease) => ingester?.beaten(lease),

@@ -50,6 +50,7 @@ export class Coverage {
 
   /** Looks again and again. */
   follow(signal: AbortSignal): void {
+    void this.#keep()
     const looking = setInterval(() => {
       this.#incomplete = this.#look()
       void this.#keep()

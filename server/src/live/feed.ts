@@ -1,5 +1,6 @@
 /** What was committed, by whatever process: asked of the database four times a second, and told to whoever serves. */
 import { setTimeout } from 'node:timers/promises'
+import { families, home } from '@pollz/shared/families'
 import { reasonOf, type Log } from '../log.ts'
 import type { News } from '../store/news.ts'
 
@@ -30,13 +31,16 @@ export type FeedOptions = {
 export class Feed {
   #options: FeedOptions
   #version: number | undefined
+  /** When there were news last, in ms of this process. */
+  #told = Number.NEGATIVE_INFINITY
   #looking: Promise<void> | undefined
   /** The newest beat of this process that came back: all that was committed before it has been told. Ms since 1970. */
   #beat = Date.now()
   /** Since when this process has not met its own beats. */
   #behind: number | undefined
   #wasStale = false
-  #complete: ReadonlySet<string> = new Set()
+  /** Poll collections of which no vote is missing. At first nothing is known of the others. */
+  #complete: ReadonlySet<string> = new Set([home.poll])
   #until = 0
   /** When the lease was seen to be renewed, in ms of this process. */
   #renewed = performance.now()
@@ -62,6 +66,11 @@ export class Feed {
       await this.#look()
       await setTimeout(EVERY, undefined, { signal }).catch(() => {})
     }
+  }
+
+  /** Something was committed here: after a quiet moment it is told at once. */
+  hurry(): void {
+    if (performance.now() - this.#told > EVERY) void this.#look()
   }
 
   /** @returns whether all up to this version has been told; if not, the database does not say it in time */
@@ -106,13 +115,19 @@ export class Feed {
       onReplaced(news.version)
     } else if (news.version !== known) {
       this.#version = news.version
+      this.#told = performance.now()
       onNews(news)
     }
     this.#behind = undefined
     this.#beat = Math.max(this.#beat, Math.min(news.beat ?? 0, Date.now()))
     if (news.until !== this.#until) this.#renewed = performance.now()
     this.#until = news.until
-    const complete = performance.now() - this.#renewed > ALONE ? new Set<string>() : news.complete
+    const isAlone = performance.now() - this.#renewed > ALONE
+    const complete = new Set(
+      families.flatMap(({ poll }) =>
+        !isAlone && (news.complete.get(poll) ?? poll === home.poll) ? [poll] : [],
+      ),
+    )
     const changed = complete.symmetricDifference(this.#complete)
     this.#complete = complete
     if (changed.size > 0) this.#options.onState(changed)

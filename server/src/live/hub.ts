@@ -173,8 +173,8 @@ export class Hub {
     for (const uri of tallies.keys()) if (this.#byPoll.has(uri)) this.#dirty.add(uri)
     for (const [uri, own] of polls) {
       const watching = this.#byPoll.get(uri)
-      // Who was told of the poll as it is now needs no more than its tally.
-      if (watching && ![...watching].every(({ told }) => told.version >= own)) this.#changed.add(uri)
+      // Who was told of the poll as it is now needs no more than its tally, and who will be by then nothing.
+      if (watching && ![...watching].every(({ told }) => told.version >= own)) this.#doubted.add(uri)
     }
     this.#schedule()
   }

@@ -17,8 +17,8 @@ export type News = {
   beat: number | undefined
   /** When the lease of whoever ingests ends: it grows as long as somebody does. 0: nobody ever has. */
   until: number
-  /** Poll collections of which no vote is missing, as whoever ingests says. */
-  complete: Set<string>
+  /** By poll collection: whether no vote is missing, as whoever ingests says. */
+  complete: Map<string, boolean>
 }
 
 /** Names in `state` of the collections in `News.complete`. */
@@ -34,8 +34,8 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
   const { rows } = await client.execute({
     sql: `SELECT s.value AS now, (SELECT beat FROM processes WHERE id = ?2) AS beat,
         (SELECT until FROM leases) AS until,
-        (SELECT json_group_array(substr(name, ${COMPLETE.length + 1})) FROM state
-          WHERE name > '${COMPLETE}' AND name < '${COMPLETE}~' AND value <> 0) AS complete,
+        (SELECT json_group_object(substr(name, ${COMPLETE.length + 1}), value) FROM state
+          WHERE name > '${COMPLETE}' AND name < '${COMPLETE}~') AS complete,
         p.uri, p.version AS own, ${IS_EDITED} AS edited,
         max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
         (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts
@@ -51,7 +51,11 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
     polls: new Map(),
     beat: rows[0]!['beat'] === null ? undefined : Number(rows[0]!['beat']),
     until: Number(rows[0]!['until'] ?? 0),
-    complete: new Set(JSON.parse(String(rows[0]!['complete'])) as string[]),
+    complete: new Map(
+      Object.entries(JSON.parse(String(rows[0]!['complete'])) as Record<string, number>).map(
+        ([name, value]) => [name, value !== 0],
+      ),
+    ),
   }
   for (const row of rows) {
     if (row['uri'] === null) continue
