@@ -13,6 +13,7 @@ export default defineConfig({
           ...patient,
           name: 'unit',
           include: ['{shared,widget,engine,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}'],
+          exclude: ['**/*.remote.test.ts', '**/node_modules/**'],
         },
         oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
       },

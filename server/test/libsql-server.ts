@@ -18,16 +18,25 @@ export class LibsqlServer {
   /** It answers nobody who does not send this. */
   readonly authToken: string
   #folder: string
+  #token: ReturnType<typeof newToken> | undefined
   #start: Start
   #kill: (() => Promise<void>) | undefined
 
-  private constructor(port: number) {
+  readonly #grpcPort: number
+
+  /** @param primary what it is a replica of */
+  private constructor(port: number, grpcPort: number, primary?: { grpcUrl: string; server: LibsqlServer }) {
+    this.#grpcPort = grpcPort
     this.url = `http://127.0.0.1:${port}`
     this.#folder = mkdtempSync(join(tmpdir(), 'pollz-libsql-'))
     if (libsqlServer === 'sqld') {
-      const { publicKey, authToken } = newToken()
+      this.#token = primary ? primary.server.#token! : newToken()
+      const { publicKey, authToken } = this.#token
       this.authToken = authToken
-      this.#start = () => startSqld({ folder: this.#folder, port, publicKey, authToken })
+      const replication = primary
+        ? ['--primary-grpc-url', primary.grpcUrl]
+        : ['--grpc-listen-addr', `127.0.0.1:${grpcPort}`]
+      this.#start = () => startSqld({ folder: this.#folder, port, publicKey, authToken, replication })
     } else {
       const authToken = 'standin-token'
       this.authToken = authToken
@@ -39,9 +48,21 @@ export class LibsqlServer {
   }
 
   static async start(): Promise<LibsqlServer> {
-    const server = new LibsqlServer(await freePort())
+    const server = new LibsqlServer(await freePort(), await freePort())
     await server.restart()
     return server
+  }
+
+  /** Where replicas reach it. */
+  get grpcUrl(): string {
+    return `http://127.0.0.1:${this.#grpcPort}`
+  }
+
+  /** Only where there is a sqld. @param grpcUrl by which it reaches this one */
+  async startReplica(grpcUrl = this.grpcUrl): Promise<LibsqlServer> {
+    const replica = new LibsqlServer(await freePort(), 0, { grpcUrl, server: this })
+    await replica.restart()
+    return replica
   }
 
   get running(): boolean {
@@ -79,6 +100,7 @@ async function startSqld(it: {
   port: number
   publicKey: string
   authToken: string
+  replication: string[]
 }): Promise<() => Promise<void>> {
   const sqld = spawn(
     'sh',
@@ -92,6 +114,7 @@ async function startSqld(it: {
       '--no-welcome',
       '--http-listen-addr',
       `127.0.0.1:${it.port}`,
+      ...it.replication,
     ],
     { env: { ...process.env, SQLD_AUTH_JWT_KEY: it.publicKey }, stdio: ['pipe', 'pipe', 'pipe'] },
   )

@@ -1,6 +1,7 @@
 /** A TCP wire between the server and a database that is reached over HTTP, with faults that a test switches on and off. */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import * as fc from 'fast-check'
 
 /**
@@ -15,13 +16,21 @@ export type Fault = (typeof FAULTS)[number]
 const SHORTEST = 5
 const LONGEST = 400
 
-type Connection = { client: Socket; target: Socket; timer?: NodeJS.Timeout; hanging: boolean }
+type Connection = {
+  client: Socket
+  target: Socket
+  timer?: NodeJS.Timeout
+  hanging: boolean
+  /** Ends with the last answer that is late. */
+  late?: Promise<void>
+}
 
 export class Wire {
   readonly url: string
   /** How often each fault has hit: a reset, or for `hang` a connection that hangs. */
   readonly hits: Record<Fault, number> = { flaky: 0, refuse: 0, lose: 0, hang: 0 }
   #fault: Fault | undefined
+  #delay = 0
   #server: Server
   #target: URL
   #connections = new Set<Connection>()
@@ -57,8 +66,14 @@ export class Wire {
     for (const connection of this.#connections) this.#age(connection)
   }
 
+  /** From now on answers come so many ms late. */
+  delay(ms: number): void {
+    this.#delay = ms
+  }
+
   heal(): void {
     this.#fault = undefined
+    this.#delay = 0
     for (const { timer } of this.#connections) clearTimeout(timer)
   }
 
@@ -85,7 +100,12 @@ export class Wire {
       }
       if (connection.hanging) return
       if (this.#fault === 'lose') this.#hit('lose', connection)
-      else client.write(data)
+      else if (this.#delay === 0 && !connection.late) client.write(data)
+      else {
+        // One after the other, also once the wire is healed.
+        const late = setTimeout(this.#delay)
+        connection.late = Promise.all([connection.late, late]).then(() => void client.write(data))
+      }
     })
     for (const socket of [client, target]) {
       // What one end does to the connection, the other end sees; a hang it does not.
@@ -105,7 +125,7 @@ export class Wire {
   #age(connection: Connection): void {
     if (this.#fault !== 'flaky') return
     const wait = this.#waits[this.#nextWait++ % this.#waits.length]
-    connection.timer = setTimeout(() => this.#hit('flaky', connection), wait)
+    connection.timer = globalThis.setTimeout(() => this.#hit('flaky', connection), wait)
   }
 
   #hit(fault: Fault, connection: Connection): void {
