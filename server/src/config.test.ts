@@ -43,6 +43,7 @@ test('only a PLC directory on loopback makes a network local', () => {
 test.each([
   ['PORT', 'http'],
   ['PORT', '70000'],
+  ['ROLE', 'serves'],
   ['PUBLIC_URL', 'pollz.example'],
   ['PUBLIC_URL', 'https://pollz.example/polls'],
   ['PUBLIC_URL', 'http://localhost:3000'],

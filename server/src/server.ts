@@ -62,6 +62,7 @@ export async function startServer(config: Config, log: Log, signal: AbortSignal)
   const writer = await Writer.open(
     { url: config.databaseUrl, authToken: config.databaseAuthToken },
     config.role,
+    (message) => log.warn(message),
   )
   try {
     signal.throwIfAborted()
@@ -174,7 +175,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     },
     beaten: (lease) => ingester?.beaten(lease),
   })
-  void feed.follow(signal)
+  feed.follow(signal)
   void writer.beat()
   void hidden.follow((concerns) => hub.recheck(concerns), log, signal)
   const handlesBudget = unlimited('handles')

@@ -29,6 +29,7 @@ export type WriterData = { options: DatabaseOptions; stopping: Int32Array }
 export type WriterReply =
   | { n: 0; ready: true }
   | { n: 0; failed: string }
+  | { n: 0; waits: string }
   | { n: number; news: News }
   | { n: number; noNews: string }
   | {
@@ -45,7 +46,7 @@ const reply = (message: WriterReply) => port.postMessage(message)
 
 try {
   const { options, stopping } = workerData as WriterData
-  const store = await Store.open(options)
+  const store = await Store.open(options, (waits) => reply({ n: 0, waits }))
   stepBack()
 
   const answer = ({

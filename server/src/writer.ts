@@ -82,15 +82,23 @@ export class Writer {
     this.#beating = setInterval(() => void this.beat(), BEAT_EVERY)
   }
 
-  /** @throws Error naming DATABASE_URL where the database can't be opened */
-  static async open({ url, authToken }: DatabaseOptions, role: Role = 'all'): Promise<Writer> {
+  /**
+   * @param say is told what it waits for
+   * @throws Error naming DATABASE_URL where the database can't be opened
+   */
+  static async open(
+    { url, authToken }: DatabaseOptions,
+    role: Role = 'all',
+    say: (message: string) => void = () => {},
+  ): Promise<Writer> {
     const stopping = new Int32Array(new SharedArrayBuffer(4))
     const workerData: WriterData = { options: { url, authToken }, stopping }
     const worker = new Worker(new URL('./writer-thread.ts', import.meta.url), { workerData })
     const first = await new Promise<WriterReply>((resolve, reject) => {
-      worker.once('message', resolve)
+      worker.on('message', (reply: WriterReply) => ('waits' in reply ? say(reply.waits) : resolve(reply)))
       worker.once('error', reject)
     })
+    worker.removeAllListeners('message')
     if ('failed' in first) throw new Error(`DATABASE_URL: ${first.failed}`)
     const reader = await about('DATABASE_URL', openDatabase({ url, authToken }))
     return new Writer(role, worker, reader, stopping)

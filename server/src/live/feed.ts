@@ -1,5 +1,4 @@
 /** What was committed, by whatever process: asked of the database four times a second, and told to whoever serves. */
-import { setTimeout } from 'node:timers/promises'
 import { families, home } from '@pollz/shared/families'
 import { reasonOf, type Log } from '../log.ts'
 import type { News } from '../store/news.ts'
@@ -61,11 +60,10 @@ export class Feed {
   }
 
   /** Asks at once, and then again and again. */
-  async follow(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#look()
-      await setTimeout(EVERY, undefined, { signal }).catch(() => {})
-    }
+  follow(signal: AbortSignal): void {
+    void this.#look()
+    const looking = setInterval(() => void this.#look(), EVERY)
+    signal.addEventListener('abort', () => clearInterval(looking), { once: true })
   }
 
   /** Something was committed here: after a quiet moment it is told at once. */
@@ -81,7 +79,7 @@ export class Feed {
       // The look that is under way may have begun before the commit.
       await this.#looking
       await this.#look()
-      if ((this.#version ?? 0) < version) await setTimeout(AGAIN)
+      if ((this.#version ?? 0) < version) await new Promise((again) => setTimeout(again, AGAIN))
     }
     return true
   }

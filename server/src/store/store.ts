@@ -8,7 +8,7 @@ import { reasonOf } from '../log.ts'
 import { add, apply, nothing, type Applied } from './counting/apply.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { beat, isFencedOff, leave, type Beat, type Lease } from './lease.ts'
-import { migrate } from './migrations.ts'
+import { SCHEMA, migrate } from './migrations.ts'
 import { newsAfter, type News } from './news.ts'
 import { noteTracked, rememberState, trackLater } from './queries.ts'
 
@@ -49,11 +49,14 @@ export class Store {
     this.#client = client
   }
 
-  /** @throws Error where the database can't be opened or brought to the newest schema */
-  static async open(options: DatabaseOptions): Promise<Store> {
+  /**
+   * @param say is told what an upgrade waits for
+   * @throws Error where the database can't be opened or brought to the newest schema
+   */
+  static async open(options: DatabaseOptions, say?: (message: string) => void): Promise<Store> {
     const client = await openDatabase(options)
     try {
-      await migrate(client)
+      await migrate(client, SCHEMA, say && { say })
     } catch (error) {
       client.close()
       throw error
