@@ -122,6 +122,7 @@ describe('Fly', () => {
       'kill_timeout',
       'build',
       'env',
+      'processes',
       'mounts',
       'http_service',
       'checks',
@@ -130,6 +131,7 @@ describe('Fly', () => {
     build: ['dockerfile', 'image'],
     mounts: ['source', 'destination', 'initial_size', 'snapshot_retention'],
     http_service: [
+      'processes',
       'internal_port',
       'force_https',
       'auto_stop_machines',
@@ -145,25 +147,50 @@ describe('Fly', () => {
   }
   const load = (file: string) => parse(read(file)) as Record<string, Record<string, unknown>>
 
-  test.each(['fly.toml', 'tap/fly.toml'])('%s has only what is documented', (file) => {
-    const wrong: string[] = []
-    const look = (value: unknown, path: string) => {
-      if (path === 'env') return
-      if (Array.isArray(value)) return value.forEach((it) => look(it, path))
-      if (typeof value !== 'object' || value === null) return
-      for (const [name, inner] of Object.entries(value)) {
-        if (path !== 'checks' && !documented[path]?.includes(name)) wrong.push(`${path}.${name}`)
-        look(inner, path === '' ? name : `${path}.${name}`)
+  test.each(['fly.toml', 'tap/fly.toml', 'fly.many.toml', 'deploy/fly.database.toml'])(
+    '%s has only what is documented',
+    (file) => {
+      const wrong: string[] = []
+      const look = (value: unknown, path: string) => {
+        if (path === 'env' || path === 'processes') return
+        if (Array.isArray(value)) return value.forEach((it) => look(it, path))
+        if (typeof value !== 'object' || value === null) return
+        for (const [name, inner] of Object.entries(value)) {
+          if (path !== 'checks' && !documented[path]?.includes(name)) wrong.push(`${path}.${name}`)
+          look(inner, path === '' ? name : `${path}.${name}`)
+        }
       }
-    }
-    look(load(file), '')
-    expect(wrong).toEqual([])
-  })
+      look(load(file), '')
+      expect(wrong).toEqual([])
+    },
+  )
 
   test('the server’s environment is one that it reads, and leads to tap', () => {
-    const { env } = load('fly.toml')
-    expect(Object.keys(env!).filter((name) => !known.has(name))).toEqual([])
-    expect(env!['TAP_URL']).toBe(`http://${String(load('tap/fly.toml')['app'])}.internal:2480`)
+    for (const file of ['fly.toml', 'fly.many.toml']) {
+      const { env } = load(file)
+      expect(Object.keys(env!).filter((name) => !known.has(name))).toEqual([])
+      expect(env!['TAP_URL']).toBe(`http://${String(load('tap/fly.toml')['app'])}.internal:2480`)
+    }
+  })
+
+  test('many servers have each a role, the database’s address, and a command as the image’s', () => {
+    const { env, processes } = load('fly.many.toml')
+    const { app, processes: database } = load('deploy/fly.database.toml')
+    for (const [role, command] of Object.entries(processes!)) {
+      const [, set = '', started] = /^env ((?:[A-Z_]+=\S+ )+)(.*)$/.exec(String(command))!
+      expect(
+        Object.fromEntries(
+          set
+            .trim()
+            .split(' ')
+            .map((it) => it.split('=')),
+        ),
+      ).toMatchObject({ ROLE: role })
+      expect(read('Dockerfile')).toContain(`CMD ${JSON.stringify(started!.split(' ')).replaceAll(',', ', ')}`)
+    }
+    expect(env!['DATABASE_URL']).toContain(`${String(app)}.internal:8080`)
+    expect(Object.keys(database!)).toEqual(['primary', 'replica'])
+    expect(processes!['ingest']).toContain(`primary.process.${String(app)}.internal:8080`)
   })
 
   test('tap is set as everywhere', () => {
@@ -255,6 +282,19 @@ describe.skipIf(!hasGo)('docker compose', () => {
         true,
         ['ALL'],
       ])
+      // The profile "many".
+      const { ingest, primary, replica } = services as Record<
+        string,
+        Service & { deploy?: object; ports?: object[] }
+      >
+      expect(ingest!.environment).toEqual({
+        ...environment,
+        ROLE: 'ingest',
+        DATABASE_URL: 'http://primary:8080',
+      })
+      expect([ingest!.deploy, ingest!.ports ?? []]).toEqual([{ replicas: 2 }, []])
+      expect(replica!.environment['SQLD_PRIMARY_URL']).toBe('http://primary:5001')
+      expect(read('deploy/fly.database.toml')).toContain(`image = '${primary!.image}'`)
     },
   )
 

@@ -50,7 +50,7 @@ class Process {
     const port = await vi.waitUntil(() => {
       if (child.exitCode !== null) throw new Error(this.log)
       return /"listening","port":(\d+)/.exec(this.log.slice(from))?.[1]
-    }, 20_000)
+    }, 30_000)
     this.url = `http://127.0.0.1:${port}`
     return this
   }
@@ -298,3 +298,14 @@ test.skipIf(libsqlServer === 'standin')(
     for (const it of [...ingesters, ...servers]) expect(await it.end('SIGTERM')).toBe(0)
   },
 )
+
+test.skipIf(libsqlServer === 'standin')('a replica whose primary is away: it says what to do', async () => {
+  const replica = await primary.startReplica()
+  closing.push(() => replica.close())
+  const serve = await start('serve', replica)
+  expect(await serve.end('SIGTERM')).toBe(0)
+  await primary.kill()
+  await expect(start('serve', replica)).rejects.toThrow(
+    'DATABASE_URL: it can be read, but not written: if it is a replica, start its primary first',
+  )
+})

@@ -8,7 +8,7 @@ import { reasonOf } from '../log.ts'
 import { add, apply, nothing, type Applied } from './counting/apply.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
 import { beat, isFencedOff, leave, type Beat, type Lease } from './lease.ts'
-import { SCHEMA, migrate } from './migrations.ts'
+import { SCHEMA, migrate, schemaOf } from './migrations.ts'
 import { newsAfter, type News } from './news.ts'
 import { noteTracked, rememberState, trackLater } from './queries.ts'
 
@@ -58,8 +58,13 @@ export class Store {
     try {
       await migrate(client, SCHEMA, say && { say })
     } catch (error) {
+      const isReplica = !options.url.startsWith('file:') && (await isOnlyRead(client, error))
       client.close()
-      throw error
+      throw isReplica
+        ? new Error('it can be read, but not written: if it is a replica, start its primary first', {
+            cause: error,
+          })
+        : error
     }
     return new Store(options, client)
   }
@@ -148,6 +153,15 @@ function isAboutData(error: unknown): boolean {
     error instanceof LibsqlError &&
     !isFencedOff(error) &&
     /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(error.code)
+  )
+}
+
+/** Whether what failed was that it was written at all: it can be read, and SQLite has refused nothing. */
+async function isOnlyRead(client: Client, error: unknown): Promise<boolean> {
+  if (error instanceof LibsqlError && error.code.startsWith('SQLITE')) return false
+  return schemaOf(client).then(
+    (schema) => schema <= SCHEMA,
+    () => false,
   )
 }
 
