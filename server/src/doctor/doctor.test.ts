@@ -5,13 +5,14 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { familyOfPoll, home } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { newFile } from '../../test/database.ts'
+import { emptyDatabase, isRemote, newFile } from '../../test/database.ts'
 import { T0, iso, pollRecordIn, recordMessage } from '../../test/records.ts'
 import { TapStandIn } from '../../test/tap-standin.ts'
 import { readConfig } from '../config.ts'
 import { readEvent } from '../ingest/events.ts'
 import { apply } from '../store/counting/apply.ts'
 import { openDatabase } from '../store/database.ts'
+import { beat } from '../store/lease.ts'
 import { migrate } from '../store/migrations.ts'
 import { examine } from './examine.ts'
 import { examineVoters } from './voters.ts'
@@ -137,4 +138,48 @@ test.each<[string, (socket: WebSocket) => void, string]>([
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
   expect((await saidOfVoters({ JETSTREAM_URL: url, RELAY_URL: '' }))[0]).toMatch(new RegExp(expected))
   server.close()
+})
+
+test('ROLE on a file, and whom one that only serves does not need', async () => {
+  const said = async (role: string) => {
+    const env = { ROLE: role, DATABASE_URL: newFile(), PUBLIC_URL: nobody, PLC_URL: nobody, TAP_URL: nobody }
+    const all: string[] = []
+    for await (const { part, state } of examine(readConfig(env))) all.push(`${state} ${part}`)
+    return all
+  }
+  expect(await said('ingest')).toContain('bad the processes')
+  expect((await said('serve')).filter((it) => /TAP|JETSTREAM|RELAY|processes/.test(it))).toEqual([])
+})
+
+/** A file has one process, and nobody to agree with. */
+const onServer = isRemote ? test : () => {}
+
+onServer('the processes on a libSQL server', async () => {
+  const database = await emptyDatabase()
+  const client = await openDatabase(database)
+  await migrate(client)
+  const said = async () => {
+    const env = {
+      DATABASE_URL: database.url,
+      DATABASE_AUTH_TOKEN: database.authToken,
+      PUBLIC_URL: nobody,
+      PLC_URL: nobody,
+      ROLE: 'serve',
+    }
+    for await (const { part, state, words } of examine(readConfig(env)))
+      if (part === 'the processes') return `${state}: ${words}`
+    return ''
+  }
+  expect(await said()).toBe('bad: none was there within the last ten seconds')
+  await beat(client, { id: 'a 1 x', role: 'serve', beat: 1 })
+  expect(await said()).toBe(
+    'bad: 0 may ingest, 1 serves, and none ingests: votes wait in tap. Start one with ROLE=ingest, or all',
+  )
+  await beat(client, { id: 'b 1 x', role: 'ingest', beat: 1 })
+  expect(await said()).toMatch(/^good: 1 may ingest, 1 serves; b 1 x ingests, and nobody would take over/)
+  await beat(client, { id: 'c 1 x', role: 'ingest', beat: 1 })
+  await client.execute(`UPDATE processes SET schema = 1 WHERE id = 'a 1 x'`)
+  expect(await said()).toBe('good: 2 may ingest, 1 serves; b 1 x ingests')
+  client.close()
+  await database.close()
 })

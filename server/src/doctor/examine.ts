@@ -5,7 +5,8 @@ import { clientMetadata } from '../http/oauth.ts'
 import type { Config } from '../config.ts'
 import { reasonOf } from '../log.ts'
 import { POLL_IS_THERE, VOTERS } from '../store/counting/rules.ts'
-import { nameOf, openDatabase, probe } from '../store/database.ts'
+import { filePath, nameOf, openDatabase, probe } from '../store/database.ts'
+import { presence } from '../store/lease.ts'
 import { SCHEMA, schemaOf, tooNew } from '../store/migrations.ts'
 import { someAccounts } from '../store/queries.ts'
 import { examineTap } from './tap.ts'
@@ -26,7 +27,10 @@ export async function* examine(config: Config): AsyncGenerator<Finding> {
   const accounts = yield* examineDatabase(config)
   const server = await ask(`${config.publicUrl}/ready`)
   yield* examinePublicUrl(config, server)
+  yield* examineProcesses(config)
   yield* examineClock(config)
+  // What only whoever ingests needs may be out of reach here.
+  if (config.role === 'serve') return
   yield* examineVoters(config)
   const serverHasTap = server.ok && (server.body as { tap?: unknown } | undefined)?.tap === 'ok'
   if (config.tapUrls.length === 0)
@@ -84,6 +88,45 @@ async function* examineDatabase({
       words: `${reasonOf(error)}. Is it there, may this user write it, is DATABASE_AUTH_TOKEN right?`,
     }
     return new Map()
+  }
+}
+
+/** The processes on a database that is no file: whether one ingests, and whether another would take over. */
+async function* examineProcesses({ databaseUrl, databaseAuthToken, role }: Config): AsyncGenerator<Finding> {
+  const part = 'the processes'
+  if (filePath(databaseUrl) !== undefined) {
+    if (role === 'ingest')
+      yield { part, state: 'bad', words: 'ROLE is ingest on a file, and nothing serves: set it to all' }
+    return
+  }
+  const client = await openDatabase({ url: databaseUrl, authToken: databaseAuthToken }).catch(() => undefined)
+  try {
+    if (!client || (await schemaOf(client)) < SCHEMA) return
+    const { lease, processes } = await presence(client)
+    const of = (...roles: string[]) => processes.filter((it) => roles.includes(it.role)).length
+    const [ingesting, serving] = [of('ingest', 'all'), of('serve', 'all')]
+    const there = `${ingesting} may ingest, ${serving} ${serving === 1 ? 'serves' : 'serve'}`
+    if (processes.length === 0)
+      yield { part, state: 'bad', words: 'none was there within the last ten seconds' }
+    else if (!lease || lease.left < 0)
+      yield {
+        part,
+        state: 'bad',
+        words: `${there}, and none ingests: votes wait in tap. Start one with ROLE=ingest, or all`,
+      }
+    else if (serving === 0) yield { part, state: 'bad', words: `${there}: start some with ROLE=serve` }
+    else
+      yield {
+        part,
+        state: 'good',
+        words: `${there}; ${lease.holder} ingests${
+          ingesting === 1 ? ', and nobody would take over from it: a second one with ROLE=ingest would' : ''
+        }`,
+      }
+    const old = processes.filter(({ schema }) => schema < SCHEMA).map(({ id }) => id)
+    if (old.length > 0) yield { part, state: 'unknown', words: `of an older release: ${old.join(', ')}` }
+  } finally {
+    client?.close()
   }
 }
 

@@ -1,6 +1,6 @@
 /** Who is there, and which one of them ingests: a lease in the database, by the database's clock. */
 import { hostname } from 'node:os'
-import type { Client } from '@libsql/client'
+import type { Client, Row } from '@libsql/client'
 import type { Role } from '../roles.ts'
 import type { Step } from './counting/batch.ts'
 import { SCHEMA } from './migrations.ts'
@@ -17,6 +17,14 @@ export type Beat = { id: string; role: Role; beat: number }
 
 /** `left`: for how many seconds it still stands. */
 export type Lease = { holder: string; fence: number; left: number }
+
+const HELD = `SELECT holder, fence, until - unixepoch('subsec') AS left FROM leases WHERE name = '${INGEST}'`
+
+const leaseOf = (row: Row): Lease => ({
+  holder: String(row['holder']),
+  fence: Number(row['fence']),
+  left: Number(row['left']),
+})
 
 /** Names a process for all who look at the database: its host and number are what tells that it has died. */
 export const processId = () => `${hostname()} ${process.pid} ${crypto.randomUUID().slice(0, 8)}`
@@ -41,8 +49,7 @@ function hasDied(id: string): boolean {
  * @returns the lease as it stands then; undefined: nobody has it
  */
 export async function beat(client: Client, { id, role, beat }: Beat): Promise<Lease | undefined> {
-  const held = `SELECT holder, fence, until - unixepoch('subsec') AS left FROM leases WHERE name = '${INGEST}'`
-  const before = role === 'serve' ? undefined : (await client.execute(held)).rows[0]
+  const before = role === 'serve' ? undefined : (await client.execute(HELD)).rows[0]
   const dead =
     before && before['holder'] !== id && hasDied(String(before['holder'])) ? before['holder']! : null
   const results = await client.batch(
@@ -64,12 +71,12 @@ export async function beat(client: Client, { id, role, beat }: Beat): Promise<Le
               args: [id, dead],
             },
           ]),
-      held,
+      HELD,
     ],
     'write',
   )
   const row = results.at(-1)!.rows[0]
-  return row && { holder: String(row['holder']), fence: Number(row['fence']), left: Number(row['left']) }
+  return row && leaseOf(row)
 }
 
 /** Says that a process ends: another one need not wait. */
@@ -81,6 +88,25 @@ export async function leave(client: Client, id: string): Promise<void> {
     ],
     'write',
   )
+}
+
+/** The processes that were there within the last ten seconds, and the lease. */
+export async function presence(client: Client): Promise<{
+  lease: Lease | undefined
+  processes: { id: string; role: string; schema: number }[]
+}> {
+  const { rows } = await client.execute(
+    `SELECT id, role, schema FROM processes WHERE seen > unixepoch('subsec') - 10 ORDER BY id`,
+  )
+  const held = (await client.execute(HELD)).rows[0]
+  return {
+    lease: held && leaseOf(held),
+    processes: rows.map(({ id, role, schema }) => ({
+      id: String(id),
+      role: String(role),
+      schema: Number(schema),
+    })),
+  }
 }
 
 /** Lets a transaction of the holder commit only as long as nobody has taken the lease over. */
