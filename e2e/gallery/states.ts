@@ -138,6 +138,9 @@ const settings: Record<string, Setting> = {
   },
   'it ends in days': { messages: [shown({ ...tabs, endsAt: inHours(50) })] },
   'votes may be missing': { messages: [shown({ ...tabs, incomplete: true }), own(0)] },
+  'the server has lost its database': {
+    messages: [shown({ ...tabs, asOf: '2026-01-01T12:04:00.000Z' }), own(0)],
+  },
   'several to choose': { messages: [shown(several)] },
   'several ticked': {
     messages: [shown(several)],

@@ -339,6 +339,15 @@ describe('results', () => {
     expect(model.stale.value).toBe(2000)
   })
 
+  test('say how old the server says that they are, by the reader’s clock', () => {
+    connection.value = { online: true, since: 0, ahead: 500 }
+    const asOf = new Date(60_000).toISOString() as `${string}-${string}-${string}T${string}Z`
+    model.receive({ type: 'poll', uri, poll: { ...poll([5, 5]), asOf }, tally: 'live' })
+    expect(model.stale.value).toBe(59_500)
+    live([5, 6])
+    expect(model.stale.value).toBeUndefined()
+  })
+
   test('are not made up where only the poll is known', () => {
     connection.value = { online: false, since: 2000 }
     model.receive({ type: 'poll', uri, poll: poll([0, 0]), tally: 'unknown' })

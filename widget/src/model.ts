@@ -113,10 +113,13 @@ export class PollModel {
 
   /** Since when the tally has not been heard of, in ms since 1970; `unknown`: it never was; undefined: it is live. */
   readonly stale = computed((): number | 'unknown' | undefined => {
-    const { online, since } = this.around.connection.value
+    const { online, since, ahead = 0 } = this.around.connection.value
     const tally = this.#tally.value
-    // While the first connection is under way nothing is known to be wrong.
-    if (online) return undefined
+    if (online) {
+      // The server itself has lost its database, or else nothing is known to be wrong.
+      const { asOf } = this.poll.value ?? {}
+      return asOf === undefined || tally !== 'live' ? undefined : Date.parse(asOf) - ahead
+    }
     return tally === 'live' ? since : tally === 'unknown' ? tally : tally.at
   })
   /** For how long votes still count, in ms, by the server's clock; undefined: for ever. */

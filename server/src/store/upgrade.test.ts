@@ -162,6 +162,21 @@ describe('what only release 0.2.0 has', () => {
   })
 })
 
+test('what only release 0.5.0 has: several choices, records for each, other families', async () => {
+  await loadRelease('release-0.5.0.sql', database)
+  const store = await Writer.open(database)
+  const told = async (nsid: string, rkey: string) => {
+    const found = await findPoll(store.reader, `at://did:plc:carol/${nsid}/${rkey}`)
+    return found.state === 'there'
+      ? [found.poll.options.map(({ count }) => count), found.poll.voters]
+      : found.state
+  }
+  expect(await told('app.reddwarf.embed.poll', '3kttttttttttt')).toEqual([[6, 3, 3], 6])
+  expect(await told('tech.tokimeki.poll.poll', '3kuuuuuuuuuuu')).toEqual([[2, 2, 2], undefined])
+  expect(await recount(store.reader)).toEqual([])
+  await store.close()
+})
+
 describe('what only release 0.3.0 has', () => {
   /** Polls of its fixture. It took any text in a poll's `endsAt` for its end, which no lexicon had. */
   const ended = pollUri('did:plc:carol', '3kppppppppppp')
