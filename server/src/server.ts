@@ -4,7 +4,7 @@ import { parseAtUri } from '@pollz/shared/at-uri'
 import { pollHosts } from '@pollz/shared/families'
 import { PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
-import { briefly } from './briefly.ts'
+import { briefly, brieflyOf } from './briefly.ts'
 import type { Config } from './config.ts'
 import { createLimits } from './http/limits.ts'
 import { listen, type Readiness } from './http/server.ts'
@@ -42,6 +42,8 @@ import { Writer } from './writer.ts'
 const LISTED = 10
 /** For how long the lists are good enough, in ms. */
 const LISTS_AGE = 2_000
+/** Pages of a list that are kept for so long. */
+const LISTS_KEPT = 200
 /** Polls that are older than this, in ms, are not among the busiest. */
 const BUSY_FOR = 7 * 24 * 3_600_000
 /** Stopping takes no longer than this, whatever clients, taps and databases do, in ms. */
@@ -217,6 +219,11 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     hidden: () => hidden.size,
   })
 
+  const newest = brieflyOf(LISTS_AGE, LISTS_KEPT, (key) => {
+    const [limit, cursor] = key.split(' ') as [string, string]
+    return newestPolls(reader, Number(limit), cursor === '' ? undefined : cursor)
+  })
+
   // http
   const http = await listen(
     {
@@ -235,7 +242,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       limits: createLimits(config.readsPerMinute, config.clientAddressHeader, () => metrics.refused.inc()),
       hidesAccount: (did) => hidden.hidesAccount(did),
       newestPolls: async (limit, cursor, budget) => {
-        const { items, cursor: next } = await newestPolls(reader, limit, cursor)
+        const { items, cursor: next } = await newest(`${limit} ${cursor ?? ''}`)
         const told = shown(items).map((poll) => lookup.told(poll, budget))
         return { items: shown(await Promise.all(told)), cursor: next }
       },

@@ -8,6 +8,7 @@ import { about } from './log.ts'
 import type { Role } from './roles.ts'
 import { openDatabase, type DatabaseOptions } from './store/database.ts'
 import { processId, type Lease } from './store/lease.ts'
+import { steadyNow } from './steady.ts'
 import type { News } from './store/news.ts'
 import type { Outcome, Task } from './store/store.ts'
 import type { WriterData, WriterReply, WriterRequest } from './writer-thread.ts'
@@ -53,7 +54,7 @@ export class Writer {
   #closing = false
   #listeners: Listeners = { committed: () => {}, beaten: () => {} }
   #beating: NodeJS.Timeout
-  /** Ms since 1970 of the last beat, which is its number; and whether it is under way. */
+  /** When the last beat was, which is its number; and whether it is under way. */
   #beat = 0
   #isBeating = false
   /** Set once the server stops: ends the work on the queue. */
@@ -163,7 +164,7 @@ export class Writer {
   async beat(): Promise<boolean> {
     if (this.#isBeating || this.#givingUp) return this.#reason === undefined
     this.#isBeating = true
-    this.#beat = Math.max(this.#beat + 1, Date.now())
+    this.#beat = Math.max(this.#beat + 1, steadyNow())
     try {
       const task = { beat: { id: this.id, role: this.#role, beat: this.#beat } }
       const { outcome } = await this.#request({ task })

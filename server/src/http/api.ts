@@ -10,6 +10,7 @@ import { isDid } from '../ingest/events.ts'
 import type { Named, Names } from '../ingest/names.ts'
 import type { Found, Lookup, LookupError } from '../live/lookup.ts'
 import { PATIENCE } from '../live/questions.ts'
+import { shared } from './answers.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
@@ -38,6 +39,7 @@ export function failure(
   error: string,
   message: string,
 ) {
+  c.header('Cache-Control', 'no-store')
   return c.json({ error, message } satisfies ApiError, status)
 }
 
@@ -70,7 +72,7 @@ export function notFound(c: Context, refused: Refused) {
 const texts = new WeakMap<PollView, string>()
 
 /** A poll is asked for far more often than it changes, and a change is another object. */
-function jsonOf(poll: PollView): string {
+export function jsonOf(poll: PollView): string {
   let text = texts.get(poll)
   if (text === undefined) texts.set(poll, (text = JSON.stringify(poll)))
   return text
@@ -135,23 +137,26 @@ export function createApi({
         ? { items: await busiestPolls(limit), cursor: undefined }
         : await newestPolls(limit, cursor, limits.budget(c))
     linkNext(c, page.cursor)
-    return c.json(
-      page.items.map((poll) => ({
-        uri: poll.uri,
-        repo: poll.repo,
-        collection: poll.collection,
-        rkey: poll.rkey,
-        text: poll.text,
-        options: poll.options.map((option) => option.text),
-        createdAt: poll.createdAt,
-        endsAt: poll.endsAt,
-        multiple: poll.multiple,
-        post: poll.post,
-        voteCount: poll.total,
-        voters: poll.voters,
-        incomplete: poll.incomplete,
-        handle: poll.handle,
-      })),
+    return shared(
+      c,
+      JSON.stringify(
+        page.items.map((poll) => ({
+          uri: poll.uri,
+          repo: poll.repo,
+          collection: poll.collection,
+          rkey: poll.rkey,
+          text: poll.text,
+          options: poll.options.map((option) => option.text),
+          createdAt: poll.createdAt,
+          endsAt: poll.endsAt,
+          multiple: poll.multiple,
+          post: poll.post,
+          voteCount: poll.total,
+          voters: poll.voters,
+          incomplete: poll.incomplete,
+          handle: poll.handle,
+        })),
+      ),
     )
   })
 
@@ -164,10 +169,11 @@ export function createApi({
       const verified = await announced.verify(named.uri, budget)
       if (!verified.ok) return notFound(c, verified)
       const found = await lookup.find(named.uri, budget, PATIENCE)
+      c.header('Cache-Control', 'no-store')
       return found.ok ? c.json({ ...found.poll, verified: verified.value }) : notFound(c, found)
     }
     const found = await lookup.find(uri, budget, PATIENCE)
-    return found.ok ? c.json(found.poll) : notFound(c, found)
+    return found.ok ? shared(c, jsonOf(found.poll)) : notFound(c, found)
   })
 
   api.get('/polls/:uri/votes', async (c) => {
@@ -190,12 +196,22 @@ export function createApi({
     const uris = c.req.queries('uri') ?? []
     if (uris.length < 1 || uris.length > MAX_URIS)
       return failure(c, 400, 'InvalidRequest', `uri: expected 1 to ${MAX_URIS} of them, got ${uris.length}`)
-    const budget = limits.budget(c)
-    const found = await Promise.all(uris.map((uri) => lookup.find(uri, budget)))
-    const json = found.map((it, i) =>
-      it.ok ? jsonOf(it.poll) : JSON.stringify({ uri: uris[i], error: it.error, message: it.message }),
-    )
-    return c.body(`[${json.join(',')}]`, 200, { 'content-type': 'application/json' })
+    const json = uris.map((uri) => {
+      const kept = lookup.kept(uri)
+      return kept && jsonOf(kept)
+    })
+    // Most are; a promise for each of those would cost more than the rest of the answer.
+    if (json.includes(undefined)) {
+      const budget = limits.budget(c)
+      const find = async (uri: string) => {
+        const found = await lookup.find(uri, budget)
+        return found.ok
+          ? jsonOf(found.poll)
+          : JSON.stringify({ uri, error: found.error, message: found.message })
+      }
+      await Promise.all(uris.map(async (uri, i) => (json[i] ??= await find(uri))))
+    }
+    return shared(c, `[${json.join(',')}]`)
   })
 
   /** "This record exists now, go and read it." The answer is the poll that it is, or is for. */

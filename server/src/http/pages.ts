@@ -10,13 +10,13 @@ import { site } from '@pollz/site/built'
 import type { Frame, ProblemName } from '@pollz/site/types'
 import { Hono, type Context } from 'hono'
 import { accepts } from 'hono/accepts'
-import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
 import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
 import type { Found, Lookup } from '../live/lookup.ts'
 import { PATIENCE } from '../live/questions.ts'
-import { failure, notFound, statusOf } from './api.ts'
+import { Pages, shared, timeOf, unlessKnown } from './answers.ts'
+import { failure, jsonOf, notFound, statusOf } from './api.ts'
 import type { Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
 
@@ -80,12 +80,20 @@ export function createAnswer(frame: PageSources['frame']) {
     ].join('; ')
   const [framed, alone] = [policy(true), policy(false)]
 
-  return (c: Context, make: (frame: Frame) => string, { status = 200, framable = false } = {}) => {
+  const pages = new Pages()
+  /** @param key says what the page is made from, beside its language; undefined: it is made for this request alone */
+  return (
+    c: Context,
+    make: (frame: Frame) => string,
+    { status = 200, framable = false, key }: { status?: number; framable?: boolean; key?: string } = {},
+  ) => {
     c.header('Content-Security-Policy', framable ? framed : alone)
     c.header('Referrer-Policy', 'no-referrer')
     c.header('Vary', 'Accept, Accept-Language', { append: true })
+    const language = languageOf(c)
+    if (key !== undefined) return pages.answer(c, `${language} ${key}`, () => make({ ...frame, language }))
     c.header('Cache-Control', 'no-cache')
-    return c.html(make({ ...frame, language: languageOf(c) }), status as 200)
+    return c.html(make({ ...frame, language }), status as 200)
   }
 }
 
@@ -155,41 +163,39 @@ export function createPages(
     }),
   )
 
-  pages.use('/', compress())
   pages.get('/', async (c) => {
     const all = await lists()
-    return answer(c, (it) => site.home(it, all))
+    const times = Object.values(all).flatMap((list) => list.map(({ endsAt }) => timeOf(endsAt, Date.now())))
+    return answer(c, (it) => site.home(it, all), { key: JSON.stringify([all, times]) })
   })
 
   /** A poll, or why there is none. */
-  const pollPage =
-    (make: (frame: Frame, poll: PollView) => string, framable: boolean) => async (c: Context) => {
-      const found = await find(c)
-      if (wantsJson(c)) {
-        c.header('Vary', 'Accept')
-        return found.ok ? c.json(found.poll) : notFound(c, found)
-      }
-      if (found.ok) return answer(c, (it) => make(it, found.poll), { framable })
-      const { repo } = c.req.param() as { repo: string }
-      const name = problemOf(found, repo)
-      return answer(c, (it) => site.problem(it, name, repo), { status: statusOf(c, found), framable })
+  const pollPage = (kind: 'poll' | 'embed') => async (c: Context) => {
+    const found = await find(c)
+    if (wantsJson(c)) {
+      c.header('Vary', 'Accept')
+      return found.ok ? shared(c, jsonOf(found.poll)) : notFound(c, found)
     }
+    const framable = kind === 'embed'
+    if (found.ok) {
+      const { poll } = found
+      const key = `${kind} ${timeOf(poll.endsAt, Date.now())} ${jsonOf(poll)}`
+      return answer(c, (it) => site[kind](it, poll), { framable, key })
+    }
+    const { repo } = c.req.param() as { repo: string }
+    const name = problemOf(found, repo)
+    return answer(c, (it) => site.problem(it, name, repo), { status: statusOf(c, found), framable })
+  }
   const picture = async (c: Context) => {
     const found = await find(c)
     if (!found.ok) return notFound(c, found)
     const card = await cards.of(found.poll, limits.budget(c))
     if (!card) return failure(c, 503, 'Busy', 'too many pictures are being drawn: try again later')
-    const tag = `"${card.tag}"`
-    c.header('ETag', tag)
-    c.header('Cache-Control', `public, max-age=${CARD_AGE}`)
-    if (c.req.header('If-None-Match') === tag) return c.body(null, 304)
-    return c.body(card.png, 200, { 'content-type': 'image/png' })
+    return unlessKnown(c, card.tag, CARD_AGE) ?? c.body(card.png, 200, { 'content-type': 'image/png' })
   }
   for (const path of ADDRESSES) {
-    pages.use(`/poll/${path}`, compress())
-    pages.get(`/poll/${path}`, pollPage(site.poll, false))
-    pages.use(`/embed/${path}`, compress())
-    pages.get(`/embed/${path}`, pollPage(site.embed, true))
+    pages.get(`/poll/${path}`, pollPage('poll'))
+    pages.get(`/embed/${path}`, pollPage('embed'))
     pages.get(`/poll/${path}/card.png`, picture)
   }
 

@@ -2,6 +2,7 @@ import { home } from '@pollz/shared/families'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createLog } from '../log.ts'
 import type { News } from '../store/news.ts'
+import { steadyNow } from '../steady.ts'
 import { Feed } from './feed.ts'
 
 const other = 'tech.tokimeki.poll.poll'
@@ -44,7 +45,7 @@ afterEach(() => {
 /** Lets the database say for so many ms that this process and whoever ingests are there. */
 async function alive(ms: number): Promise<void> {
   for (let gone = 0; gone < ms; gone += 1_000) {
-    if (news) news = { ...news, beat: Date.now(), until: news.until + 1 }
+    if (news) news = { ...news, beat: steadyNow(), until: news.until + 1 }
     await vi.advanceTimersByTimeAsync(1_000)
   }
 }

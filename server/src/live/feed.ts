@@ -1,6 +1,7 @@
 /** What was committed, by whatever process: asked of the database four times a second, and told to whoever serves. */
 import { families, home } from '@pollz/shared/families'
 import { reasonOf, type Log } from '../log.ts'
+import { steadyNow } from '../steady.ts'
 import type { News } from '../store/news.ts'
 
 /** How often the database is asked, in ms. */
@@ -34,7 +35,7 @@ export class Feed {
   #told = Number.NEGATIVE_INFINITY
   #looking: Promise<void> | undefined
   /** The newest beat of this process that came back: all that was committed before it has been told. Ms since 1970. */
-  #beat = Date.now()
+  #beat = steadyNow()
   /** Since when this process has not met its own beats. */
   #behind: number | undefined
   #wasStale = false
@@ -51,7 +52,7 @@ export class Feed {
 
   /** Since when the tallies may be old, in ms since 1970; undefined: they are not. */
   get staleSince(): number | undefined {
-    return Date.now() - this.#beat > STALE ? this.#beat : undefined
+    return steadyNow() - this.#beat > STALE ? this.#beat : undefined
   }
 
   /** Whether votes for polls of a collection may be missing. */
@@ -117,7 +118,7 @@ export class Feed {
       onNews(news)
     }
     this.#behind = undefined
-    this.#beat = Math.max(this.#beat, Math.min(news.beat ?? 0, Date.now()))
+    this.#beat = Math.max(this.#beat, Math.min(news.beat ?? 0, steadyNow()))
     if (news.until !== this.#until) this.#renewed = performance.now()
     this.#until = news.until
     const isAlone = performance.now() - this.#renewed > ALONE

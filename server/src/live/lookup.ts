@@ -41,6 +41,8 @@ export type LookupOptions = {
 
 export class Lookup {
   #options: LookupOptions
+  /** What was last said of a poll beside what is kept of it. */
+  #said = new WeakMap<PollView, { said: string; poll: PollView }>()
   #underway = new Map<string, Promise<Found>>()
   #misses = new LRUCache<string, Found>({ max: MAX_MISSES, ttl: KEEP_MISSES })
 
@@ -63,19 +65,36 @@ export class Lookup {
     return { ...found, poll }
   }
 
+  /** The poll as `told` has it, where nothing has to be read for that. @param uri at-uri with a DID */
+  kept(uri: string): PollView | undefined {
+    const { polls, hidden } = this.#options
+    const kept = polls.kept(uri)
+    const isKnown = kept && (kept.post === undefined || kept.text !== '') && !hidden.hides(uri)
+    return isKnown ? this.#lacking(kept) : undefined
+  }
+
   /** The poll, with its question wherever that is, as far as it is known, and what its tally may lack. */
   async told(poll: PollView, budget: Budget, patience = 0): Promise<PollView> {
-    const { isIncomplete, questions, staleSince } = this.#options
-    const asked = await questions.asked(poll, budget, patience)
+    return this.#lacking(await this.#options.questions.asked(poll, budget, patience))
+  }
+
+  /** The poll with what its tally may lack. */
+  #lacking(asked: PollView): PollView {
+    const { isIncomplete, staleSince } = this.#options
     const incomplete = isIncomplete(familyOfPoll.get(parseAtUri(asked.uri)!.collection)!.poll)
     const since = staleSince()
-    // As long as nothing is to be said, it is the same object: its JSON is kept (http/api.ts).
     if (since === undefined && !incomplete) return asked
-    return {
+    // The same object as long as the same is to be said: its JSON is kept (http/api.ts).
+    const said = `${incomplete} ${since}`
+    const before = this.#said.get(asked)
+    if (before?.said === said) return before.poll
+    const lacking = {
       ...asked,
       ...(incomplete ? { incomplete: true } : {}),
       ...(since === undefined ? {} : { asOf: new Date(since).toISOString() }),
     }
+    this.#said.set(asked, { said, poll: lacking })
+    return lacking
   }
 
   async #find(uri: string, budget: Budget): Promise<Found> {
