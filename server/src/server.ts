@@ -15,6 +15,7 @@ import { Names } from './ingest/names.ts'
 import { postText } from './ingest/posts.ts'
 import { createRepos } from './ingest/repos.ts'
 import { Ingester } from './ingester.ts'
+import { Busiest } from './live/busiest.ts'
 import { Feed } from './live/feed.ts'
 import { Handles } from './live/handles.ts'
 import { Hidden } from './live/hidden.ts'
@@ -156,14 +157,20 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     staleSince: () => feed.staleSince,
   })
   const hub = new Hub((uri, budget) => lookup.find(uri, budget), log, signal)
+  const busiest = new Busiest({
+    scan: (...args) => writer.scanBusiest(...args),
+    read: (limit, since, uris) => busiestPolls(reader, limit, since, uris),
+  })
   const feed = new Feed({
     read: (after) => writer.news(after),
     onNews: (news) => {
       polls.apply(news)
+      busiest.apply(news)
       hub.apply(news)
     },
     onReplaced: (version) => {
       polls.forget(version)
+      busiest.forget()
       hub.recheckAll()
     },
     onState: (collections) =>
@@ -187,9 +194,9 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   const lists = briefly(LISTS_AGE, async () => {
     // Fetch extra rows, because hidden polls are filtered out.
     const spare = Math.min(hidden.size, 100)
-    const [newest, busiest] = await Promise.all([
+    const [newestPage, most] = await Promise.all([
       newestPolls(reader, LISTED + spare, undefined),
-      busiestPolls(reader, LISTED + spare, (Date.now() - BUSY_FOR) * 1000),
+      busiest.list(LISTED + spare, (Date.now() - BUSY_FOR) * 1000),
     ])
     const named = (all: PollView[]) =>
       Promise.all(
@@ -197,7 +204,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
           .slice(0, LISTED)
           .map(async (poll) => handles.named(await lookup.told(poll, questionsBudget))),
       )
-    const [first, second] = await Promise.all([named(newest.items), named(busiest)])
+    const [first, second] = await Promise.all([named(newestPage.items), named(most)])
     return { newest: first, busiest: second }
   })
 

@@ -11,27 +11,34 @@ import type { News } from './store/news.ts'
 import { Store, type Outcome, type Task } from './store/store.ts'
 
 /**
- * `messages`: as tap sent them. `changes`: checked already. `fence`: of the lease by which they are stored. `news`: what was
- * committed after a version, with the beat of a process. `close`: end, once all before it is done, and say so in the
+ * `messages`: as tap sent them. `changes`: checked already. `fence`: of the lease by which they are stored. `ask`: see
+ * `Question`. `close`: end, once all before it is done, and say so in the
  * database as this process.
  */
 export type WriterRequest = { n: number } & (
   | { messages: string[]; fence: number | undefined }
   | { changes: Change[]; fence: number | undefined }
   | { task: Task }
-  | { news: { after: number | undefined; id: string } }
+  | { ask: Question }
   | { close: string }
 )
 
+/** What is read here, because it would hold up the main thread. */
+export type Question =
+  | { news: { after: number | undefined; id: string } }
+  | { busiest: { since: number; limit: number } }
+
 /** `stopping`: its first element is 1 once nothing more is to be begun. */
 export type WriterData = { options: DatabaseOptions; stopping: Int32Array }
+
+export type Busy = { uri: string; votes: number }
 
 export type WriterReply =
   | { n: 0; ready: true }
   | { n: 0; failed: string }
   | { n: 0; waits: string }
-  | { n: number; news: News }
-  | { n: number; noNews: string }
+  | { n: number; answer: News | Busy[] }
+  | { n: number; noAnswer: string }
   | {
       n: number
       outcome: Outcome
@@ -49,18 +56,17 @@ try {
   const store = await Store.open(options, (waits) => reply({ n: 0, waits }))
   stepBack()
 
-  const answer = ({
-    n,
-    news: { after, id },
-  }: {
-    n: number
-    news: { after: number | undefined; id: string }
-  }) =>
-    store.news(after, id).then(
-      (news) => reply({ n, news }),
-      (error: unknown) => reply({ n, noNews: reasonOf(error) }),
+  const answer = (n: number, ask: Question) => {
+    const found: Promise<News | Busy[]> =
+      'news' in ask
+        ? store.news(ask.news.after, ask.news.id)
+        : store.scan(ask.busiest.since, ask.busiest.limit)
+    void found.then(
+      (it) => reply({ n, answer: it }),
+      (error: unknown) => reply({ n, noAnswer: reasonOf(error) }),
     )
-  const handle = async (request: Exclude<WriterRequest, { news: unknown }>): Promise<void> => {
+  }
+  const handle = async (request: Exclude<WriterRequest, { ask: unknown }>): Promise<void> => {
     if ('close' in request) {
       // A database that is away is not waited for: the lease ends by itself.
       await Promise.race([store.do({ leave: request.close }), setTimeout(LEAVING)])
@@ -81,7 +87,7 @@ try {
   let last = Promise.resolve()
   port.on('message', (request: WriterRequest) => {
     // Whoever reads does not wait for what waits to be stored.
-    if ('news' in request) return void answer(request)
+    if ('ask' in request) return answer(request.n, request.ask)
     last = last.then(() => handle(request))
     // Whoever waits must not wait for ever: the thread ends, and with it the server, which is started anew.
     last.catch((error: unknown) => {

@@ -11,7 +11,7 @@ import { processId, type Lease } from './store/lease.ts'
 import { steadyNow } from './steady.ts'
 import type { News } from './store/news.ts'
 import type { Outcome, Task } from './store/store.ts'
-import type { WriterData, WriterReply, WriterRequest } from './writer-thread.ts'
+import type { Busy, Question, WriterData, WriterReply, WriterRequest } from './writer-thread.ts'
 
 /** `ids`: what tap wants acked, if the outcome is `committed`. */
 export type Stored = { outcome: Outcome; ids: number[] }
@@ -49,7 +49,7 @@ export class Writer {
   #worker: Worker
   #stopping: Int32Array
   #waiting = new Map<number, Waiting<Stored>>()
-  #asking = new Map<number, Waiting<News>>()
+  #asking = new Map<number, Waiting<News | Busy[]>>()
   #next = 1
   #closing = false
   #listeners: Listeners = { committed: () => {}, beaten: () => {} }
@@ -153,11 +153,12 @@ export class Writer {
 
   /** What was committed after a version. @throws where the database can't be read */
   news(after: number | undefined): Promise<News> {
-    const n = this.#next++
-    return new Promise((resolve, reject) => {
-      this.#asking.set(n, { resolve, reject })
-      this.#worker.postMessage({ n, news: { after, id: this.id } } satisfies WriterRequest)
-    })
+    return this.#ask<News>({ news: { after, id: this.id } })
+  }
+
+  /** Of all polls since a time those with the most votes. @throws where the database can't be read */
+  scanBusiest(since: number, limit: number): Promise<Busy[]> {
+    return this.#ask<Busy[]>({ busiest: { since, limit } })
   }
 
   /** Says in the database that this process is there. @returns whether it can be written to; `failure` says why not */
@@ -197,6 +198,14 @@ export class Writer {
     this.reader.close()
   }
 
+  #ask<T extends News | Busy[]>(ask: Question): Promise<T> {
+    const n = this.#next++
+    return new Promise<News | Busy[]>((resolve, reject) => {
+      this.#asking.set(n, { resolve, reject })
+      this.#worker.postMessage({ n, ask } satisfies WriterRequest)
+    }) as Promise<T>
+  }
+
   #request(request: Request): Promise<Stored> {
     const n = this.#next++
     if (this.#waiting.size === 0) this.#heard = performance.now()
@@ -207,11 +216,11 @@ export class Writer {
   }
 
   #settle(reply: WriterReply): void {
-    if ('news' in reply || 'noNews' in reply) {
+    if ('answer' in reply || 'noAnswer' in reply) {
       const asking = this.#asking.get(reply.n)
       this.#asking.delete(reply.n)
-      if ('news' in reply) asking?.resolve(reply.news)
-      else asking?.reject(new Error(reply.noNews))
+      if ('answer' in reply) asking?.resolve(reply.answer)
+      else asking?.reject(new Error(reply.noAnswer))
       return
     }
     if (!('outcome' in reply)) return

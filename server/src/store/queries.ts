@@ -109,18 +109,45 @@ export async function newestPolls(
   return { items: page.map(pollView), cursor: last && `${last['made']}.${last['id']}` }
 }
 
-/** Polls of active accounts made since a time (in microseconds since 1970), those with the most votes first. */
-export async function busiestPolls(client: Client, limit: number, since: number): Promise<PollView[]> {
+/** Of polls `q` their ids and votes, the ones with the most first. @param from where they are read from */
+const byVotes = (from: string) => `
+  SELECT q.id, ${VOTERS} AS votes FROM ${from} JOIN tallies t ON t.poll = q.id
+  WHERE q.made > ?1 AND q.options IS NOT NULL AND t.option < json_array_length(q.options)
+  GROUP BY q.id HAVING votes > 0 ORDER BY votes DESC, q.id DESC LIMIT ?2`
+
+/**
+ * Polls of active accounts made since a time (in microseconds since 1970), those with the most votes first.
+ *
+ * @param uris the polls that are looked at; undefined: all
+ */
+export async function busiestPolls(
+  client: Client,
+  limit: number,
+  since: number,
+  uris?: string[],
+): Promise<PollView[]> {
+  const from = uris ? `json_each(?3) u CROSS JOIN polls q ON q.uri = u.value` : 'polls q'
   const { rows } = await client.execute({
-    sql: `SELECT ${POLL_COLUMNS} FROM (
-        SELECT q.id, ${VOTERS} AS votes FROM polls q JOIN tallies t ON t.poll = q.id
-        WHERE q.made > ? AND q.options IS NOT NULL AND t.option < json_array_length(q.options)
-        GROUP BY q.id HAVING votes > 0 ORDER BY votes DESC, q.id DESC LIMIT ?
-      ) b CROSS JOIN polls p ON p.id = b.id JOIN accounts a ON a.id = p.author
+    sql: `SELECT ${POLL_COLUMNS} FROM (${byVotes(from)}) b
+      CROSS JOIN polls p ON p.id = b.id JOIN accounts a ON a.id = p.author
       WHERE a.status = 'active' ORDER BY b.votes DESC, p.id DESC`,
-    args: [since, limit],
+    args: [since, limit, ...(uris ? [JSON.stringify(uris)] : [])],
   })
   return rows.map(pollView)
+}
+
+/** Of all polls made since a time those with the most votes, and how many. It looks at each of them. */
+export async function scanBusiest(
+  client: Client,
+  since: number,
+  limit: number,
+): Promise<{ uri: string; votes: number }[]> {
+  const { rows } = await client.execute({
+    sql: `SELECT p.uri, b.votes FROM (${byVotes('polls q')}) b CROSS JOIN polls p ON p.id = b.id
+      ORDER BY b.votes DESC, p.id DESC`,
+    args: [since, limit],
+  })
+  return rows.map(({ uri, votes }) => ({ uri: String(uri), votes: Number(votes) }))
 }
 
 /** The votes that count for a poll (C1, C2, C5, C11), one for each voter, in the order in which they were first seen. */

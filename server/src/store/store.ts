@@ -10,7 +10,7 @@ import { openDatabase, type DatabaseOptions } from './database.ts'
 import { beat, isFencedOff, leave, type Beat, type Lease } from './lease.ts'
 import { SCHEMA, migrate, schemaOf } from './migrations.ts'
 import { newsAfter, type News } from './news.ts'
-import { noteTracked, rememberState, trackLater } from './queries.ts'
+import { noteTracked, rememberState, scanBusiest, trackLater } from './queries.ts'
 
 /** Something small to be written. `toTrack`: DIDs that whoever ingests has tap track. `tracked`: those up to this number are. */
 export type Task =
@@ -84,6 +84,12 @@ export class Store {
       const lease = 'beat' in task ? await beat(client, task.beat) : await write(client, task)
       return { outcome: 'committed', applied: nothing(), lease, setAside: [] }
     })
+  }
+
+  /** Of all polls since a time those with the most votes. @throws where the database can't be read */
+  async scan(since: number, limit: number): Promise<{ uri: string; votes: number }[]> {
+    if (!this.#client) throw new Error('the database is not open')
+    return scanBusiest(this.#client, since, limit)
   }
 
   /** @throws where the database can't be read */
