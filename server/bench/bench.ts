@@ -1,9 +1,11 @@
 /**
  * `npm run bench -w server`: how fast votes are stored and read, each figure beside what it is compared with, measured
- * in the same run. Prints a table and writes it to bench-results.json. Takes some minutes; loopback only.
+ * in the same run. Prints a table and writes it to bench-results.json. Takes some minutes; loopback only. After `--` the names of
+ * the parts to run: growth, recount, storing, acks, reads, pages, lists, watchers, many.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -14,8 +16,18 @@ import { tid } from '@pollz/shared/tid'
 import { T0, recordMessage, voteEvent } from '../test/records.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { openDatabase } from '../src/store/database.ts'
+import { busiestPolls } from '../src/store/queries.ts'
 import { recount } from '../src/store/recount.ts'
-import { POLLS, bytesPerVote, fill, pollNumber, somePoll, voterNumber, votersOf } from './database.ts'
+import {
+  POLLS,
+  bytesPerVote,
+  fill,
+  fillLists,
+  pollNumber,
+  somePoll,
+  voterNumber,
+  votersOf,
+} from './database.ts'
 
 type Result = {
   name: string
@@ -136,6 +148,24 @@ const megabytes = (child: ChildProcess, field: string) =>
   Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) /
   1024
 
+/** The longest that a server answers nothing else while these are asked for again and again, their lists having got old, in ms. */
+async function longestBlock(url: string, paths: string[]): Promise<number> {
+  // Made once: what is measured is not the first drawing of a page.
+  for (const path of paths) await fetch(url + path, { headers: { accept: 'text/html' } })
+  let longest = 0
+  for (const until = performance.now() + 12_000; performance.now() < until;) {
+    const asked = paths.map((path) => fetch(url + path).then((response) => response.text()))
+    for (let i = 0; i < 20; i++) {
+      const began = performance.now()
+      await (await fetch(`${url}/health`)).text()
+      longest = Math.max(longest, performance.now() - began)
+    }
+    await Promise.all(asked)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+  }
+  return longest
+}
+
 const percentile = (sorted: number[], share: number) => sorted[Math.floor(sorted.length * share)]!
 
 /** (a): text keys, a statement per event, each its own transaction. */
@@ -186,10 +216,40 @@ async function ceiling(path: string, votes: Vote[]): Promise<number> {
   return votes.length / took
 }
 
-/** Requests for the tallies of twenty polls, from a thread of its own. @returns requests/s */
-async function readRate(url: string, ms: number): Promise<number> {
+const BARE = `require('node:http').createServer((_, response) => {
+  response.writeHead(200, { 'content-type': process.env.TYPE }).end(process.env.BODY)
+}).listen(Number(process.env.PORT), '127.0.0.1', () => console.log('listening'))`
+
+/** How fast node:http alone answers with the same body. @returns requests/s */
+async function bareRate(body: string, type: string, at: (url: string) => string): Promise<number> {
+  const child = spawn('node', ['-e', BARE], {
+    env: { ...process.env, PORT: String(++port), BODY: body, TYPE: type },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const url = `http://127.0.0.1:${port}`
+  await once(child.stdout, 'data')
+  await readRate(url, 2000, at)
+  const rate = await readRate(url, 5000, at)
+  child.kill('SIGKILL')
+  return rate
+}
+
+/** The address of twenty polls' tallies. */
+const tallies = (url: string) =>
+  `${url}/api/tallies?${polls
+    .slice(0, 20)
+    .map((uri) => `uri=${encodeURIComponent(uri)}`)
+    .join('&')}`
+
+/** Requests from a thread of their own. @returns requests/s */
+async function readRate(
+  url: string,
+  ms: number,
+  at = tallies,
+  headers: Record<string, string> = {},
+): Promise<number> {
   const worker = new Worker(new URL('./readers.ts', import.meta.url), {
-    workerData: { url, ms, uris: polls.slice(0, 20) },
+    workerData: { url: at(url), ms, headers },
   })
   const requests = await new Promise<number>((resolve, reject) => {
     worker.once('message', resolve)
@@ -198,30 +258,40 @@ async function readRate(url: string, ms: number): Promise<number> {
   return (requests / ms) * 1000
 }
 
-say('a database of ten thousand votes, then a hundred thousand, a million, five million')
+/** Names of the parts to run; none: all. */
+const only = process.argv.slice(2)
+const part = async (name: string, run: () => Promise<void>) => {
+  if (only.length === 0 || only.includes(name)) await run()
+}
+
 const growing = join(folder, 'growing.db')
 const base = join(folder, 'million.db')
-const rates: { votes: number; rate: number }[] = []
-for (const votes of [10_000, 100_000, MILLION, FIVE_MILLION]) {
-  await fill(growing, votes)
-  if (votes === MILLION) copyFileSync(growing, base)
-  const path = copy(growing)
-  const server = await startServer(path)
-  const messages = someVotes(50_000, votersOf(votes), T0 * 1.01).map(toMessage)
-  rates.push({ votes, rate: messages.length / (await seconds(() => storeAll(server.tap, messages))) })
-  await server.stop()
-  rmSync(path)
-}
-const [smallest] = rates
-for (const { votes, rate } of rates.slice(1))
-  report(`stored at ${votes} votes`, 'events/s', rate, smallest!.rate, `at ${smallest!.votes} votes`)
 
-const size = bytesPerVote(base)
-report('bytes per vote', 'bytes', size.own, 90, 'at most')
-report('bytes per vote, whole file', 'bytes', size.file, bytesPerVote(growing).file, 'at five million')
+await part('growth', async () => {
+  say('a database of ten thousand votes, then a hundred thousand, a million, five million')
+  const rates: { votes: number; rate: number }[] = []
+  for (const votes of [10_000, 100_000, MILLION, FIVE_MILLION]) {
+    await fill(growing, votes)
+    if (votes === MILLION) copyFileSync(growing, base)
+    const path = copy(growing)
+    const server = await startServer(path)
+    const messages = someVotes(50_000, votersOf(votes), T0 * 1.01).map(toMessage)
+    rates.push({ votes, rate: messages.length / (await seconds(() => storeAll(server.tap, messages))) })
+    await server.stop()
+    rmSync(path)
+  }
+  const [smallest] = rates
+  for (const { votes, rate } of rates.slice(1))
+    report(`stored at ${votes} votes`, 'events/s', rate, smallest!.rate, `at ${smallest!.votes} votes`)
 
-say('a recount of a million')
-{
+  const size = bytesPerVote(base)
+  report('bytes per vote', 'bytes', size.own, 90, 'at most')
+  report('bytes per vote, whole file', 'bytes', size.file, bytesPerVote(growing).file, 'at five million')
+})
+if (!existsSync(base)) await fill(base, MILLION)
+
+await part('recount', async () => {
+  say('a recount of a million')
   const client = await openDatabase({ url: `file:${base}`, authToken: undefined })
   const took = await seconds(async () => {
     const differences = await recount(client)
@@ -229,10 +299,10 @@ say('a recount of a million')
   })
   report('recount of a million votes', 's', took, 1, 'at most')
   client.close()
-}
+})
 
-say('storing, end to end, beside the original’s way and the ceiling')
-{
+await part('storing', async () => {
+  say('storing, end to end, beside the original’s way and the ceiling')
   const votes = someVotes(EVENTS, votersOf(MILLION), T0 * 1.01)
   const server = await startServer(copy(base))
   const messages = votes.map(toMessage)
@@ -247,10 +317,10 @@ say('storing, end to end, beside the original’s way and the ceiling')
   )
   report('events stored, end to end', 'events/s', rate, await ceiling(copy(base), votes), 'bare upserts (b)')
   report('events stored, end to end', 'events/s', rate, 30_000, 'what tap claims')
-}
+})
 
-say('ack latency at 1,000 events/s')
-{
+await part('acks', async () => {
+  say('ack latency at 1,000 events/s')
   const server = await startServer(copy(base))
   const messages = someVotes(10_000, votersOf(MILLION), T0 * 1.01).map(toMessage)
   const sentAt = new Map<number, number>()
@@ -275,10 +345,10 @@ say('ack latency at 1,000 events/s')
   report('ack latency, p50', 'ms', percentile(sorted, 0.5), percentile(sorted, 0.99), 'p99')
   report('ack latency, p99', 'ms', percentile(sorted, 0.99), 50, 'at most')
   await server.stop()
-}
+})
 
-say('cached reads, idle and under a backlog of a million events')
-{
+await part('reads', async () => {
+  say('cached reads, idle and under a backlog of a million events')
   const messages = someVotes(MILLION, votersOf(MILLION), T0 * 1.01).map(toMessage)
   const backlog = new Worker(new URL('./backlog.ts', import.meta.url), { workerData: { messages } })
   const tapUrl = await new Promise<string>((resolve) => backlog.once('message', resolve))
@@ -291,6 +361,8 @@ say('cached reads, idle and under a backlog of a million events')
   while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 20))
   await readRate(url, 2000)
   const idle = await readRate(url, 5000)
+  const bare = await bareRate(await (await fetch(tallies(url))).text(), 'application/json', tallies)
+  report('reads of 20 tallies, idle', 'requests/s', idle, bare, 'bare node:http, the same bytes')
   const memory = megabytes(child, 'VmRSS')
   backlog.postMessage('go')
   const busy = await readRate(url, 10_000)
@@ -302,7 +374,44 @@ say('cached reads, idle and under a backlog of a million events')
   say(`stored meanwhile: ${stored} events`)
   child.kill('SIGKILL')
   await backlog.terminate()
-}
+})
+
+await part('pages', async () => {
+  say('a poll’s page')
+  const { url, stop } = await startServer(copy(base))
+  const [, , did, , rkey] = polls[0]!.split('/')
+  const at = (it: string) => `${it}/poll/${did}/${rkey}`
+  const headers = { accept: 'text/html' }
+  const response = await fetch(at(url), { headers })
+  const [html, tag] = [await response.text(), response.headers.get('etag')!]
+  await readRate(url, 2000, at, headers)
+  const ours = await readRate(url, 5000, at, headers)
+  report(
+    'a poll’s page',
+    'requests/s',
+    ours,
+    await bareRate(html, 'text/html', at),
+    'bare node:http, the same bytes',
+  )
+  const confirmed = await readRate(url, 5000, at, { ...headers, 'if-none-match': tag })
+  report('a poll’s page, confirmed (304)', 'requests/s', confirmed, ours, 'sent')
+  await stop()
+})
+
+await part('lists', async () => {
+  say('the home page at 200,000 polls a week and a million accounts')
+  const path = join(folder, 'lists.db')
+  await fillLists(path)
+  const server = await startServer(path)
+  const path0 = ['/', '/api/polls', '/api/polls?sort=busiest']
+  const blocked = await longestBlock(server.url, path0)
+  const client = await openDatabase({ url: `file:${path}`, authToken: undefined })
+  const since = (Date.now() - 7 * 24 * 3_600_000) * 1000
+  const whole = (await seconds(() => busiestPolls(client, 10, since))) * 1000
+  client.close()
+  report('home page and lists', 'ms without an answer', blocked, whole, 'the look at all polls')
+  await server.stop()
+})
 
 const digits = (n: number) => (n >= 100 ? Math.round(n).toLocaleString('en') : n.toPrecision(3))
 console.table(

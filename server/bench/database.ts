@@ -65,3 +65,28 @@ export function bytesPerVote(path: string): { votes: number; own: number; file: 
   db.close()
   return { votes, own: own / votes, file: file / votes }
 }
+
+/** 200,000 polls of the last week, by a fifth of a million accounts. */
+export async function fillLists(path: string): Promise<void> {
+  const client = await openDatabase({ url: `file:${path}`, authToken: undefined })
+  await migrate(client)
+  const numbers = (n: number) =>
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${n})`
+  await client.execute(
+    `${numbers(1_000_000)} INSERT INTO accounts (id, did, handle)
+      SELECT i, 'did:plc:account' || i, 'account' || i || '.example' FROM n`,
+  )
+  await client.execute({
+    sql: `${numbers(200_000)} INSERT INTO polls (id, uri, vote_rkey, author, rev, text, options, created_at, made,
+        options_hash, first_made, version)
+      SELECT i, 'at://did:plc:account' || i || '/tech.waow.poll/' || i, 'vote' || i, i, '3kaaaaaaaaaa2', '"Tea?"',
+        '["yes","no","maybe"]', '2026-01-01T00:00:00Z', ? - abs(random() % 600000000000), '', 0, i FROM n`,
+    args: [Date.now() * 1000],
+  })
+  await client.execute(
+    `INSERT INTO tallies (poll, option, n, version)
+      SELECT p.id, o.value, abs(random() % 1000), p.version FROM polls p, json_each('[0,1,2]') o`,
+  )
+  await client.execute(`UPDATE state SET value = 200000 WHERE name = 'version'`)
+  client.close()
+}

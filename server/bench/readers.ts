@@ -2,17 +2,16 @@
 import { Agent, request } from 'node:http'
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { url, ms, uris } = workerData as { url: string; ms: number; uris: string[] }
+const { url, ms, headers } = workerData as { url: string; ms: number; headers: Record<string, string> }
 const CONNECTIONS = 8
 
-const path = `/api/tallies?${uris.map((uri) => `uri=${encodeURIComponent(uri)}`).join('&')}`
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
 const until = Date.now() + ms
 let requests = 0
 
 const once = () =>
   new Promise<void>((resolve, reject) => {
-    request(url + path, { agent }, (response) => {
+    request(url, { agent, headers }, (response) => {
       response.resume()
       response.on('end', resolve)
     })

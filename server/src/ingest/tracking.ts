@@ -2,7 +2,7 @@
  * Whom tap tracks beside the voters that it finds by itself: the authors of polls, and the voters of other families
  * (design section 3).
  */
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { Tap } from '@atproto/tap'
 import { reasonOf, type Log } from '../log.ts'
 
@@ -65,11 +65,11 @@ export class Tracking {
   /**
    * Has one tap, that was connected to just now, track everybody.
    *
-   * @param page DIDs after the place where the last page ended, 0 at first; none: that was all
+   * @param page DIDs after the place where the last page ended, 0 at first; `last`: where it ends, undefined: that was all
    */
   async trackAll(
     url: string,
-    page: (after: number, limit: number) => Promise<{ dids: string[]; last: number }>,
+    page: (after: number, limit: number) => Promise<{ dids: string[]; last: number | undefined }>,
   ): Promise<void> {
     const told = this.#taps.find((it) => it.url === url)!
     const round = ++told.rounds
@@ -77,9 +77,11 @@ export class Tracking {
     for (let after = 0; told.rounds === round && !this.#signal.aborted;) {
       try {
         const { dids, last } = await page(after, AT_ONCE)
-        if (dids.length === 0) return
-        await told.tap.addRepos(dids)
+        if (last === undefined) return
+        if (dids.length > 0) await told.tap.addRepos(dids)
         after = last
+        // Others have their turn between two looks.
+        await setImmediate()
       } catch (error) {
         this.#failed(url)(error)
         await this.#pause()

@@ -6,9 +6,9 @@ import type { PollView } from '@pollz/shared/wire'
 import type { News } from '../store/news.ts'
 
 /** Polls that are known to have many votes: far more than are listed, for some are hidden or get old. */
-const CANDIDATES = 1_000
+const CANDIDATES = 300
 /** So many make it worth to look at all again. */
-const MAX_CANDIDATES = 5_000
+const MAX_CANDIDATES = 1_000
 /** All are looked at no more often than this, in ms. */
 const SCAN_EVERY = 60_000
 

@@ -19,7 +19,15 @@ let states: (string[] | undefined)[]
 beforeEach(() => {
   vi.useFakeTimers()
   stop = new AbortController()
-  news = { version: 5, tallies: new Map(), polls: new Map(), beat: undefined, until: 0, complete: new Map() }
+  news = {
+    version: 5,
+    tallies: new Map(),
+    polls: new Map(),
+    isTooMuch: false,
+    beat: undefined,
+    until: 0,
+    complete: new Map(),
+  }
   asked = []
   told = []
   replaced = []
@@ -147,4 +155,13 @@ test('votes may be missing where whoever ingests says so, or nobody does for a m
     news!.until = until
   }
   expect([home.poll, other].map((it) => feed.isIncomplete(it))).toEqual([true, true])
+})
+
+test('after so much news any poll may be another, and it goes on', async () => {
+  await alive(1_000)
+  news = { ...news!, version: 8, isTooMuch: true }
+  await alive(1_000)
+  news = { ...news!, version: 9, isTooMuch: false }
+  await alive(1_000)
+  expect([told, replaced]).toEqual([[5, 9], [8]])
 })

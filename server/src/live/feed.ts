@@ -21,7 +21,7 @@ export type FeedOptions = {
   /** @throws where the database can't be read */
   read: (after: number | undefined) => Promise<News>
   onNews: (news: News) => void
-  /** The database is an older one than it was: nothing that it said can be relied on. */
+  /** Any poll may have changed: the database is an older one than it was, or there is too much news to be told. */
   onReplaced: (version: number) => void
   /** What is said of the tallies has changed for polls of these collections; undefined: for all. */
   onState: (collections: ReadonlySet<string> | undefined) => void
@@ -115,7 +115,8 @@ export class Feed {
     } else if (news.version !== known) {
       this.#version = news.version
       this.#told = performance.now()
-      onNews(news)
+      if (news.isTooMuch) onReplaced(news.version)
+      else onNews(news)
     }
     this.#behind = undefined
     this.#beat = Math.max(this.#beat, Math.min(news.beat ?? 0, steadyNow()))

@@ -17,9 +17,14 @@ export type News = {
   beat: number | undefined
   /** When the lease of whoever ingests ends: it grows as long as somebody does. 0: nobody ever has. */
   until: number
+  /** There is so much news that it is not told one by one: any poll may have changed. */
+  isTooMuch: boolean
   /** By poll collection: whether no vote is missing, as whoever ingests says. */
   complete: Map<string, boolean>
 }
+
+/** Polls that are told of one by one; each takes some 10 us of the main thread. */
+const MAX_POLLS = 10_000
 
 /** Names in `state` of the collections in `News.complete`. */
 export const COMPLETE = 'complete '
@@ -40,7 +45,7 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
         max(p.version, coalesce((SELECT max(t.version) FROM tallies t WHERE t.poll = p.id), 0)) AS version,
         (SELECT json_group_array(json_array(t.option, t.n)) FROM tallies t WHERE t.poll = p.id) AS counts
       FROM state s LEFT JOIN (
-        SELECT id FROM polls WHERE version > ?1 UNION SELECT poll FROM tallies WHERE version > ?1
+        SELECT id FROM polls WHERE version > ?1 UNION SELECT poll FROM tallies WHERE version > ?1 LIMIT ${MAX_POLLS + 1}
       ) c LEFT JOIN polls p ON p.id = c.id
       WHERE s.name = 'version'`,
     args: [after ?? null, id],
@@ -49,6 +54,7 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
     version: Number(rows[0]!['now']),
     tallies: new Map(),
     polls: new Map(),
+    isTooMuch: rows.length > MAX_POLLS,
     beat: rows[0]!['beat'] === null ? undefined : Number(rows[0]!['beat']),
     until: Number(rows[0]!['until'] ?? 0),
     complete: new Map(
@@ -57,6 +63,7 @@ export async function newsAfter(client: Client, after: number | undefined, id: s
       ),
     ),
   }
+  if (news.isTooMuch) return news
   for (const row of rows) {
     if (row['uri'] === null) continue
     const uri = String(row['uri'])

@@ -188,24 +188,31 @@ function chosen(choices: number[]): { option: number; options?: number[] } {
 }
 
 /**
- * DIDs of everybody whom tap has to be told of, in pages by `after` (an account's number, from 0): authors of polls that
- * are or were there, or that votes name and nobody has looked for yet, and voters whom tap does not find by itself, for
+ * DIDs of everybody whom tap has to be told of, of the `limit` accounts after `after` (an account's number, from 0):
+ * authors of polls that are or were there, or that votes name and nobody has looked for yet, and voters whom tap does not find by itself, for
  * they voted in other collections than `signal`.
+ *
+ * @returns `last`: the last account that was looked at; undefined: there was none
  */
 export async function trackedAccounts(
   client: Client,
   signal: string,
   after: number,
   limit: number,
-): Promise<{ dids: string[]; last: number }> {
+): Promise<{ dids: string[]; last: number | undefined }> {
   const { rows } = await client.execute({
-    sql: `SELECT id, did FROM accounts WHERE id > ? AND status <> 'deleted'
-      AND (EXISTS (SELECT 1 FROM polls WHERE author = accounts.id AND (options_hash IS NOT NULL OR rev = ''))
-        OR EXISTS (SELECT 1 FROM votes WHERE voter = accounts.id AND family <> ?))
-      ORDER BY id LIMIT ?`,
-    args: [after, idOfVoteCollection(signal), limit],
+    // Of a million accounts most may be tracked by themselves: to look for a number of others would take long.
+    sql: `SELECT id, did, status <> 'deleted'
+        AND (EXISTS (SELECT 1 FROM polls WHERE author = a.id AND (options_hash IS NOT NULL OR rev = ''))
+          OR EXISTS (SELECT 1 FROM votes WHERE voter = a.id AND family <> ?)) AS wanted
+      FROM accounts a WHERE id > ? ORDER BY id LIMIT ?`,
+    args: [idOfVoteCollection(signal), after, limit],
   })
-  return { dids: rows.map((row) => String(row['did'])), last: Number(rows.at(-1)?.['id'] ?? after) }
+  const last = rows.at(-1)?.['id']
+  return {
+    dids: rows.flatMap(({ did, wanted }) => (wanted ? [String(did)] : [])),
+    last: last === undefined ? undefined : Number(last),
+  }
 }
 
 /** Of these DIDs those that tap tracks, by what is held of them. */

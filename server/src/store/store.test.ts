@@ -41,6 +41,19 @@ test('a change that the database refuses is set aside and blocks no other', asyn
   expect(await findPoll(reader, tea)).toMatchObject({ poll: { total: 9 } })
 })
 
+test('what is newer is told poll by poll, and by a word where that is too much', async () => {
+  const polls = Array.from({ length: 10_001 }, (_, i) =>
+    change(pollEvent(pollUri('did:plc:alice', `3k${i}`), ['yes', 'no'], T0)),
+  )
+  const before = (await store.news(undefined, '')).version
+  await store.store(polls.slice(1))
+  const { polls: changed, isTooMuch, version } = await store.news(before, '')
+  expect([changed.size, isTooMuch]).toEqual([10_000, false])
+  expect((await store.news(version, '')).polls.size).toBe(0)
+  await store.store(polls.slice(0, 1))
+  expect(await store.news(before, '')).toMatchObject({ polls: new Map(), isTooMuch: true })
+})
+
 test('a database that can’t be opened is an error that names it, and nothing that is secret', async () => {
   const open = (url: string) => Store.open({ url, authToken: undefined })
   await expect(open('file:/proc/none/x.db')).rejects.toThrow("can't open file:/proc/none/x.db")
