@@ -1,4 +1,5 @@
 /** `npm start`: the server alone, configured by the environment. */
+import './small.ts'
 import { ConfigError, readConfig } from './config.ts'
 import { createLog, reasonOf } from './log.ts'
 import { STOPPING, startServer } from './server.ts'

@@ -28,6 +28,9 @@ const BEAT_EVERY = 2_000
  */
 const STOPPING = 1_500
 
+/** What is read often is kept as objects: the connection itself need not keep much, in KiB. */
+const READER_CACHE = 16_384
+
 /** `mine`: whether this process ingests. */
 export type Leased = Lease & { mine: boolean }
 
@@ -101,7 +104,7 @@ export class Writer {
     })
     worker.removeAllListeners('message')
     if ('failed' in first) throw new Error(`DATABASE_URL: ${first.failed}`)
-    const reader = await about('DATABASE_URL', openDatabase({ url, authToken }))
+    const reader = await about('DATABASE_URL', openDatabase({ url, authToken, cache: READER_CACHE }))
     return new Writer(role, worker, reader, stopping)
   }
 

@@ -51,9 +51,10 @@ function createApp({
   const answer = createAnswer(sources.frame)
   app.use(async (c, next) => {
     const began = performance.now()
+    // Before: an answer whose headers are changed is made a second time.
+    c.header('X-Content-Type-Options', 'nosniff')
     await next()
     onAnswer(c.res.status, (performance.now() - began) / 1000)
-    c.header('X-Content-Type-Options', 'nosniff')
   })
   app.onError((error, c) => {
     log.error('a request failed', { path: c.req.path, reason: reasonOf(error), stack: error.stack })

@@ -1,6 +1,5 @@
 /** Finding a poll by any of its names: in memory, in the database, else, through whoever reads records, on its PDS. */
-import { parseAtUri } from '@pollz/shared/at-uri'
-import { familyOfPoll } from '@pollz/shared/families'
+import { familyOfPoll, home } from '@pollz/shared/families'
 import type { PollView } from '@pollz/shared/wire'
 import { LRUCache } from 'lru-cache'
 import type { Read } from '../ingest/announced.ts'
@@ -81,7 +80,7 @@ export class Lookup {
   /** The poll with what its tally may lack. */
   #lacking(asked: PollView): PollView {
     const { isIncomplete, staleSince } = this.#options
-    const incomplete = isIncomplete(familyOfPoll.get(parseAtUri(asked.uri)!.collection)!.poll)
+    const incomplete = isIncomplete(asked.collection ?? home.poll)
     const since = staleSince()
     if (since === undefined && !incomplete) return asked
     // The same object as long as the same is to be said: its JSON is kept (http/api.ts).

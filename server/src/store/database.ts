@@ -3,7 +3,8 @@ import { createClient, type Client } from '@libsql/client'
 import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-export type DatabaseOptions = { url: string; authToken: string | undefined }
+/** `cache`: KiB of a file that its connection keeps in memory, 65,536 by default. */
+export type DatabaseOptions = { url: string; authToken: string | undefined; cache?: number }
 
 /** A libSQL server that has not answered after so many ms may as well be away. */
 const ANSWER_TIMEOUT = 10_000
@@ -26,7 +27,7 @@ const fetchInTime = (input: string | URL | Request, init?: RequestInit) => {
  *
  * @throws Error naming the database where it can't be opened
  */
-export async function openDatabase({ url, authToken }: DatabaseOptions): Promise<Client> {
+export async function openDatabase({ url, authToken, cache = 65_536 }: DatabaseOptions): Promise<Client> {
   let client: Client | undefined
   // A query or a fragment may be a token that was put in the wrong place.
   const secrets = [authToken ?? '', ...url.split(/[?#]/).slice(1)].filter((it) => it !== '')
@@ -48,8 +49,7 @@ export async function openDatabase({ url, authToken }: DatabaseOptions): Promise
       await client.execute('PRAGMA synchronous = FULL')
       // A checkpoint at full speed is long and seldom; the writer makes short ones while there is little to do.
       await client.execute('PRAGMA wal_autocheckpoint = 16384')
-      // In KiB: a small machine has to hold two of them.
-      await client.execute('PRAGMA cache_size = -65536')
+      await client.execute(`PRAGMA cache_size = -${cache}`)
     } else {
       await client.execute('SELECT 1')
     }
