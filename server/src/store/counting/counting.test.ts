@@ -218,7 +218,9 @@ test.each(['tech.tokimeki.poll.poll', 'app.reddwarf.embed.poll'])(
       Array.from({ length: to - from }, (_, i): RecordEvent => {
         const time = T0 + 1 + from + i
         const vote = { poll: { uri, cid: CID }, choices: [0], createdAt: iso(time) }
-        const [{ collection: of, record }] = family.writeVote(vote) as [{ collection: string; record: object }]
+        const [{ collection: of, record }] = family.writeVote(vote) as [
+          { collection: string; record: object },
+        ]
         return {
           did: bob,
           collection: of,
