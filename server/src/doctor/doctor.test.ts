@@ -1,7 +1,7 @@
 /** The doctor beside what is no tap, or named wrongly; e2e/doctor.test.ts has it beside real taps. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { familyOfPoll, home } from '@pollz/shared/families'
 import { tid } from '@pollz/shared/tid'
 import { WebSocketServer, type WebSocket } from 'ws'
@@ -152,34 +152,36 @@ test('ROLE on a file, and whom one that only serves does not need', async () => 
 })
 
 /** A file has one process, and nobody to agree with. */
-const onServer = isRemote ? test : () => {}
+const onServer = isRemote ? describe : () => {}
 
-onServer('the processes on a libSQL server', async () => {
-  const database = await emptyDatabase()
-  const client = await openDatabase(database)
-  await migrate(client)
-  const said = async () => {
-    const env = {
-      DATABASE_URL: database.url,
-      DATABASE_AUTH_TOKEN: database.authToken,
-      PUBLIC_URL: nobody,
-      PLC_URL: nobody,
-      ROLE: 'serve',
+onServer('on a libSQL server', () => {
+  test('it knows the processes', async () => {
+    const database = await emptyDatabase()
+    const client = await openDatabase(database)
+    await migrate(client)
+    const said = async () => {
+      const env = {
+        DATABASE_URL: database.url,
+        DATABASE_AUTH_TOKEN: database.authToken,
+        PUBLIC_URL: nobody,
+        PLC_URL: nobody,
+        ROLE: 'serve',
+      }
+      for await (const { part, state, words } of examine(readConfig(env)))
+        if (part === 'the processes') return `${state}: ${words}`
+      return ''
     }
-    for await (const { part, state, words } of examine(readConfig(env)))
-      if (part === 'the processes') return `${state}: ${words}`
-    return ''
-  }
-  expect(await said()).toBe('bad: none was there within the last ten seconds')
-  await beat(client, { id: 'a 1 x', role: 'serve', beat: 1 })
-  expect(await said()).toBe(
-    'bad: 0 may ingest, 1 serves, and none ingests: votes wait in tap. Start one with ROLE=ingest, or all',
-  )
-  await beat(client, { id: 'b 1 x', role: 'ingest', beat: 1 })
-  expect(await said()).toMatch(/^good: 1 may ingest, 1 serves; b 1 x ingests, and nobody would take over/)
-  await beat(client, { id: 'c 1 x', role: 'ingest', beat: 1 })
-  await client.execute(`UPDATE processes SET schema = 1 WHERE id = 'a 1 x'`)
-  expect(await said()).toBe('good: 2 may ingest, 1 serves; b 1 x ingests')
-  client.close()
-  await database.close()
+    expect(await said()).toBe('bad: none was there within the last ten seconds')
+    await beat(client, { id: 'a 1 x', role: 'serve', beat: 1 })
+    expect(await said()).toBe(
+      'bad: 0 may ingest, 1 serves, and none ingests: votes wait in tap. Start one with ROLE=ingest, or all',
+    )
+    await beat(client, { id: 'b 1 x', role: 'ingest', beat: 1 })
+    expect(await said()).toMatch(/^good: 1 may ingest, 1 serves; b 1 x ingests, and nobody would take over/)
+    await beat(client, { id: 'c 1 x', role: 'ingest', beat: 1 })
+    await client.execute(`UPDATE processes SET schema = 1 WHERE id = 'a 1 x'`)
+    expect(await said()).toBe('good: 2 may ingest, 1 serves; b 1 x ingests')
+    client.close()
+    await database.close()
+  })
 })

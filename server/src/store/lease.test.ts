@@ -29,6 +29,12 @@ afterEach(async () => {
 })
 
 const ingests = (id: string) => beat(client, { id, role: 'ingest', beat: ++beats })
+/** The upgrades that there are, and one more. */
+const steps = [
+  ...Array.from({ length: SCHEMA }, (): string[] => []),
+  ['CREATE TABLE of_the_next (n INTEGER) STRICT'],
+]
+
 /** The lease ends as if its term were over. */
 const expire = () => client.execute(`UPDATE leases SET until = unixepoch('subsec') - 0.001`)
 
@@ -90,7 +96,6 @@ test('a batch of somebody who has lost the lease stores nothing, and one after i
 })
 
 test('an upgrade that older servers can’t go on with waits until none is left', async () => {
-  const steps = [...Array<string[]>(SCHEMA).fill([]), ['CREATE TABLE of_the_next (n INTEGER) STRICT']]
   await ingests(a)
   const said: string[] = []
   const upgrade = migrate(client, SCHEMA + 1, { steps, say: (it) => said.push(it) })
@@ -107,7 +112,6 @@ test('an upgrade that older servers can’t go on with waits until none is left'
 
 test('an upgrade that older servers can go on with does not wait', async () => {
   await ingests(a)
-  const steps = [...Array<string[]>(SCHEMA).fill([]), ['CREATE TABLE of_the_next (n INTEGER) STRICT']]
   await migrate(client, SCHEMA + 1, { steps, beside: { [SCHEMA + 1]: SCHEMA } })
   expect((await client.execute(`SELECT max(n) AS n FROM migrations`)).rows[0]).toMatchObject({
     n: SCHEMA + 1,
