@@ -127,6 +127,9 @@ try {
       run('npm', 'run', '--silent', 'bench', '-w', 'server')
       run('node', 'e2e/bench.ts')
       break
+    case 'soak':
+      await handOver('server/bench/soak.ts', process.argv.slice(3))
+      break
     case 'zip':
       run('npm', 'run', 'zip', '-w', 'extension')
       break

@@ -260,7 +260,11 @@ export class Ingester {
             const { outcome, ids } = await writer.storeMessages(messages, fence)
             measured()
             report(outcome)
-            if (outcome.outcome === 'unknown') throw new Error(outcome.reason)
+            if (outcome.outcome === 'unknown') {
+              // It must not connect again: tap would share its events between two.
+              if (outcome.fencedOff) this.#term?.stop.abort()
+              throw new Error(outcome.reason)
+            }
             metrics.events.inc(ids.length)
             return ids
           },

@@ -2,16 +2,11 @@
  * Many processes on one libSQL server with a replica: each part killed, hung or cut off in the middle of 50,000 votes.
  * Afterwards every machine serves what the oracle says, and who watched has seen versions that only grew.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
-import { parseJson, serverMessage, type PollView } from '@pollz/shared/wire'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { WebSocket } from 'ws'
 import { Clock } from '../test/clock.ts'
 import { LibsqlServer } from '../test/libsql-server.ts'
 import { Oracle } from '../test/oracle.ts'
+import { Process, Watcher } from '../test/processes.ts'
 import { T0, identityMessage, pollEvent, pollUri, recordMessage, voteEvent } from '../test/records.ts'
 import { libsqlServer } from '../test/remote.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
@@ -20,120 +15,7 @@ import { readEvent } from './ingest/events.ts'
 import { openDatabase } from './store/database.ts'
 import { recount } from './store/recount.ts'
 
-const main = join(import.meta.dirname, 'main.ts')
 const MINUTE = 60_000
-
-/** A process of the server, which is killed and started again at the same port. */
-class Process {
-  url = ''
-  log = ''
-  #env: Record<string, string>
-  #child: ChildProcess | undefined
-
-  constructor(env: Record<string, string>) {
-    this.#env = env
-  }
-
-  async start(): Promise<this> {
-    const from = this.log.length
-    const child = spawn('node', [main], {
-      env: {
-        ...process.env,
-        HOST: '127.0.0.1',
-        PORT: new URL(this.url || 'http://x:0').port || '0',
-        ...this.#env,
-      },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    this.#child = child
-    child.stderr!.on('data', (data: Buffer) => (this.log += data.toString()))
-    const port = await vi.waitUntil(() => {
-      if (child.exitCode !== null) throw new Error(this.log)
-      return /"listening","port":(\d+)/.exec(this.log.slice(from))?.[1]
-    }, 30_000)
-    this.url = `http://127.0.0.1:${port}`
-    return this
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.#child?.kill(name)
-  }
-
-  /** @returns its exit code, null where it was killed */
-  async end(name: NodeJS.Signals): Promise<number | null> {
-    const child = this.#child
-    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
-    const exited = once(child, 'exit') as Promise<[number | null]>
-    child.kill('SIGCONT')
-    child.kill(name)
-    return (await exited)[0]
-  }
-
-  async ready(): Promise<{ ready: boolean; database: string; tap: string }> {
-    return (await fetch(`${this.url}/ready`)).json() as Promise<{
-      ready: boolean
-      database: string
-      tap: string
-    }>
-  }
-
-  async poll(uri: string): Promise<PollView> {
-    return (await fetch(`${this.url}/api/polls/${encodeURIComponent(uri)}`)).json() as Promise<PollView>
-  }
-}
-
-/** Watches polls at one process, and again after each end of the connection. */
-class Watcher {
-  /** What was told last, by poll. */
-  readonly last = new Map<string, { counts: number[]; version: number }>()
-  /** Tallies that were older than one before them on the same connection. */
-  readonly wrong: string[] = []
-  #ended = false
-  #socket: WebSocket | undefined
-
-  constructor(server: Process, uris: string[]) {
-    void this.#watch(server, uris)
-  }
-
-  async #watch(server: Process, uris: string[]): Promise<void> {
-    while (!this.#ended) {
-      const socket = new WebSocket(`${server.url.replace('http', 'ws')}/live`)
-      this.#socket = socket
-      const versions = new Map<string, number>()
-      socket.on('error', () => {})
-      socket.on('open', () => {
-        for (let i = 0; i < uris.length; i += 50)
-          socket.send(JSON.stringify({ type: 'watch', uris: uris.slice(i, i + 50) }))
-      })
-      socket.on('message', (data) => {
-        const parsed = parseJson(serverMessage, data.toString())
-        if (!parsed.ok) throw new Error(parsed.reason)
-        const { message } = parsed
-        const told =
-          message.type === 'tally'
-            ? { uri: message.uri, counts: message.counts, version: message.version }
-            : message.type === 'snapshot'
-              ? {
-                  uri: message.uri,
-                  counts: message.poll.options.map(({ count }) => count),
-                  version: message.poll.version,
-                }
-              : undefined
-        if (!told) return
-        if (told.version < (versions.get(told.uri) ?? 0)) this.wrong.push(JSON.stringify(told))
-        versions.set(told.uri, told.version)
-        this.last.set(told.uri, told)
-      })
-      await new Promise((closed) => socket.once('close', closed))
-      await setTimeout(50)
-    }
-  }
-
-  end(): void {
-    this.#ended = true
-    this.#socket?.terminate()
-  }
-}
 
 let tap: TapStandIn
 let primary: LibsqlServer

@@ -77,6 +77,12 @@ export class TapStandIn {
       this.acked.add(id)
       this.onAck(id)
     })
+    socket.on('close', () => {
+      if (this.#socket !== socket) return
+      // What one consumer has not acked another gets, as the real tap does it after a while.
+      this.#socket = [...this.#sockets.clients].findLast(({ readyState }) => readyState === 1)
+      this.redeliver()
+    })
     for (const message of this.outstanding.values()) socket.send(message)
   }
 

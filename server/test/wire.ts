@@ -66,6 +66,12 @@ export class Wire {
     for (const connection of this.#connections) this.#age(connection)
   }
 
+  /** Resets one of the connections that are open. */
+  resetOne(): void {
+    const [first] = this.#connections
+    if (first) this.#hit('flaky', first)
+  }
+
   /** From now on answers come so many ms late. */
   delay(ms: number): void {
     this.#delay = ms
