@@ -116,7 +116,8 @@ describe.skipIf(!tap)('making a poll', () => {
 
   test('its preview is the real widget, and nobody votes in it', async () => {
     const preview = editor().getByRole('group', { name: 'Preview' })
-    expect(await preview.locator('.option').allTextContents()).toEqual(['Tabs', 'Spaces', 'Both'])
+    const shown = async () => (await preview.locator('.option').allTextContents()).join()
+    await until('the preview', async () => (await shown()) === 'Tabs,Spaces,Both')
     await preview.locator('.option').first().click({ force: true })
     expect(await preview.locator('[aria-checked=true]').count()).toBe(0)
     await page.screenshot({ path: join(artifacts, 'composer.png') })

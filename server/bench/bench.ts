@@ -13,7 +13,10 @@ import { Worker } from 'node:worker_threads'
 import { createClient } from '@libsql/client'
 import { voteRkey } from '@pollz/shared/votes'
 import { tid } from '@pollz/shared/tid'
-import { T0, recordMessage, voteEvent } from '../test/records.ts'
+import { LibsqlServer } from '../test/libsql-server.ts'
+import { Process, Watcher } from '../test/processes.ts'
+import { T0, pollEvent, recordMessage, voteEvent } from '../test/records.ts'
+import { libsqlServer } from '../test/remote.ts'
 import { TapStandIn } from '../test/tap-standin.ts'
 import { openDatabase } from '../src/store/database.ts'
 import { busiestPolls } from '../src/store/queries.ts'
@@ -95,9 +98,9 @@ type Running = { tap: TapStandIn; url: string; child: ChildProcess; stop: () => 
 
 let port = 38_000 + random(1000)
 
-async function startServer(path: string): Promise<Running> {
+async function startServer(path: string, env: Record<string, string> = {}): Promise<Running> {
   const tap = await TapStandIn.listen()
-  const { url, child } = spawnServer(path, tap.url)
+  const { url, child } = spawnServer(path, tap.url, env)
   while (!tap.connected) await new Promise((resolve) => setTimeout(resolve, 20))
   return {
     tap,
@@ -111,7 +114,11 @@ async function startServer(path: string): Promise<Running> {
   }
 }
 
-function spawnServer(path: string, tapUrl: string): { url: string; child: ChildProcess } {
+function spawnServer(
+  path: string,
+  tapUrl: string,
+  env: Record<string, string> = {},
+): { url: string; child: ChildProcess } {
   const url = `http://127.0.0.1:${++port}`
   const child = spawn('node', [join(import.meta.dirname, '../src/main.ts')], {
     env: {
@@ -122,6 +129,7 @@ function spawnServer(path: string, tapUrl: string): { url: string; child: ChildP
       TAP_URL: tapUrl,
       RECONCILE_PAUSE: '0',
       LOG_LEVEL: 'error',
+      ...env,
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -411,6 +419,89 @@ await part('lists', async () => {
   client.close()
   report('home page and lists', 'ms without an answer', blocked, whole, 'the look at all polls')
   await server.stop()
+})
+
+/** Seconds of a core that a process has taken so far. */
+const coreSeconds = (child: ChildProcess) => {
+  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+await part('watchers', async () => {
+  // A process may open 20,000 files on many machines, and has some others.
+  for (const count of [10_000, 19_000]) {
+    say(`${count} watchers of a poll with 1,000 votes a second`)
+    const server = await startServer(copy(base), { CLIENT_ADDRESS_HEADER: 'x-client' })
+    const before = megabytes(server.child, 'VmRSS')
+    const watchers = spawn(
+      'node',
+      [join(import.meta.dirname, 'watchers.ts'), server.url, polls[0]!, String(count), '15000'],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    await once(watchers.stdout, 'data')
+    const each = ((megabytes(server.child, 'VmRSS') - before) * 1024) / count
+    let sent = 0
+    const [began, cpu] = [performance.now(), coreSeconds(server.child)]
+    const voting = setInterval(() => {
+      for (; sent < performance.now() - began; sent++)
+        server.tap.send(
+          recordMessage(voteEvent(`did:plc:new${sent}`, polls[0]!, sent % 3, T0 + sent), sent),
+          sent,
+        )
+    }, 5)
+    const said = String((await once(watchers.stdout, 'data'))[0])
+    clearInterval(voting)
+    const took = (performance.now() - began) / 1000
+    const { messages, late } = JSON.parse(said) as { messages: number; late: number }
+    const name = `${count.toLocaleString('en')} watchers, 1,000 votes/s`
+    report(
+      `${name}: the server with the storing`,
+      'cores',
+      (coreSeconds(server.child) - cpu) / took,
+      0.5,
+      'at most',
+    )
+    report(`${name}: commit to client, p99`, 'ms', late, 80, 'at most')
+    report(`${name}: each`, 'kB', each, 10, 'at most')
+    report(`${name}: messages sent`, '', messages, sent * count, 'a message per vote')
+    await server.stop()
+  }
+})
+
+await part('many', async () => {
+  if (libsqlServer === 'standin') {
+    say('many machines need a sqld on the PATH')
+    return
+  }
+  say('from a vote that one machine stores to a watcher at another, on a replica')
+  const tap = await TapStandIn.listen()
+  const primary = await LibsqlServer.start()
+  const replica = await primary.startReplica()
+  const start = (role: string, { url, authToken }: LibsqlServer) =>
+    new Process({
+      ROLE: role,
+      DATABASE_URL: url,
+      DATABASE_AUTH_TOKEN: authToken,
+      TAP_URL: tap.url,
+      PLC_URL: 'http://127.0.0.1:9',
+      RECONCILE_PAUSE: '0',
+    }).start()
+  const processes = [await start('ingest', primary), await start('serve', replica)]
+  while (!tap.connected) await new Promise((resolve) => setTimeout(resolve, 20))
+  const watcher = new Watcher(processes[1]!, [polls[0]!])
+  tap.send(recordMessage(pollEvent(polls[0]!, ['a', 'b', 'c'], T0), 0), 0)
+  for (let i = 1; i <= 100; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100 + random(300)))
+    tap.send(recordMessage(voteEvent(`did:plc:voter${i}`, polls[0]!, 0, T0 + i), i), i)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  const late = watcher.late.toSorted((a, b) => a - b)
+  report('commit to a watcher at another machine, p95', 'ms', percentile(late, 0.95), 500, 'at most')
+  watcher.end()
+  for (const it of processes) await it.end('SIGTERM')
+  await replica.close()
+  await primary.close()
+  await tap.close()
 })
 
 const digits = (n: number) => (n >= 100 ? Math.round(n).toLocaleString('en') : n.toPrecision(3))
