@@ -199,7 +199,7 @@ export class Ingester {
         next: (after) => nextAccount(reader, after),
         records: (did) => recordsOf(reader, did),
         last: async () => (await stateOf(reader, 'reconciled')) ?? 0,
-        remember: (account) => writer.remember('reconciled', account),
+        remember: (account) => writer.remember('reconciled', account, fence),
       },
       log,
       onHealed: (differences) => metrics.reconciled.inc(differences),
@@ -228,7 +228,7 @@ export class Ingester {
       hints,
       cursor,
       since,
-      remember: (name, time) => writer.remember(STATE[name], time),
+      remember: (name, time) => writer.remember(STATE[name], time, fence),
       deletes: !hasTap,
       log,
       signal,
@@ -244,7 +244,7 @@ export class Ingester {
             track: (dids, patience) => tracking.trackAndWait(dids, patience),
             walked: {
               last: (collection) => stateOf(reader, `walked ${collection}`),
-              remember: (collection, time) => writer.remember(`walked ${collection}`, time),
+              remember: (collection, time) => writer.remember(`walked ${collection}`, time, fence),
             },
             onTold: (dids) => metrics.told.inc(dids),
             log,
@@ -278,7 +278,7 @@ export class Ingester {
       jetstream,
       history,
       tapConnected: hasTap ? () => taps.some(({ connected }) => connected) : undefined,
-      remember: ({ poll }, complete) => writer.remember(COMPLETE + poll, Number(complete)),
+      remember: ({ poll }, complete) => writer.remember(COMPLETE + poll, Number(complete), fence),
     })
     coverage.follow(signal)
     // Nobody waits for these, so nobody else hears of an error: it must not end the server.

@@ -85,6 +85,10 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
   // ingest
   const repos = createRepos({ ...config, signal })
   const report = (outcome: Outcome) => {
+    if (outcome.outcome === 'unknown' && outcome.fencedOff) {
+      log.info('nothing was stored, for another process ingests now')
+      return
+    }
     if (outcome.outcome === 'unknown') {
       metrics.doubts.inc()
       log.warn('nobody knows whether a write was committed', { reason: outcome.reason })

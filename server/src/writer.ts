@@ -141,9 +141,14 @@ export class Writer {
     return (await this.#request({ changes, fence })).outcome
   }
 
-  /** Keeps a number of the database as a whole. @returns whether it is kept; if not, the one before it may stand */
-  remember(name: string, value: number): Promise<boolean> {
-    return this.do({ remember: { name, value } })
+  /**
+   * Keeps a number of the database as a whole.
+   *
+   * @param fence of this process's lease; undefined: what anybody may say
+   * @returns whether it is kept; if not, the one before it may stand
+   */
+  remember(name: string, value: number, fence?: number): Promise<boolean> {
+    return this.do({ remember: { name, value, fence } })
   }
 
   /** Never rejects. @returns whether it is done; if not, it may be done nevertheless */

@@ -460,7 +460,7 @@ export class Hub {
 
 const nothingTold = (): Told => ({ names: 0, version: 0, edited: false, error: undefined })
 
-/** Whether a client was told this already: any change of a poll but that of its author's handle changes its version. */
+/** Whether a client was told this already: any change of a poll changes its version. */
 const isKnown = (told: Told, found: Found) =>
   found.ok
     ? told.error === undefined && told.version === found.poll.version && told.edited === found.poll.edited

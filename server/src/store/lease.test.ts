@@ -7,7 +7,7 @@ import { readEvent } from '../ingest/events.ts'
 import { openDatabase } from './database.ts'
 import { beat, leave, processId } from './lease.ts'
 import { SCHEMA, migrate } from './migrations.ts'
-import { findPoll } from './queries.ts'
+import { findPoll, stateOf } from './queries.ts'
 import { Store } from './store.ts'
 
 const tea = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
@@ -88,6 +88,11 @@ test('a batch of somebody who has lost the lease stores nothing, and one after i
   expect(await findPoll(client, tea)).toEqual({ state: 'unknown' })
   const { rows } = await client.execute('SELECT uri FROM set_aside')
   expect(rows).toEqual([])
+  // Nor what it says of where it is.
+  const said = (value: number, by: number) => store.do({ remember: { name: 'jetstream', value, fence: by } })
+  expect(await said(7, newer)).toMatchObject({ outcome: 'committed' })
+  expect(await said(3, fence)).toMatchObject({ fencedOff: true })
+  expect(await stateOf(client, 'jetstream')).toBe(7)
   // The same votes by both: counted once (C3).
   for (let i = 0; i < 2; i++)
     expect(await store.store(changes, [], newer)).toMatchObject({ outcome: 'committed' })

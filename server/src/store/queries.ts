@@ -357,8 +357,13 @@ export async function stateOf(client: Client, name: string): Promise<number | un
   return rows[0] && Number(rows[0]['value'])
 }
 
+export const stateStep = (name: string, value: number) => ({
+  sql: `INSERT OR REPLACE INTO state VALUES (?, ?)`,
+  args: [name, value],
+})
+
 export async function rememberState(client: Client, name: string, value: number): Promise<void> {
-  await client.execute({ sql: `INSERT OR REPLACE INTO state VALUES (?, ?)`, args: [name, value] })
+  await client.execute(stateStep(name, value))
 }
 
 /** Keeps DIDs for whoever ingests, which has tap track them. */

@@ -6,15 +6,19 @@ import { LibsqlError, type Client } from '@libsql/client'
 import { uriOf, type Change, type SetAside } from '../ingest/events.ts'
 import { reasonOf } from '../log.ts'
 import { add, apply, nothing, type Applied } from './counting/apply.ts'
+import { commit } from './counting/batch.ts'
 import { openDatabase, type DatabaseOptions } from './database.ts'
-import { beat, isFencedOff, leave, type Beat, type Lease } from './lease.ts'
+import { beat, fenced, isFencedOff, leave, type Beat, type Lease } from './lease.ts'
 import { SCHEMA, migrate, schemaOf } from './migrations.ts'
 import { newsAfter, type News } from './news.ts'
-import { noteTracked, rememberState, scanBusiest, trackLater } from './queries.ts'
+import { noteTracked, rememberState, scanBusiest, stateStep, trackLater } from './queries.ts'
+
+/** A number of the database as a whole. `fence`: of the lease by which it is kept; undefined: anybody may */
+type Kept = { name: string; value: number; fence: number | undefined }
 
 /** Something small to be written. `toTrack`: DIDs that whoever ingests has tap track. `tracked`: those up to this number are. */
 export type Task =
-  | { remember: { name: string; value: number } }
+  | { remember: Kept }
   | { beat: Beat }
   | { leave: string }
   | { toTrack: string[] }
@@ -171,8 +175,14 @@ async function isOnlyRead(client: Client, error: unknown): Promise<boolean> {
   )
 }
 
+/** Where whoever ingests is, is not for one that has lost the lease to say. */
+async function remember(client: Client, { name, value, fence }: Kept): Promise<void> {
+  if (fence === undefined) return rememberState(client, name, value)
+  await commit(client, [fenced(fence), stateStep(name, value)])
+}
+
 async function write(client: Client, task: Exclude<Task, { beat: Beat }>): Promise<undefined> {
-  if ('remember' in task) await rememberState(client, task.remember.name, task.remember.value)
+  if ('remember' in task) await remember(client, task.remember)
   else if ('leave' in task) await leave(client, task.leave)
   else if ('toTrack' in task) await trackLater(client, task.toTrack)
   else await noteTracked(client, task.tracked)
