@@ -215,6 +215,23 @@ test('a poll’s page changes at the second of its end, and while it counts down
   }
 })
 
+test('tallies of which one could not be had are kept by nobody, unless it is gone for all', async () => {
+  const of = async (uri: string) => {
+    const response = await ask(
+      `/api/tallies?uri=${encodeURIComponent(tea)}&uri=${encodeURIComponent(uri)}`,
+      {},
+    )
+    const [, { error }] = (await response.json()) as [unknown, { error: string }]
+    return [error, response.headers.get('cache-control')]
+  }
+  // Nobody says where its PDS is.
+  expect(await of(pollUri(`did:plc:${'x'.repeat(24)}`, '3kaaaaaaaaaa2'))).toEqual([
+    'UpstreamFailure',
+    'no-store',
+  ])
+  expect(await of('at://nonsense')).toEqual(['InvalidRequest', 'public, max-age=1'])
+})
+
 test.each([
   ['what was checked anew', `${apiPath}?verify=true`],
   ['an error', '/api/polls/nonsense'],

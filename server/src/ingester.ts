@@ -85,7 +85,7 @@ export class Ingester {
       if (lease.holder !== before?.holder)
         log.info('another process ingests, this one stands by', { holder: lease.holder })
       // Renewed since this one has looked: it is alive.
-      else if (lease.left > before.left) onRival(lease.holder)
+      else if (lease.until !== before.until) onRival(lease.holder)
     }
     const fence = lease?.mine ? lease.fence : undefined
     if (this.#term && this.#term.fence !== fence) this.#term.stop.abort()

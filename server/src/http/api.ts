@@ -57,6 +57,15 @@ const STATUS = {
   InternalServerError: 500,
 } as const satisfies Record<LookupError, number>
 
+/** What concerns the poll and not whoever asked, nor this moment: others may be told the same. */
+const FOR_ALL: ReadonlySet<LookupError> = new Set<LookupError>([
+  'InvalidRequest',
+  'PollNotFound',
+  'RepoNotFound',
+  'RepoInactive',
+  'Hidden',
+])
+
 type Refused = (Found | Named | Read<unknown>) & { ok: false }
 
 /** Of a poll that is not there, or a record that could not be read; says when to ask again, where that helps. */
@@ -208,18 +217,23 @@ export function createApi({
       const kept = lookup.kept(uri)
       return kept && jsonOf(kept)
     })
+    let isForAll = true
     // Most are; a promise for each of those would cost more than the rest of the answer.
     if (json.includes(undefined)) {
       const budget = limits.budget(c)
       const find = async (uri: string) => {
         const found = await lookup.find(uri, budget)
+        if (!found.ok) isForAll &&= FOR_ALL.has(found.error)
         return found.ok
           ? jsonOf(found.poll)
           : JSON.stringify({ uri, error: found.error, message: found.message })
       }
       await Promise.all(uris.map(async (uri, i) => (json[i] ??= await find(uri))))
     }
-    return shared(c, `[${json.join(',')}]`)
+    const body = `[${json.join(',')}]`
+    if (isForAll) return shared(c, body)
+    c.header('Cache-Control', 'no-store')
+    return c.body(body, 200, { 'content-type': 'application/json' })
   })
 
   /** "This record exists now, go and read it." The answer is the poll that it is, or is for. */

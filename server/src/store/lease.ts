@@ -15,14 +15,15 @@ const INGEST = 'ingest'
 /** `beat`: grows with each one. */
 export type Beat = { id: string; role: Role; beat: number }
 
-/** `left`: for how many seconds it still stands. */
-export type Lease = { holder: string; fence: number; left: number }
+/** `until`: when it ends, by the database's clock. `left`: for how many seconds it still stands. */
+export type Lease = { holder: string; fence: number; until: number; left: number }
 
-const HELD = `SELECT holder, fence, until - unixepoch('subsec') AS left FROM leases WHERE name = '${INGEST}'`
+const HELD = `SELECT holder, fence, until, until - unixepoch('subsec') AS left FROM leases WHERE name = '${INGEST}'`
 
 const leaseOf = (row: Row): Lease => ({
   holder: String(row['holder']),
   fence: Number(row['fence']),
+  until: Number(row['until']),
   left: Number(row['left']),
 })
 
