@@ -1,7 +1,7 @@
 /**
  * `npm run bench -w server`: how fast votes are stored and read, each figure beside what it is compared with, measured
  * in the same run. Prints a table and writes it to bench-results.json. Takes some minutes; loopback only. After `--` the names of
- * the parts to run: growth, recount, storing, acks, reads, pages, lists, watchers, many.
+ * the parts to run: growth, recount, storing, acks, reads, pages, lists, watchers, arrivals, many.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -466,6 +466,22 @@ await part('watchers', async () => {
     report(`${name}: messages sent`, '', messages, sent * count, 'a message per vote')
     await server.stop()
   }
+})
+
+await part('arrivals', async () => {
+  say('10,000 watchers that come one after the other as fast as they can, each with twenty polls')
+  const server = await startServer(copy(base), { CLIENT_ADDRESS_HEADER: 'x-client' })
+  const uris = polls.slice(0, 20).join(',')
+  const watchers = spawn(
+    'node',
+    [join(import.meta.dirname, 'watchers.ts'), server.url, uris, '10000', '2000'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const took = await seconds(() => once(watchers.stdout, 'data'))
+  const { first } = JSON.parse(String((await once(watchers.stdout, 'data'))[0])) as { first: number }
+  report('10,000 watchers arrive with twenty polls', 's', took, 3, 'at most')
+  report('10,000 watchers arrive: first tally, p99', 'ms', first, 1000, 'at most')
+  await server.stop()
 })
 
 await part('many', async () => {

@@ -1,9 +1,10 @@
-/** Thousands of clients of /live in a process of their own: `node watchers.ts URL POLL COUNT MS`. Prints what they were told. */
+/** Thousands of clients of /live in a process of their own: `node watchers.ts URL POLLS COUNT MS`. Prints what they were told. */
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 
-const [url = '', poll = '', count = '0', ms = '0'] = process.argv.slice(2)
+const [url = '', polls = '', count = '0', ms = '0'] = process.argv.slice(2)
+const uris = polls.split(',')
 /** Of so many one reads what it is told: the others would cost more than what is measured. */
 const READER = 50
 /** Connections that are opened at once. */
@@ -24,7 +25,7 @@ async function connect(n: number): Promise<void> {
   })
   socket.on('error', (error) => process.stderr.write(`${error.message}\n`))
   await once(socket, 'open')
-  socket.send(JSON.stringify({ type: 'watch', uris: [poll] }))
+  socket.send(JSON.stringify({ type: 'watch', uris }))
   await once(socket, 'message')
   first.push(performance.now() - began)
   socket.on('message', (data: Buffer) => {
