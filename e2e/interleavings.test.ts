@@ -438,7 +438,8 @@ async function play({ people, polls, browser }: (typeof lanes)[number]): Promise
     const choices = (await Promise.all(people.map((person) => recorded(person, poll)))).flat()
     const tally = [0, 1, 2].map((option) => choices.filter((it) => it === option).length)
     await vi
-      .waitUntil(async () => (await counted(poll))?.join() === tally.join(), { timeout: 20_000, interval: 5 })
+      // The other lanes may keep the server away meanwhile.
+      .waitUntil(async () => (await counted(poll))?.join() === tally.join(), { timeout: 90_000, interval: 5 })
       .catch(async () => {
         throw new Error(`${poll}: counted: ${await counted(poll)}, recorded: ${tally}`)
       })
