@@ -4,9 +4,17 @@
  * the parts to run: growth, recount, storing, acks, reads, pages, lists, watchers, arrivals, many.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { once } from 'node:events'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
@@ -174,6 +182,44 @@ async function longestBlock(url: string, paths: string[]): Promise<number> {
   return longest
 }
 
+/** Seconds of a core that each thread of a process has taken so far, by its name and number. */
+function coreSeconds(pid: number): Map<string, number> {
+  const taken = new Map<string, number>()
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const [head, tail] = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').split(') ')
+    const [user, system] = tail!.split(' ').slice(11, 13)
+    taken.set(`${head!.split('(')[1]} ${thread}`, (Number(user) + Number(system)) / 100)
+  }
+  return taken
+}
+
+/**
+ * Where the time goes: cores that the server's threads take from now on, and what this process takes to drive it.
+ *
+ * @returns ends the measurement and says it. Whole: cores of all the server's threads
+ */
+function watchCores({ pid }: ChildProcess, doing: string): () => number {
+  const [began, before, driver] = [performance.now(), coreSeconds(pid!), process.cpuUsage()]
+  return () => {
+    const took = (performance.now() - began) / 1000
+    const cores = [...coreSeconds(pid!)].map(
+      ([name, n]) => [name, (n - (before.get(name) ?? 0)) / took] as const,
+    )
+    const all = cores.reduce((sum, [, n]) => sum + n, 0)
+    const { user, system } = process.cpuUsage(driver)
+    const busiest = cores
+      .toSorted(([, a], [, b]) => b - a)
+      .filter(([, n]) => n >= 0.02)
+      .map(([name, n]) => `${name} ${n.toFixed(2)}`)
+    const left = availableParallelism() - all - (user + system) / 1e6 / took
+    say(
+      `where the time goes, ${doing}: of ${availableParallelism()} cores the server ${all.toFixed(2)} (${busiest.join(', ')}), ` +
+        `whoever asks of it ${((user + system) / 1e6 / took).toFixed(2)}, others or nobody ${left.toFixed(2)}`,
+    )
+    return all
+  }
+}
+
 const percentile = (sorted: number[], share: number) => sorted[Math.floor(sorted.length * share)]!
 
 /** (a): text keys, a statement per event, each its own transaction. */
@@ -314,7 +360,9 @@ await part('storing', async () => {
   const votes = someVotes(EVENTS, votersOf(MILLION), T0 * 1.01)
   const server = await startServer(copy(base))
   const messages = votes.map(toMessage)
+  const said = watchCores(server.child, 'storing')
   const rate = messages.length / (await seconds(() => storeAll(server.tap, messages)))
+  said()
   await server.stop()
   report(
     'events stored, end to end',
@@ -333,6 +381,7 @@ await part('acks', async () => {
   const messages = someVotes(10_000, votersOf(MILLION), T0 * 1.01).map(toMessage)
   const sentAt = new Map<number, number>()
   const latencies: number[] = []
+  const said = watchCores(server.child, 'at 1,000 events/s')
   await new Promise<void>((resolve) => {
     server.tap.onAck = (id) => {
       latencies.push(performance.now() - sentAt.get(id)!)
@@ -349,6 +398,7 @@ await part('acks', async () => {
       if (sent === messages.length) clearInterval(timer)
     }, 2)
   })
+  said()
   const sorted = latencies.toSorted((a, b) => a - b)
   report('ack latency, p50', 'ms', percentile(sorted, 0.5), percentile(sorted, 0.99), 'p99')
   report('ack latency, p99', 'ms', percentile(sorted, 0.99), 50, 'at most')
@@ -368,12 +418,16 @@ await part('reads', async () => {
     )
   while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 20))
   await readRate(url, 2000)
+  const saidIdle = watchCores(child, 'reading')
   const idle = await readRate(url, 5000)
+  saidIdle()
   const bare = await bareRate(await (await fetch(tallies(url))).text(), 'application/json', tallies)
   report('reads of 20 tallies, idle', 'requests/s', idle, bare, 'bare node:http, the same bytes')
   const memory = megabytes(child, 'VmRSS')
   backlog.postMessage('go')
+  const saidBusy = watchCores(child, 'reading and storing')
   const busy = await readRate(url, 10_000)
+  saidBusy()
   report('reads of 20 tallies while storing', 'requests/s', busy, idle, 'idle')
   report('memory under a backlog of a million', 'MB', megabytes(child, 'VmHWM'), memory, 'before it')
   const metrics = await (await fetch(`${url}/metrics`)).text()
@@ -421,12 +475,6 @@ await part('lists', async () => {
   await server.stop()
 })
 
-/** Seconds of a core that a process has taken so far. */
-const coreSeconds = (child: ChildProcess) => {
-  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
 await part('watchers', async () => {
   // A process may open 20,000 files on many machines, and has some others.
   for (const count of [10_000, 19_000]) {
@@ -441,7 +489,8 @@ await part('watchers', async () => {
     await once(watchers.stdout, 'data')
     const each = ((megabytes(server.child, 'VmRSS') - before) * 1024) / count
     let sent = 0
-    const [began, cpu] = [performance.now(), coreSeconds(server.child)]
+    const began = performance.now()
+    const cores = watchCores(server.child, `${count} watchers`)
     const voting = setInterval(() => {
       for (; sent < performance.now() - began; sent++)
         server.tap.send(
@@ -451,16 +500,10 @@ await part('watchers', async () => {
     }, 5)
     const said = String((await once(watchers.stdout, 'data'))[0])
     clearInterval(voting)
-    const took = (performance.now() - began) / 1000
+    const taken = cores()
     const { messages, late } = JSON.parse(said) as { messages: number; late: number }
     const name = `${count.toLocaleString('en')} watchers, 1,000 votes/s`
-    report(
-      `${name}: the server with the storing`,
-      'cores',
-      (coreSeconds(server.child) - cpu) / took,
-      0.5,
-      'at most',
-    )
+    report(`${name}: the server with the storing`, 'cores', taken, 0.5, 'at most')
     report(`${name}: commit to client, p99`, 'ms', late, 80, 'at most')
     report(`${name}: each`, 'kB', each, 10, 'at most')
     report(`${name}: messages sent`, '', messages, sent * count, 'a message per vote')

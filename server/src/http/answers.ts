@@ -18,7 +18,7 @@ const MIN_COMPRESSED = 1024
 /** `tag`: another one for another body */
 type Answer = { tag: string; body: string; compressed?: Uint8Array<ArrayBuffer> }
 
-const tagOf = (body: string | Uint8Array) => hash('sha1', body, 'base64url')
+export const tagOf = (body: string | Uint8Array) => hash('sha1', body, 'base64url')
 
 /** RFC 9110, 13.1.2: by weak comparison, for a compressed body is the same to whoever asks. */
 function isKnown(c: Context, tag: string): boolean {
@@ -35,8 +35,8 @@ export function unlessKnown(c: Context, tag: string, maxAge = MAX_AGE): Response
 }
 
 /** JSON that is true for all. */
-export function shared(c: Context, json: string): Response {
-  return unlessKnown(c, tagOf(json)) ?? c.body(json, 200, { 'content-type': 'application/json' })
+export function shared(c: Context, json: string, tag = tagOf(json)): Response {
+  return unlessKnown(c, tag) ?? c.body(json, 200, { 'content-type': 'application/json' })
 }
 
 /** HTML that is made once. */

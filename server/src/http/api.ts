@@ -3,6 +3,7 @@ import { MAX_URIS, type ApiError, type PollView } from '@pollz/shared/wire'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
+import { LRUCache } from 'lru-cache'
 import { familyOfPoll, familyOfVote } from '@pollz/shared/families'
 import type { AnnouncedRecords, Read } from '../ingest/announced.ts'
 import type { Budget } from '../ingest/budget.ts'
@@ -10,7 +11,7 @@ import { isDid } from '../ingest/events.ts'
 import type { Named, Names } from '../ingest/names.ts'
 import type { Found, Lookup, LookupError } from '../live/lookup.ts'
 import { PATIENCE } from '../live/questions.ts'
-import { shared } from './answers.ts'
+import { shared, tagOf } from './answers.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
 import type { VoteView } from '@pollz/shared/wire'
@@ -87,6 +88,14 @@ export function jsonOf(poll: PollView): string {
   return text
 }
 
+/** An answer and what it was made from: true as long as these polls are what is kept of them. */
+type Tallies = { uris: string[]; polls: PollView[]; json: string; tag: string }
+
+/** Bytes of answers that are kept: of one screen thousands ask between two votes. */
+const MAX_ANSWERED = 8 * 1024 * 1024
+
+const isComplete = (polls: (PollView | undefined)[]): polls is PollView[] => !polls.includes(undefined)
+
 /** @returns the limit, or a message that says what is wrong with it */
 function limitOf(c: Context, fallback: number): number | string {
   const text = c.req.query('limit')
@@ -115,6 +124,10 @@ export function createApi({
   votesOf,
 }: ApiSources): Hono {
   const api = new Hono()
+  const answered = new LRUCache<string, Tallies>({
+    maxSize: MAX_ANSWERED,
+    sizeCalculation: ({ uris, json }, url) => 1000 + 2 * (url.length + json.length) + 100 * uris.length,
+  })
 
   // pollz's front end sends credentials, which forbids the answer "*". There are no cookies here to protect.
   const crossOrigin = cors({
@@ -134,7 +147,8 @@ export function createApi({
     if (origin !== undefined) c.header('Vary', 'Origin', { append: true })
     await next()
   })
-  api.use(
+  api.post(
+    '*',
     bodyLimit({
       maxSize: 4096,
       onError: (c) => failure(c, 413, 'InvalidRequest', 'body: expected at most 4096 bytes'),
@@ -210,26 +224,32 @@ export function createApi({
   })
 
   api.get('/tallies', async (c) => {
+    const before = answered.get(c.req.url)
+    if (before?.polls.every((poll, i) => lookup.kept(before.uris[i]!) === poll))
+      return shared(c, before.json, before.tag)
     const uris = c.req.queries('uri') ?? []
     if (uris.length < 1 || uris.length > MAX_URIS)
       return failure(c, 400, 'InvalidRequest', `uri: expected 1 to ${MAX_URIS} of them, got ${uris.length}`)
-    const json = uris.map((uri) => {
-      const kept = lookup.kept(uri)
-      return kept && jsonOf(kept)
-    })
-    let isForAll = true
+    const polls = uris.map((uri) => lookup.kept(uri))
     // Most are; a promise for each of those would cost more than the rest of the answer.
-    if (json.includes(undefined)) {
-      const budget = limits.budget(c)
-      const find = async (uri: string) => {
-        const found = await lookup.find(uri, budget)
-        if (!found.ok) isForAll &&= FOR_ALL.has(found.error)
-        return found.ok
-          ? jsonOf(found.poll)
-          : JSON.stringify({ uri, error: found.error, message: found.message })
-      }
-      await Promise.all(uris.map(async (uri, i) => (json[i] ??= await find(uri))))
+    if (isComplete(polls)) {
+      const json = `[${polls.map(jsonOf).join(',')}]`
+      const tag = tagOf(json)
+      answered.set(c.req.url, { uris, polls, json, tag })
+      return shared(c, json, tag)
     }
+    let isForAll = true
+    const budget = limits.budget(c)
+    const find = async (uri: string) => {
+      const found = await lookup.find(uri, budget)
+      if (!found.ok) isForAll &&= FOR_ALL.has(found.error)
+      return found.ok
+        ? jsonOf(found.poll)
+        : JSON.stringify({ uri, error: found.error, message: found.message })
+    }
+    const json = await Promise.all(
+      polls.map((poll, i) => (poll === undefined ? find(uris[i]!) : jsonOf(poll))),
+    )
     const body = `[${json.join(',')}]`
     if (isForAll) return shared(c, body)
     c.header('Cache-Control', 'no-store')
