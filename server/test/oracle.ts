@@ -1,11 +1,16 @@
-/** The counting rules once more, as the design words them and without SQL: what the store is checked against. */
-import { familyOfPoll } from '@pollz/shared/families'
+/** What the store is checked against: it keeps the newest versions in the simplest way, and counts as everybody can. */
+import {
+  count,
+  isEdited,
+  microseconds,
+  termsText,
+  type Count,
+  type TimedVote,
+  type Vote,
+} from '@pollz/shared/counting'
 import { timeOfTid } from '@pollz/shared/tid'
 import { optionsOf } from '../src/ingest/choices.ts'
-import { microseconds, uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
-
-/** `made`: C2's time; `cast`: C8's. Microseconds since 1970. */
-type Vote = { voter: string; uri: string; rkey: string; options: number[]; made: number; cast: number }
+import { uriOf, type Change, type PollChange, type VoteChange } from '../src/ingest/events.ts'
 
 /** A vote record, and what is known of when its content was committed: `live`, or else not after `by`. */
 type HeldVote = { change: VoteChange; rev: string; live: number | undefined; by: number }
@@ -59,7 +64,7 @@ export class Oracle {
     const held = this.#polls.get(uriOf(change))
     if ((held && held.change.rev >= change.rev) || (!held && change.onlyIfHeld)) return
     const time = timeOfTid(change.rev)
-    const terms = change.poll ? termsOf(change.poll) : held?.terms
+    const terms = change.poll ? termsText(change.poll) : held?.terms
     const changes = held?.terms !== undefined && terms !== held.terms
     const made = change.poll ? Math.min(microseconds(change.poll.createdAt), time) : Number.POSITIVE_INFINITY
     this.#polls.set(uriOf(change), {
@@ -79,10 +84,7 @@ export class Oracle {
     const record = this.#polls.get(poll)
     if (!this.#isActive(poll.split('/')[2]!)) return 'inactive'
     if (!record || record.change.rev === '') return 'unknown'
-    if (!record.change.poll) return 'gone'
-    const counts = record.change.poll.options.map(() => 0)
-    for (const { options } of this.choices(poll)) for (const option of options) counts[option]!++
-    return counts
+    return record.change.poll ? this.#count(poll).counts : 'gone'
   }
 
   /** C11: who has a choice that counts. */
@@ -90,37 +92,33 @@ export class Oracle {
     return new Set(this.choices(poll).map(({ voter }) => voter))
   }
 
-  /** C7: whether the options changed after a vote that counts and is no older than the poll. */
+  /** C7 */
   edited(poll: string): boolean {
     const { changed, firstMade } = this.#polls.get(poll)!
-    return this.choices(poll).some(({ made }) => made >= firstMade && made < (changed ?? 0))
+    return isEdited(this.choices(poll), changed, firstMade)
   }
 
   /** What counts of a poll that is there: each voter's one vote, or their one for each option. */
-  choices(poll: string): Vote[] {
-    const { options = [], multiple, endsAt } = this.#polls.get(poll)?.change.poll ?? {}
-    const { together } = familyOfPoll.get(poll.split('/')[3]!)!
-    const end = endsAt === undefined ? Number.POSITIVE_INFINITY : microseconds(endsAt)
-    const choices = new Map<string, Vote>()
+  choices(poll: string): TimedVote[] {
+    return this.#count(poll).counted
+  }
+
+  #count(poll: string): Count {
+    const votes: Vote[] = []
     for (const { change, live, by } of this.#votes.values()) {
       const { did, rkey, vote } = change
       if (!vote || vote.subject !== poll || !this.#isActive(did)) continue
-      const made = Math.min(vote.createdAt, live ?? by)
-      const cast = live ?? made
-      if (cast >= end) continue
-      const chosen = optionsOf(vote.choice)
-      const key = together ? `${did} ${chosen[0]}` : did
-      const other = choices.get(key)
-      const later = !other || made > other.made || (made === other.made && rkey > other.rkey)
-      if (later) choices.set(key, { voter: did, uri: uriOf(change), rkey, options: chosen, made, cast })
+      const choices = optionsOf(vote.choice)
+      votes.push({
+        voter: did,
+        uri: uriOf(change),
+        rkey,
+        choices,
+        createdAt: vote.createdAt,
+        seen: live,
+        by,
+      })
     }
-    return [...choices.values()].filter(
-      (choice) =>
-        (multiple || choice.options.length === 1) &&
-        choice.options.every((option) => option < options.length),
-    )
+    return count(poll, this.#polls.get(poll)?.change.poll ?? { options: [] }, votes)
   }
 }
-
-const termsOf = ({ options, multiple, endsAt }: PollChange['poll'] & {}) =>
-  JSON.stringify([options, multiple ?? false, endsAt && microseconds(endsAt)])

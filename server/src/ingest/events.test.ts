@@ -12,7 +12,8 @@ import {
   voteEvent,
 } from '../../test/records.ts'
 import { NO_OPTION, optionsOf } from './choices.ts'
-import { microseconds, readEvent } from './events.ts'
+import { microseconds } from '@pollz/shared/counting'
+import { readEvent } from './events.ts'
 
 const poll = pollUri('did:plc:alice', '3kaaaaaaaaaa2')
 

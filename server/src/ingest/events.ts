@@ -2,9 +2,10 @@
  * What the network says, checked: one of tap's messages in, a change or the reason why it is none out.
  * Everything after this file trusts what it gets.
  */
-import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
+import { formatAtUri } from '@pollz/shared/at-uri'
+import { isAhead, readPoll, readVote } from '@pollz/shared/counting'
 import { familyOfPoll, familyOfVote, type PollContent } from '@pollz/shared/families'
-import { isTid, timeOfTid } from '@pollz/shared/tid'
+import { isTid } from '@pollz/shared/tid'
 import { choiceOf } from './choices.ts'
 
 type RecordChange = {
@@ -83,25 +84,6 @@ export function isRkey(value: unknown): value is string {
 export function isHandle(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 253 && HANDLE.test(value)
 }
-
-/**
- * RFC 3339 to microseconds since 1970, rounded down; NaN for what is no date, such as a leap second. Clamped to what a
- * number holds exactly (the years 1684 to 2255): nothing else can be read back from the database.
- */
-export function microseconds(datetime: string): number {
-  const [whole, fraction, zone] = datetime.split(/\.(\d+)/)
-  const time =
-    fraction === undefined
-      ? Date.parse(datetime) * 1000
-      : Date.parse(`${whole}${zone}`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'))
-  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, time))
-}
-
-/** How far a `rev` may be ahead of this clock, in ms (C2). */
-const MAX_AHEAD = 5 * 60_000
-
-/** C2: a commit that is not made yet. */
-export const isAhead = (rev: string, now = Date.now()) => timeOfTid(rev) > (now + MAX_AHEAD) * 1000
 
 class Misfit extends Error {}
 
@@ -220,40 +202,20 @@ export function readRecord(
   live: boolean,
 ): { change: VoteChange | PollChange; reason?: string } {
   const { did, collection, rkey, rev, cid } = at
-  const ofPoll = familyOfPoll.get(collection)
-  if (ofPoll) {
+  if (familyOfPoll.has(collection)) {
     const base = { type: 'poll' as const, did, collection, rkey, rev }
     if (record === null) return { change: { ...base, poll: null } }
-    const read = ofPoll.readPoll(record, at)
-    if (!read.ok) return { change: { ...base, poll: null }, reason: `record: ${read.reason}` }
-    const { createdAt, endsAt } = read.value
-    for (const [name, time] of Object.entries({ createdAt, endsAt }))
-      if (time !== undefined && Number.isNaN(microseconds(time)))
-        return { change: { ...base, poll: null }, reason: `${name}: no date: ${show(time)}` }
+    const read = readPoll(record, at)
+    if (!read.ok) return { change: { ...base, poll: null }, reason: read.reason }
     return { change: { ...base, poll: { ...read.value, ...(cid === undefined ? {} : { cid }) } } }
   }
-  const ofVote = familyOfVote.get(collection)
-  if (!ofVote) throw new Error(`no family has the collection ${collection}`)
+  if (!familyOfVote.has(collection)) throw new Error(`no family has the collection ${collection}`)
   const base = { type: 'vote' as const, did, collection, rkey, rev }
   if (record === null) return { change: { ...base, vote: null } }
-  const read = ofVote.readVote(record, at)
-  if (!read.ok) return { change: { ...base, vote: null }, reason: `record: ${read.reason}` }
+  const read = readVote(record, at)
+  if (!read.ok) return { change: { ...base, vote: null }, reason: read.reason }
   const { subject, choices, createdAt } = read.value
-  const made = microseconds(createdAt)
-  if (Number.isNaN(made))
-    return { change: { ...base, vote: null }, reason: `createdAt: no date: ${show(createdAt)}` }
-  const poll = parseAtUri(subject)
-  if (!poll || !isDid(poll.repo) || poll.collection !== ofVote.poll)
-    return {
-      change: { ...base, vote: null },
-      reason: `subject: expected the at-uri of a ${ofVote.poll} by DID, got ${show(subject)}`,
-    }
-  return {
-    change: {
-      ...base,
-      vote: { subject, choice: choiceOf(choices), createdAt: made, seenLive: live },
-    },
-  }
+  return { change: { ...base, vote: { subject, choice: choiceOf(choices), createdAt, seenLive: live } } }
 }
 
 /** at-uri of the record that a change is about. */

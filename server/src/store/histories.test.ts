@@ -260,8 +260,8 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
           expect(new Set(listed.map(({ uri, option, options = [option] }) => `${uri} ${options}`))).toEqual(
             new Set(
               [...expected.values()].map((choices) => {
-                const sorted = choices.toSorted((a, b) => a.options[0]! - b.options[0]!)
-                return `${sorted[0]!.uri} ${sorted.flatMap(({ options }) => options)}`
+                const sorted = choices.toSorted((a, b) => a.choices[0]! - b.choices[0]!)
+                return `${sorted[0]!.uri} ${sorted.flatMap((it) => it.choices)}`
               }),
             ),
           )

@@ -1,7 +1,8 @@
 /** Polls: the newest version of each (C3), and what a change of it means for its votes (C7, C8). */
 import { createHash } from 'node:crypto'
 import { tid, timeOfTid } from '@pollz/shared/tid'
-import { microseconds, uriOf, type PollChange } from '../../ingest/events.ts'
+import { microseconds } from '@pollz/shared/counting'
+import { uriOf, type PollChange } from '../../ingest/events.ts'
 import { addAccounts } from './accounts.ts'
 import { VERSION, given, type Step } from './batch.ts'
 import { rkeyFor } from './keys.ts'
