@@ -32,6 +32,7 @@ import {
   didOfHandle,
   findPoll,
   newestPolls,
+  countedRecords,
   subjectOf,
   voteRecordsOf,
   votesOf,
@@ -259,6 +260,8 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       },
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(reader, ...args),
+      pollNow: (uri) => findPoll(reader, uri),
+      countedRecords: (...args) => countedRecords(reader, ...args),
       serves: config.role !== 'ingest',
       readiness,
       onAnswer: (status, seconds) =>

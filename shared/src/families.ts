@@ -52,6 +52,8 @@ export type Family = {
   poll: string
   /** Collections of the vote records. */
   votes: readonly VoteCollection[]
+  /** Where in a vote record the poll's at-uri is, as indexes of links name it. */
+  subjectPath: string
   /** C11: a voter's records for a poll are their choices together; else one of them counts (C2). */
   together: boolean
   /** Record key of a new vote: `voteRkey` of its poll, or a new TID. */
@@ -108,6 +110,7 @@ export const families: readonly Family[] = [
   {
     poll: tech.waow.poll.$nsid,
     votes: [{ id: 0, nsid: tech.waow.vote.$nsid }],
+    subjectPath: 'subject',
     together: false,
     key: 'poll',
     namesVersion: false,
@@ -136,6 +139,7 @@ export const families: readonly Family[] = [
   {
     poll: tech.waow.pollz.poll.$nsid,
     votes: [{ id: 1, nsid: tech.waow.pollz.vote.$nsid }],
+    subjectPath: 'subject',
     together: false,
     key: 'poll',
     namesVersion: false,
@@ -156,6 +160,7 @@ export const families: readonly Family[] = [
   {
     poll: tech.tokimeki.poll.poll.$nsid,
     votes: [{ id: 2, nsid: tech.tokimeki.poll.vote.$nsid }],
+    subjectPath: 'poll.uri',
     together: false,
     key: 'tid',
     namesVersion: true,
@@ -181,6 +186,7 @@ export const families: readonly Family[] = [
   {
     poll: pub.leaflet.poll.definition.$nsid,
     votes: [{ id: 3, nsid: pub.leaflet.poll.vote.$nsid }],
+    subjectPath: 'poll.uri',
     together: false,
     key: 'tid',
     namesVersion: true,
@@ -213,6 +219,7 @@ export const families: readonly Family[] = [
     poll: app.reddwarf.embed.poll.$nsid,
     // In the order of the options: each option has a collection of its own.
     votes: redDwarfVotes.map(({ $nsid }, i) => ({ id: 4 + i, nsid: $nsid })),
+    subjectPath: 'subject.uri',
     together: true,
     key: 'tid',
     namesVersion: true,

@@ -72,6 +72,25 @@ export const voteView = l.object({
 })
 export type VoteView = l.Infer<typeof voteView>
 
+/** A record that counts, as `GET /api/polls/:uri/votes.json` lists them: what is needed to check each. */
+export const countedRecord = l.object({
+  /** DID */
+  voter: l.string(),
+  /** at-uri of the vote record */
+  uri: atUri,
+  /** the options that it names, in ascending order */
+  options: l.array(count),
+  /** C2's time */
+  createdAt: datetime,
+  /** TID of the commit in which the server saw this version last */
+  rev: l.string(),
+})
+export type CountedRecord = l.Infer<typeof countedRecord>
+
+/** All that counts for a poll. `version`: of the poll when the last of the votes was read: if it is not `poll.version`, some came meanwhile. */
+export const countedVotes = l.object({ poll: pollView, votes: l.array(countedRecord), version: count })
+export type CountedVotes = l.Infer<typeof countedVotes>
+
 export const apiError = l.object({ error: l.string(), message: l.string() })
 export type ApiError = l.Infer<typeof apiError>
 

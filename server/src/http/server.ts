@@ -11,6 +11,7 @@ import { reasonOf, type Log } from '../log.ts'
 import type { Role } from '../roles.ts'
 import { createApi, failure, type ApiSources } from './api.ts'
 import { Cards } from './cards.ts'
+import { createExport, type ExportSources } from './export.ts'
 import { createDrawing } from './drawing.ts'
 import { MAX_CONNECTIONS } from './limits.ts'
 import { createOAuth } from './oauth.ts'
@@ -26,6 +27,7 @@ const CLOSE_TIMEOUT = 1_500
 export type Readiness = { ready: boolean; role: Role; database: string; tap: string }
 
 export type HttpOptions = ApiSources &
+  ExportSources &
   PageSources & {
     hub: Hub
     /** Whether there is more than `/health`, `/ready` and `/metrics`. */
@@ -68,6 +70,7 @@ function createApp({
       : failure(c, 404, 'NotFound', `there is nothing at ${c.req.path}`),
   )
   if (serves) {
+    app.route('/api', createExport(sources))
     app.route('/api', createApi(sources))
     app.route('/oauth', createOAuth(sources.frame.publicUrl, answer))
     app.route('/', createPages(sources, answer, new Cards(createDrawing(log, signal))))

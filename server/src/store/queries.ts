@@ -2,7 +2,7 @@
 import type { Client, InValue, Row, Value } from '@libsql/client'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { families, idOfVoteCollection, voteCollectionWithId } from '@pollz/shared/families'
-import type { PollView, VoteView } from '@pollz/shared/wire'
+import type { CountedRecord, PollView, VoteView } from '@pollz/shared/wire'
 import { optionsOf } from '../ingest/choices.ts'
 import { microseconds } from '@pollz/shared/counting'
 import { type AccountStatus } from '../ingest/events.ts'
@@ -180,6 +180,38 @@ export async function votesOf(
     ...(row['handle'] === null ? {} : { handle: String(row['handle']) }),
   }))
   return { items, cursor: rows.length > limit ? String(page.at(-1)!['id']) : undefined }
+}
+
+/**
+ * The records that count for a poll, by voter: where each option has its own, all of a voter's are in one page.
+ *
+ * @param limit of voters
+ * @param after the last voter of the page before (an account's number, from 0)
+ */
+export async function countedRecords(
+  client: Client,
+  poll: string,
+  limit: number,
+  after: number,
+): Promise<{ records: CountedRecord[]; last: number | undefined }> {
+  const { rows } = await client.execute({
+    sql: `SELECT c.voter AS id, a.did,
+        json_group_array(json_array(c.family, CASE c.rkey WHEN '' THEN p.vote_rkey ELSE c.rkey END, c.option, c.made, c.rev)) AS records
+      FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id JOIN accounts a ON a.id = c.voter
+      WHERE p.uri = ? AND ${POLL_IS_THERE} AND ${IS_OPTION} AND c.voter > ?
+      GROUP BY c.voter ORDER BY c.voter LIMIT ?`,
+    args: [poll, after, limit],
+  })
+  const records = rows.flatMap((row) =>
+    (JSON.parse(String(row['records'])) as [number, string, number, number, string][]).map(
+      ([family, rkey, option, made, rev]) => {
+        const voter = String(row['did'])
+        const uri = formatAtUri({ repo: voter, collection: voteCollectionWithId(family), rkey })
+        return { voter, uri, options: optionsOf(option), createdAt: isoOf(made), rev }
+      },
+    ),
+  )
+  return { records, last: rows.length === limit ? Number(rows.at(-1)!['id']) : undefined }
 }
 
 /** What a voter's choices name. `options`: where there are several. */

@@ -1,0 +1,73 @@
+/** Checks a poll: who is said to have voted is asked of a server and of a second source, and each vote is proved. */
+import type { CountedVotes } from '@pollz/shared/wire'
+import { judge, votesOf, type Case, type Judgement } from './judge.ts'
+import { createRepos, type Evidence, type Proof } from './repos.ts'
+import { readSecond, readServer } from './sources.ts'
+
+export { SourceFailed } from './sources.ts'
+
+/** While votes come the list is older than the proofs: what differs is looked at again, so often. */
+const ROUNDS = 3
+
+export type CheckOptions = {
+  /** at-uri by DID */
+  poll: string
+  /** base URL of the companion server whose result is checked; undefined: it is counted here */
+  server?: string | undefined
+  /** base URL of another one, or of an index of links */
+  second?: string | undefined
+  /** base URL of the PLC directory */
+  plc: string
+  /** `terms` of the last judgement of this poll */
+  termsBefore?: string | undefined
+  signal: AbortSignal
+  onProgress?: (done: number, of: number) => void
+  /** what is worth keeping of each record that is proved */
+  onProof?: (uri: string, proof: Proof) => void
+}
+
+/** `judgement.at`: RFC 3339. `asked`: what it was judged by */
+export type Checked = Judgement & { at: string; asked: Omit<Case, 'evidence'> }
+
+/** @throws SourceFailed where whoever is asked for the votes does not answer; the signal's reason */
+export async function checkPoll(options: CheckOptions): Promise<Checked> {
+  const { poll, server, second, plc, termsBefore, signal, onProgress, onProof } = options
+  const repos = createRepos({ plc, signal })
+  const evidence = new Map<string, Evidence>()
+
+  const proveAll = async (uris: readonly string[]) => {
+    let done = evidence.size
+    const of = new Set([...evidence.keys(), ...uris]).size
+    onProgress?.(done, of)
+    const told = (it: string) => {
+      const renewed = evidence.has(it)
+      return (read: Evidence) => {
+        evidence.set(it, read)
+        if (!renewed) onProgress?.(++done, of)
+      }
+    }
+    await Promise.all(
+      uris.map(async (uri) => told(uri)(await repos.read(uri, onProof && ((proof) => onProof(uri, proof))))),
+    )
+  }
+
+  const [first, others] = await Promise.all([
+    server === undefined ? undefined : readServer(server, poll, signal),
+    second === undefined ? [] : readSecond(second, poll, signal),
+  ])
+  const isVote = votesOf(poll)
+  const asked = { poll, claim: first, others: [...new Set(others)].filter(isVote), termsBefore }
+  const listed = (claim: CountedVotes | undefined) => claim?.votes.map(({ uri }) => uri).filter(isVote) ?? []
+  await proveAll([...new Set([poll, ...listed(first), ...asked.others])])
+  let judgement = judge({ ...asked, evidence })
+
+  for (let round = 1; round < ROUNDS && judgement.findings.length > 0 && server !== undefined; round++) {
+    const claim = await readServer(server, poll, signal)
+    if (claim.version === asked.claim?.version && asked.claim.version === asked.claim.poll.version) break
+    asked.claim = claim
+    const again = new Set(judgement.findings.map(({ uri }) => uri))
+    await proveAll([...again, ...listed(claim).filter((uri) => !evidence.has(uri))])
+    judgement = judge({ ...asked, evidence })
+  }
+  return { ...judgement, at: new Date().toISOString(), asked }
+}
