@@ -12,7 +12,9 @@ export default defineConfig({
         test: {
           ...patient,
           name: 'unit',
-          include: ['{shared,widget,engine,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}'],
+          include: [
+            '{shared,check,widget,engine,extension,site,server,tap,deploy,scripts}/**/*.test.{ts,tsx}',
+          ],
           exclude: ['**/*.remote.test.ts', '**/node_modules/**'],
         },
         oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

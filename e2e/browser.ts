@@ -20,6 +20,7 @@ export const ISSUES_URL = 'https://issues.example/pollz'
 export async function buildExtension(
   { serverUrl, plcUrl, pdsUrl }: Pick<Network, 'serverUrl' | 'plcUrl' | 'pdsUrl'>,
   browser: 'chrome' | 'firefox' = 'chrome',
+  second = '',
 ): Promise<void> {
   await promisify(execFile)('npm', ['run', `build:${browser}`, '--silent'], {
     cwd: extension,
@@ -29,6 +30,7 @@ export async function buildExtension(
       WXT_PLC_URL: plcUrl,
       WXT_HANDLE_RESOLVER_URL: pdsUrl,
       WXT_ISSUES_URL: ISSUES_URL,
+      WXT_SECOND_URL: second,
     },
   })
 }

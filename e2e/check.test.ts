@@ -1,9 +1,12 @@
-/** Each way to cheat, against a real PDS, as the command line tells it. */
+/** Each way to cheat, against a real PDS, as the command line and a browser tell it. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TestNetworkNoAppView } from '@atproto/dev-env'
+import type { Doubt, Fault } from '@pollz/shared/checks'
+import texts from '@pollz/widget/locales/en/messages.json' with { type: 'json' }
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { readConfig } from '@pollz/server/config'
 import { createLog } from '@pollz/server/log'
 import { startServer } from '@pollz/server/server'
@@ -12,9 +15,20 @@ import { pollLink } from '@pollz/shared/links'
 import { tid } from '@pollz/shared/tid'
 import { voteRkey } from '@pollz/shared/votes'
 import type { CountedVotes } from '@pollz/shared/wire'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import {
+  axeFinds,
+  buildExtension,
+  openBrowser,
+  openBsky,
+  openPlainBrowser,
+  pictureFailure,
+} from './browser.ts'
 import { constellationStandIn, lyingServer, misleadingPlc, proxy, sumUp } from './cheats.ts'
 import { Account } from './network.ts'
+import { showsCounts, widget } from './widget.ts'
+
+const artifacts = join(import.meta.dirname, 'artifacts')
 
 let network: TestNetworkNoAppView
 const stop = new AbortController()
@@ -23,6 +37,9 @@ let server: string
 let author: Account
 let voters: Account[]
 let poll: string
+let browser: Browser
+let page: Page
+let extended: BrowserContext | undefined
 const open: { close: () => void }[] = []
 const opened = async <T extends { close: () => void }>(it: Promise<T>): Promise<T> => {
   open.push(await it)
@@ -30,6 +47,7 @@ const opened = async <T extends { close: () => void }>(it: Promise<T>): Promise<
 }
 
 beforeAll(async () => {
+  mkdirSync(artifacts, { recursive: true })
   network = await TestNetworkNoAppView.create({})
   const config = readConfig({
     PORT: '0',
@@ -50,9 +68,15 @@ beforeAll(async () => {
   )
   poll = await author.makePoll('Tea?', ['yes', 'no'])
   for (const [i, voter] of voters.entries()) await voteAndTell(voter, poll, i % 2)
+  browser = await openPlainBrowser()
+  page = await browser.newPage({ viewport: { width: 700, height: 1000 }, deviceScaleFactor: 2 })
 })
 
+afterEach(({ task }) => pictureFailure(task, ...browser.contexts(), ...(extended ? [extended] : [])))
+
 afterAll(async () => {
+  await extended?.close()
+  await browser?.close()
   for (const it of open) it.close()
   stop.abort()
   await done
@@ -78,7 +102,7 @@ type Said = {
   proved: number
   listed: number
   findings: { fault: string; uri: string }[]
-  doubts: { why: string; uri: string }[]
+  doubts: { why: Doubt; uri: string }[]
 }
 
 function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -97,6 +121,39 @@ async function check(at: string, of = poll, ...more: string[]): Promise<Said> {
   return { code, ...(JSON.parse(stdout) as Omit<Said, 'code'>) }
 }
 
+/** What the page of a poll says of its result, and vote by vote. @param more base URLs */
+async function checkInBrowser(
+  at: string,
+  more: { of?: string; second?: string; plc?: string } = {},
+): Promise<{ verdict: string; found: string[] }> {
+  const { of = poll, second, plc } = more
+  const host =
+    plc === undefined
+      ? at
+      : (
+          await opened(
+            proxy(at, (url, body) =>
+              url.pathname.startsWith('/poll/')
+                ? Buffer.from(body.toString().replaceAll(network.plc.url, plc))
+                : undefined,
+            ),
+          )
+        ).url
+  await page.goto(`${host}/poll/${of.split('/')[2]}/${of.split('/')[4]}`)
+  await widget(page, of).getByRole('button', { name: 'Details' }).click()
+  if (second !== undefined) {
+    await widget(page, of).getByText('Another source of votes').click()
+    await widget(page, of).getByRole('textbox', { name: 'Another source of votes' }).fill(second)
+  }
+  await widget(page, of).getByRole('button', { name: 'Check' }).click()
+  const verdict = widget(page, of).locator('.verdict').filter({ hasText: /./ })
+  const found = widget(page, of).locator('.found li')
+  const inner = await verdict.innerText()
+  return { verdict: inner, found: await found.allInnerTexts() }
+}
+
+const of = (name: `fault_${Fault}` | `doubt_${Doubt}`) => texts[name].message
+
 test('an honest server is right, in words too, by handle too', async () => {
   expect(await check(server)).toMatchObject({
     code: 0,
@@ -114,7 +171,7 @@ test('an honest server is right, in words too, by handle too', async () => {
   expect(stdout).toContain('The result is right.')
 })
 
-const lies: [string, (votes: CountedVotes) => void, { fault: string; uri: () => string }][] = [
+const lies: [string, (votes: CountedVotes) => void, { fault: Fault; uri: () => string }][] = [
   [
     'adds a vote that is not there',
     ({ votes }) => {
@@ -166,6 +223,22 @@ test.each(lies)('a server that %s is found out', async (_, lie, { fault, uri }) 
   )
   const said = await check(liar.url)
   expect([said.code, said.verdict, said.findings]).toEqual([1, 'wrong', [{ fault, uri: uri() }]])
+  const { verdict, found } = await checkInBrowser(liar.url)
+  expect(verdict).toContain('The result is not right.')
+  expect(found).toEqual([expect.stringContaining(of(`fault_${fault}`))])
+})
+
+test('a browser says that an honest server is right, and remembers when it was checked', async () => {
+  expect(await checkInBrowser(server)).toEqual({
+    verdict: '4 of 4 votes proved. The result is right. Checked by your browser this minute.',
+    found: [],
+  })
+  expect(await axeFinds(page)).toEqual([])
+  await page.screenshot({ path: join(artifacts, 'check-right.png') })
+  await page.reload()
+  await widget(page, poll).getByRole('button', { name: 'Details' }).click()
+  await widget(page, poll).getByText('The result is right.').waitFor()
+  await widget(page, poll).getByRole('button', { name: 'Check again' }).waitFor()
 })
 
 test('a server that claims to have seen what no PDS shows is not believed', async () => {
@@ -186,12 +259,18 @@ test('a server whose numbers are not those of its votes is found out', async () 
     }),
   )
   expect(await check(liar.url)).toMatchObject({ code: 1, findings: [{ fault: 'sum', uri: poll }] })
+  expect((await checkInBrowser(liar.url)).found).toEqual([of('fault_sum')])
 })
 
 test('a server that says something else than the author is found out', async () => {
-  const liar = await opened(lyingServer(server, (it) => it.poll.options.reverse()))
+  const liar = await opened(
+    lyingServer(server, (it) => {
+      it.poll.options = it.poll.options.toReversed()
+    }),
+  )
   const { code, findings } = await check(liar.url)
   expect([code, findings]).toEqual([1, [{ fault: 'poll', uri: poll }]])
+  expect((await checkInBrowser(liar.url)).found).toEqual([of('fault_poll')])
 })
 
 test('what a server leaves out is found by another, and by an index of links', async () => {
@@ -209,6 +288,26 @@ test('what a server leaves out is found by another, and by an index of links', a
   const index = await opened(constellationStandIn(records))
   expect(await check(liar.url, poll, '--second', index.url)).toMatchObject(dropped)
   expect(index.asked).toContain(`${poll} tech.waow.vote:subject`)
+  const { verdict, found } = await checkInBrowser(liar.url, { second: index.url })
+  expect([verdict, found]).toEqual([
+    expect.stringContaining('The result is not right.'),
+    [expect.stringContaining(of('fault_dropped'))],
+  ])
+  await page.screenshot({ path: join(artifacts, 'check-dropped.png') })
+})
+
+test('a second source that is away is named, and leaves it open whether votes were left out', async () => {
+  const { code, stdout } = await run(
+    pollLink(poll, pollHosts(server), server),
+    '--plc',
+    network.plc.url,
+    '--second',
+    'http://127.0.0.1:9',
+  )
+  expect([code, stdout]).toEqual([
+    2,
+    expect.stringMatching(/4 of 4 votes proved[^]*were not looked for: .*does not answer[^]*The result is right\./),
+  ])
 })
 
 test('with no server at all it is counted from an index of links', async () => {
@@ -284,7 +383,7 @@ test('C8: a vote that is dated after the end is late', async () => {
 })
 
 /** @param alter the answer of this voter's PDS */
-async function withPds(alter: (url: URL, car: Buffer) => Buffer | Promise<Buffer>, ...more: string[]) {
+async function withPds(alter: (url: URL, car: Buffer) => Buffer | Promise<Buffer>) {
   const { did } = voters[0]!
   const pds = await opened(
     proxy(network.pds.url, (url, body) =>
@@ -292,7 +391,16 @@ async function withPds(alter: (url: URL, car: Buffer) => Buffer | Promise<Buffer
     ),
   )
   const plc = await opened(misleadingPlc(network.plc.url, did, pds.url))
-  return check(server, poll, '--plc', plc.url, ...more)
+  return bothSay(plc.url)
+}
+
+/** What the command line says, once the browser says the same. @param plc base URL of the directory */
+async function bothSay(plc: string) {
+  const said = await check(server, poll, '--plc', plc)
+  const { verdict, found } = await checkInBrowser(server, { plc })
+  expect(verdict).toContain(`${said.proved} of ${said.listed} votes proved.`)
+  expect(found).toEqual(said.doubts.map(({ why }) => expect.stringContaining(of(`doubt_${why}`))))
+  return said
 }
 
 const unproved = (why: string) => ({
@@ -329,7 +437,7 @@ test('a PDS that serves a wrong signature, another repo’s proof, half of one, 
       return Buffer.from(JSON.stringify(document))
     }),
   )
-  expect(await check(server, poll, '--plc', plc.url)).toMatchObject(unproved('signature'))
+  expect(await bothSay(plc.url)).toMatchObject(unproved('signature'))
 })
 
 test('a PDS that serves an old commit proves nothing', async () => {
@@ -349,7 +457,7 @@ test('a PDS that serves an old commit proves nothing', async () => {
 
 test('votes whose server is away are unproved, and the others are checked', async () => {
   const plc = await opened(misleadingPlc(network.plc.url, voters[0]!.did, 'http://127.0.0.1:9'))
-  expect(await check(server, poll, '--plc', plc.url)).toMatchObject(unproved('unreachable'))
+  expect(await bothSay(plc.url)).toMatchObject(unproved('unreachable'))
 })
 
 test('an archive is counted again years later, and what was changed in it proves nothing', async () => {
@@ -406,4 +514,28 @@ test('the votes of a poll are a table, which no table program runs', async () =>
   expect(lines[1]).toMatch(new RegExp(`^${voters[0]!.did},0,'=1\\+1,2026`.replace('2026', '\\d{4}')))
   expect(lines[2]).toContain(`${voters[1]!.did},1,"a ""b"", c",`)
   expect(lines).toHaveLength(4)
+})
+
+test('in the extension: behind Details, and with the server away it counts by itself', async () => {
+  const records = voters.map(({ did }) => ({ did, collection: home.vote, rkey: voteRkey(poll) }))
+  const index = await opened(constellationStandIn(records))
+  const urls = { serverUrl: server, plcUrl: network.plc.url, pdsUrl: network.pds.url }
+  await buildExtension(urls, 'chrome', index.url)
+  await author.post('Vote here', poll, 'card')
+  extended = await openBrowser([author])
+  const bsky = await openBsky(extended, author, `/profile/${author.handle}`)
+  await showsCounts(bsky, poll, [2, 2])
+  await widget(bsky, poll).getByRole('button', { name: 'Details' }).click()
+  await widget(bsky, poll).getByRole('button', { name: 'Check this result' }).click()
+  await widget(bsky, poll).getByText('4 of 4 votes proved. The result is right.').waitFor()
+  await bsky.screenshot({ path: join(artifacts, 'check-widget.png') })
+
+  stop.abort()
+  await done
+  await widget(bsky, poll).getByText('reconnecting').waitFor()
+  await voters[0]!.vote(poll, 1)
+  await widget(bsky, poll).getByRole('button', { name: 'Count it here' }).click()
+  await widget(bsky, poll).getByText('Counted by your browser').waitFor()
+  await showsCounts(bsky, poll, [1, 3])
+  await bsky.screenshot({ path: join(artifacts, 'count-here.png') })
 })

@@ -280,6 +280,7 @@ class PageWithPoll {
       resultLink: (it) => it.uri,
       compose: (it) => it,
       reminders: signal(undefined),
+      second: signal(''),
     })
     this.#connect()
     this.model.visible({} as Element, true)

@@ -18,6 +18,8 @@ export type Settings = {
   hosts: string[]
   /** Origins of sites like bsky.app that polls are shown on too. */
   sites: string[]
+  /** Base URL of whoever else is asked who has voted, when a result is checked; '': nobody. */
+  second: string
   /** False: no polls on any page. */
   on: boolean
 }

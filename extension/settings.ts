@@ -1,5 +1,5 @@
 /** Where a build points to unless its environment says otherwise, and what nobody has set yet. */
-import { PLC_URL, PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
+import { CONSTELLATION_URL, PLC_URL, PUBLIC_HANDLE_RESOLVER } from '@pollz/shared/network'
 import type { Settings } from './requests.ts'
 
 export const DEFAULT_SERVER_URL = 'https://pollz.fly.dev'
@@ -18,5 +18,6 @@ export const defaults: Settings = {
   resultsFirst: false,
   hosts: [],
   sites: [],
+  second: import.meta.env?.['WXT_SECOND_URL'] ?? CONSTELLATION_URL,
   on: true,
 }

@@ -2,21 +2,13 @@
 import { fromBase64, toBase64 } from '@atcute/multibase'
 import { parseAtUri } from '@pollz/shared/at-uri'
 import { check } from '@pollz/shared/check'
+import { GAPS, type Gap } from '@pollz/shared/checks'
 import { countedVotes } from '@pollz/shared/wire'
 import * as v from 'valibot'
 import type { Checked } from './check.ts'
 import { judge, type Case } from './judge.ts'
 import { Unproved, keyOfText, prove } from './proofs.ts'
-import type { Evidence, Proof, Why } from './repos.ts'
-
-const WHYS = [
-  'signature',
-  'otherRepo',
-  'noProof',
-  'unreachable',
-  'inactive',
-  'ahead',
-] as const satisfies readonly Why[]
+import type { Evidence, Proof } from './repos.ts'
 
 const archive = v.object({
   format: v.literal('pollz-check/1'),
@@ -28,7 +20,7 @@ const archive = v.object({
   /** by at-uri: the CAR in base64 and the key of that day, or why there was none */
   proofs: v.record(
     v.string(),
-    v.union([v.object({ car: v.string(), key: v.string() }), v.object({ why: v.picklist(WHYS) })]),
+    v.union([v.object({ car: v.string(), key: v.string() }), v.object({ why: v.picklist(GAPS) })]),
   ),
 })
 type Archive = v.InferOutput<typeof archive>
@@ -39,7 +31,7 @@ export function toArchive(
   proofs: ReadonlyMap<string, Proof>,
 ): Archive {
   const failed = [
-    ...doubts.flatMap(({ uri, why }) => (isWhy(why) ? [[uri, { why }] as const] : [])),
+    ...doubts.flatMap(({ uri, why }) => (isGap(why) ? [[uri, { why }] as const] : [])),
     ...findings.flatMap(({ uri, fault }) => (fault === 'inactive' ? [[uri, { why: fault }] as const] : [])),
   ]
   return {
@@ -57,7 +49,7 @@ export function toArchive(
   }
 }
 
-const isWhy = (why: string): why is Why => WHYS.some((it) => it === why)
+const isGap = (why: string): why is Gap => GAPS.some((it) => it === why)
 
 /** Counts an archive again. @throws where it is none, with the field that is wrong */
 export async function fromArchive(data: unknown): Promise<Checked> {

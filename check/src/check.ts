@@ -2,9 +2,7 @@
 import type { CountedVotes } from '@pollz/shared/wire'
 import { judge, votesOf, type Case, type Judgement } from './judge.ts'
 import { createRepos, type Evidence, type Proof } from './repos.ts'
-import { readSecond, readServer } from './sources.ts'
-
-export { SourceFailed } from './sources.ts'
+import { SourceFailed, readSecond, readServer } from './sources.ts'
 
 /** While votes come the list is older than the proofs: what differs is looked at again, so often. */
 const ROUNDS = 3
@@ -26,8 +24,12 @@ export type CheckOptions = {
   onProof?: (uri: string, proof: Proof) => void
 }
 
-/** `judgement.at`: RFC 3339. `asked`: what it was judged by */
-export type Checked = Judgement & { at: string; asked: Omit<Case, 'evidence'> }
+/** `at`: RFC 3339. `asked`: what it was judged by. `secondFailed`: why the second source could not be asked */
+export type Checked = Judgement & {
+  at: string
+  asked: Omit<Case, 'evidence'>
+  secondFailed?: string
+}
 
 /** @throws SourceFailed where whoever is asked for the votes does not answer; the signal's reason */
 export async function checkPoll(options: CheckOptions): Promise<Checked> {
@@ -51,9 +53,16 @@ export async function checkPoll(options: CheckOptions): Promise<Checked> {
     )
   }
 
+  let secondFailed: string | undefined
+  const failed = (error: unknown): string[] => {
+    // It is all there is where no server is asked.
+    if (server === undefined || !(error instanceof SourceFailed)) throw error
+    secondFailed = error.message
+    return []
+  }
   const [first, others] = await Promise.all([
     server === undefined ? undefined : readServer(server, poll, signal),
-    second === undefined ? [] : readSecond(second, poll, signal),
+    second === undefined ? [] : readSecond(second, poll, signal).catch(failed),
   ])
   const isVote = votesOf(poll)
   const asked = { poll, claim: first, others: [...new Set(others)].filter(isVote), termsBefore }
@@ -61,7 +70,8 @@ export async function checkPoll(options: CheckOptions): Promise<Checked> {
   await proveAll([...new Set([poll, ...listed(first), ...asked.others])])
   let judgement = judge({ ...asked, evidence })
 
-  for (let round = 1; round < ROUNDS && judgement.findings.length > 0 && server !== undefined; round++) {
+  for (let round = 1; round < ROUNDS && judgement.findings.length > 0; round++) {
+    if (server === undefined) break
     const claim = await readServer(server, poll, signal)
     if (claim.version === asked.claim?.version && asked.claim.version === asked.claim.poll.version) break
     asked.claim = claim
@@ -69,5 +79,10 @@ export async function checkPoll(options: CheckOptions): Promise<Checked> {
     await proveAll([...again, ...listed(claim).filter((uri) => !evidence.has(uri))])
     judgement = judge({ ...asked, evidence })
   }
-  return { ...judgement, at: new Date().toISOString(), asked }
+  return {
+    ...judgement,
+    at: new Date().toISOString(),
+    asked,
+    ...(secondFailed === undefined ? {} : { secondFailed }),
+  }
 }

@@ -29,7 +29,8 @@ const CODES = { right: 0, wrong: 1, unknown: 2 } as const
 
 try {
   const checked = await run()
-  process.exitCode = CODES[checked.verdict]
+  process.exitCode =
+    checked.secondFailed === undefined ? CODES[checked.verdict] : CODES[checked.verdict] || CODES.unknown
 } catch (error) {
   console.error(`pollz-check: ${error instanceof Error ? error.message : String(error)}`)
   if (error instanceof Misuse) console.error(USAGE)

@@ -9,51 +9,14 @@ import {
   type Refusal,
   type Vote,
 } from '@pollz/shared/counting'
+import type { Doubt, Fault, Verdict } from '@pollz/shared/checks'
 import { familyOfPoll, type PollContent } from '@pollz/shared/families'
 import { timeOfTid } from '@pollz/shared/tid'
 import type { CountedRecord, CountedVotes } from '@pollz/shared/wire'
-import type { Evidence, Why } from './repos.ts'
-
-/** What is wrong. */
-export type Fault =
-  /** the server counts a vote that is not there, or that is for another poll */
-  | 'added'
-  /** it does not count one that is there and counts */
-  | 'dropped'
-  /** the vote says something else */
-  | 'changed'
-  /** C2: the voter is counted more than once */
-  | 'doubled'
-  /** C2: the voter has a later vote */
-  | 'superseded'
-  /** C8: it was made after the end */
-  | 'late'
-  /** the server says that it was made earlier than its voter does */
-  | 'backdated'
-  /** C1, C11: it names options that it may not */
-  | 'invalid'
-  /** C5: the account is not active */
-  | 'inactive'
-  /** the numbers are not the sum of the votes that are listed for them */
-  | 'sum'
-  /** the poll is not what its author wrote */
-  | 'poll'
-  /** C7: it was another when it was checked before, and the server does not say so */
-  | 'edited'
+import type { Evidence } from './repos.ts'
 
 /** `uri`: at-uri of the record that it is about */
 export type Finding = { fault: Fault; uri: string }
-
-/** Why nobody can tell whether a vote counts. */
-export type Doubt =
-  | Why
-  /** the server has seen a newer commit of the repo than its PDS shows */
-  | 'old'
-  /** C8: there is no telling whether it was made before the end: the server may have seen when */
-  | 'perhapsLate'
-
-/** `right`: each vote is proved, and the numbers are theirs. `unknown`: nothing is wrong as far as can be told */
-export type Verdict = 'right' | 'wrong' | 'unknown'
 
 export type Judgement = {
   verdict: Verdict

@@ -12,6 +12,7 @@ import {
 import { MemoryBlockStore, NodeStore, verifyExclusion } from '@atcute/mst'
 import { isCommit, verifyRecord, type Commit } from '@atcute/repo'
 import { toBase58Btc } from '@atcute/multibase'
+import type { Gap } from '@pollz/shared/checks'
 import type { RecordAt } from '@pollz/shared/families'
 import { isTid } from '@pollz/shared/tid'
 
@@ -19,13 +20,7 @@ import { isTid } from '@pollz/shared/tid'
 export type Proven = { rev: string; record: unknown }
 
 /** Why a CAR proves nothing. */
-export type NoProof =
-  /** it is signed by somebody else than the repo's owner */
-  | 'signature'
-  /** it is of another repo */
-  | 'otherRepo'
-  /** it holds neither the record nor its absence, or is none */
-  | 'noProof'
+export type NoProof = Extract<Gap, 'signature' | 'otherRepo' | 'noProof'>
 
 export class Unproved extends Error {
   readonly why: NoProof

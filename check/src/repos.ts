@@ -8,9 +8,10 @@ import {
   WebDidDocumentResolver,
 } from '@atcute/identity-resolver'
 import { parseAtUri } from '@pollz/shared/at-uri'
+import type { Gap } from '@pollz/shared/checks'
 import { isAhead } from '@pollz/shared/counting'
 import pLimit, { type LimitFunction } from 'p-limit'
-import { Unproved, keyOf, prove, textOfKey, type NoProof, type Proven } from './proofs.ts'
+import { Unproved, keyOf, prove, textOfKey, type Proven } from './proofs.ts'
 
 /** Requests under way to one host, as browsers have them. */
 const PER_HOST = 6
@@ -27,16 +28,7 @@ const RETRIES = 5
 /** What was kept to prove it again: the CAR, and the key of that day. */
 export type Proof = { car: Uint8Array<ArrayBuffer>; multikey: string }
 
-export type Why =
-  | NoProof
-  /** its server does not answer, or not as one does */
-  | 'unreachable'
-  /** the account is not active, or its server says that it has no such account (C5) */
-  | 'inactive'
-  /** its commit is made in the future (C2) */
-  | 'ahead'
-
-export type Evidence = ({ ok: true } & Proven) | { ok: false; why: Why }
+export type Evidence = ({ ok: true } & Proven) | { ok: false; why: Gap }
 
 export type Repos = {
   /** @param uri at-uri by DID @param onProof what is worth keeping */
@@ -50,9 +42,9 @@ export type ReposOptions = {
 }
 
 class Failed extends Error {
-  readonly why: Why
+  readonly why: Gap
 
-  constructor(why: Why, cause?: unknown) {
+  constructor(why: Gap, cause?: unknown) {
     super(why, { cause })
     this.why = why
   }

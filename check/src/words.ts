@@ -1,6 +1,6 @@
 /** A judgement in words, for people who read a terminal. */
+import type { Doubt, Fault } from '@pollz/shared/checks'
 import type { Checked } from './check.ts'
-import type { Doubt, Fault } from './judge.ts'
 
 /** Lines of one kind that are shown. */
 const SHOWN = 20
@@ -43,6 +43,9 @@ export function wordsOf({ asked, at, ...it }: Checked): string {
     `${proved} of ${listed} votes proved, from ${voters} voters that count; ${at}`,
     ...described(findings, ({ fault }) => FAULTS[fault]),
     ...described(doubts, ({ why }) => DOUBTS[why]),
+    ...(it.secondFailed === undefined
+      ? []
+      : [`Votes that the server leaves out were not looked for: ${it.secondFailed}`]),
     verdict === 'right'
       ? claimed
         ? 'The result is right.'

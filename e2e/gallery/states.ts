@@ -431,6 +431,7 @@ export function draw(name: string, theme: string): void {
     resultLink: () => 'https://pollz.example/poll/bob.example/3kabc',
     compose: (it) => composeUrl(it),
     reminders: signal(setting.reminders),
+    second: signal(''),
   }
   const model = new PollModel(uri, around)
   drawn = model

@@ -6,6 +6,7 @@ import { Accounts, type OpenSignIn } from './accounts.ts'
 import { Acts } from './acts.ts'
 import { Api } from './api.ts'
 import { Authored } from './authored.ts'
+import { Checks, type RunCheck } from './checks.ts'
 import { endedLately } from './ended.ts'
 import { Live } from './live.ts'
 import { look, type Look } from './look.ts'
@@ -47,6 +48,8 @@ export type EngineOptions = {
   voted: () => void
   /** tells somebody when polls end; undefined: that can't be done here */
   reminding?: Reminding
+  /** checks a poll's result; undefined: that can't be asked for here */
+  runCheck?: RunCheck
   signal: AbortSignal
   /** instead of those who signed in by OAuth: for tests */
   accounts?: Accounts
@@ -62,7 +65,8 @@ export type Reminding = {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { server, network, pages, openSignIn, signInOpen, closeSignIn, voted, reminding, signal } = options
+  const { server, network, pages, openSignIn, signInOpen, closeSignIn, voted, reminding, runCheck, signal } =
+    options
   const db = keepServerDb(server, signal)
   pages.share(databaseOf(server), signal)
   /** What nobody waits for. Its database closes with the engine. */
@@ -103,6 +107,16 @@ export function createEngine(options: EngineOptions): Engine {
     ...(closeSignIn ? { closeSignIn } : {}),
     signal,
   })
+  const checks =
+    runCheck &&
+    new Checks({
+      run: runCheck,
+      server,
+      plc: network.plc,
+      pages,
+      canonical: (uri) => repos.canonical(uri),
+      signal,
+    })
   start(acts.resume())
   start(outbox.flush())
 
@@ -139,6 +153,15 @@ export function createEngine(options: EngineOptions): Engine {
         return
       case 'voters':
         start(showVoters({ api, live, pages, handleOf }, port, message.uri, message.cursor))
+        return
+      case 'check':
+        if (checks) start(checks.begin(message.uri, message.second, message.here ?? false))
+        return
+      case 'stopCheck':
+        checks?.stop(message.uri)
+        return
+      case 'lastCheck':
+        if (checks) start(checks.tellLast(port, message.uri))
         return
       case 'shown':
         live.wake()

@@ -5,6 +5,7 @@ import { pollPage } from '@pollz/shared/links'
 import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
 import { reasonOf } from '@pollz/engine/reasons'
+import { checkPoll } from 'pollz-check/check'
 import type { EndingPoll, ToEngine, ToPage } from '@pollz/shared/engine'
 import { ALARM, followNotifications, notifications } from '../background/notifications.ts'
 import { Reminders } from '../background/reminders.ts'
@@ -53,6 +54,7 @@ export default defineBackground(() => {
         unremind: (uri) => reminders.unremind(uri),
         saw: (poll, now) => reminders.saw(poll, now),
       },
+      runCheck: (options, onProgress, signal) => checkPoll({ ...options, onProgress, signal }),
       signal: stop.signal,
     })
   }
@@ -75,7 +77,7 @@ export default defineBackground(() => {
   const pageOf = (store: SettingsStore, uri: string) => pollPage(uri, hostsOf(store), store.settings.server)
 
   function settings({ store, reminders }: Kept, tab: number | undefined): ToPage {
-    const { server, resultsFirst } = store.settings
+    const { server, resultsFirst, second } = store.settings
     return {
       type: 'settings',
       hosts: hostsOf(store),
@@ -86,6 +88,7 @@ export default defineBackground(() => {
       hasVoted: store.is('hasVoted'),
       knowsSignIn: store.is('hasSignedIn') || store.is('hasVoted'),
       reminders: reminders.pending.map(({ uri }) => uri),
+      ...(second === '' ? {} : { second }),
     }
   }
 

@@ -22,6 +22,7 @@ export function Options({ settings, missing }: OptionsProps) {
   const saved = useSignal(settings)
   const server = useSignal(settings.server)
   const hosts = useSignal(settings.hosts.join('\n'))
+  const second = useSignal(settings.second)
   const resultsFirst = useSignal(settings.resultsFirst)
   const on = useSignal(settings.on)
   /** What was not saved; undefined: nobody has tried. */
@@ -30,7 +31,13 @@ export function Options({ settings, missing }: OptionsProps) {
   const save = async () => {
     const outcome = await saveSettings(
       saved.value,
-      { server: server.value, hosts: hosts.value, resultsFirst: resultsFirst.value, on: on.value },
+      {
+        server: server.value,
+        hosts: hosts.value,
+        second: second.value,
+        resultsFirst: resultsFirst.value,
+        on: on.value,
+      },
       {
         permissions: browser.permissions,
         check: checkServer,
@@ -43,6 +50,7 @@ export function Options({ settings, missing }: OptionsProps) {
     if (outcome.wrong.length > 0) return
     server.value = outcome.settings.server
     hosts.value = outcome.settings.hosts.join('\n')
+    second.value = outcome.settings.second
   }
 
   return (
@@ -84,6 +92,20 @@ export function Options({ settings, missing }: OptionsProps) {
         </label>
         <p id="hosts-help" class="help">
           {t('hostsHelp')}
+        </p>
+        <label>
+          {t('second')}
+          <input
+            type="text"
+            inputMode="url"
+            spellcheck={false}
+            aria-describedby="second-help"
+            value={second.value}
+            onInput={(event) => (second.value = event.currentTarget.value)}
+          />
+        </label>
+        <p id="second-help" class="help">
+          {t('secondHelp')}
         </p>
         <p class="row">
           <button type="submit">{t('save')}</button>

@@ -5,14 +5,15 @@ import { saveSettings, type Saving, type Typed } from './save.ts'
 
 const before: Settings = {
   server: 'https://old.example',
+  second: '',
   hosts: ['a.example'],
   resultsFirst: false,
   sites: [],
   on: true,
 }
 const typed = (change: Partial<Typed>): Typed => {
-  const { server, resultsFirst, on } = before
-  return { server, resultsFirst, on, hosts: 'a.example', ...change }
+  const { server, second, resultsFirst, on } = before
+  return { server, second, resultsFirst, on, hosts: 'a.example', ...change }
 }
 
 let granted: Set<string>
@@ -107,6 +108,16 @@ describe('a server that is not taken', () => {
     })
     expect(saved).toEqual([outcome.settings])
   })
+})
+
+test('another source of votes is an address, or none', async () => {
+  const kept = { ...before, second: 'https://second.example' }
+  const none = await saveSettings(kept, typed({ second: ' ' }), saving)
+  expect([none.settings.second, none.wrong]).toEqual(['', []])
+  const other = await saveSettings(kept, typed({ second: 'other.example' }), saving)
+  expect([other.settings.second, other.wrong]).toEqual(['https://other.example', []])
+  const nothing = await saveSettings(kept, typed({ second: 'no address' }), saving)
+  expect([nothing.settings.second, nothing.wrong]).toEqual([kept.second, [['secondInvalid']]])
 })
 
 test('the browser is asked before anything takes time', () => {

@@ -30,8 +30,11 @@ export async function saveSettings(
   if (server === undefined) wrong.push(['serverInvalid'])
   const hosts = readHosts(typed.hosts)
   if ('wrong' in hosts) wrong.push(['hostInvalid', hosts.wrong])
+  const second = typed.second.trim() === '' ? '' : readServer(typed.second)
+  if (second === undefined) wrong.push(['secondInvalid'])
   const settings: Settings = {
     ...typed,
+    second: second ?? before.second,
     server: before.server,
     sites: before.sites,
     hosts: 'wrong' in hosts ? before.hosts : hosts.hosts,

@@ -5,6 +5,7 @@ import { addSite, switchSite, type Switching } from './switch-site.ts'
 const sister = 'https://sister.example'
 const before: Settings = {
   server: 'https://pollz.example',
+  second: '',
   hosts: [],
   resultsFirst: false,
   sites: [],

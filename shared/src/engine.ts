@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot'
 import { MAX_AT_URI, parseAtUri } from './at-uri.ts'
+import { DOUBTS, FAULTS, VERDICTS } from './checks.ts'
 import type { PollView, VoteView } from './wire.ts'
 
 const did = v.pipe(v.string(), v.startsWith('did:'))
@@ -119,6 +120,16 @@ export const toEngine = v.variant('type', [
   v.object({ type: v.literal('unremind'), uri: atUri }),
   /** Who voted for what, from `cursor` on. */
   v.object({ type: v.literal('voters'), uri: atUri, cursor: v.optional(v.string()) }),
+  /** Checks a poll's result. `second`: base URL of whoever else is asked for votes. `here`: no server is, it is counted here */
+  v.object({
+    type: v.literal('check'),
+    uri: atUri,
+    second: v.exactOptional(v.string()),
+    here: v.exactOptional(v.literal(true)),
+  }),
+  v.object({ type: v.literal('stopCheck'), uri: atUri }),
+  /** How the last check of a poll was. */
+  v.object({ type: v.literal('lastCheck'), uri: atUri }),
   /** The page came back into view: what its accounts did elsewhere may have changed. */
   v.object({ type: v.literal('shown'), account: v.optional(pageAccount) }),
   v.object({ type: v.literal('keepalive') }),
@@ -145,6 +156,33 @@ const actStates = [
 ] as const
 /** What the one who did something is told of how it goes. */
 export type ActMessage = v.InferOutput<(typeof actStates)[number]>
+
+/** How a check goes, or went. */
+const check = v.variant('name', [
+  /** `of`: records that are to be proved, so far */
+  v.object({ name: v.literal('running'), done: v.number(), of: v.number() }),
+  v.object({ name: v.literal('stopped') }),
+  v.object({ name: v.literal('failed'), detail: v.string() }),
+  v.object({
+    name: v.literal('done'),
+    at: time,
+    verdict: v.picklist(VERDICTS),
+    /** No server was asked: this is the count of the votes that others know of. */
+    here: v.boolean(),
+    listed: v.number(),
+    proved: v.number(),
+    counts: v.array(v.number()),
+    voters: v.number(),
+    /** The first of them, each with the at-uri of its record, and how many there are. */
+    findings: v.array(v.object({ fault: v.picklist(FAULTS), uri: v.string() })),
+    doubts: v.array(v.object({ why: v.picklist(DOUBTS), uri: v.string() })),
+    found: v.number(),
+    doubted: v.number(),
+    /** why the second source could not be asked */
+    secondFailed: v.exactOptional(v.string()),
+  }),
+])
+export type Check = v.InferOutput<typeof check>
 
 /** Checked on its way from the server (wire.ts), by the engine. */
 const pollView = v.custom<PollView>((it) => typeof it === 'object' && it !== null)
@@ -177,6 +215,7 @@ const pollMessages = [
     cursor: v.optional(v.string()),
     author: v.optional(v.string()),
   }),
+  v.object({ type: v.literal('check'), uri: atUri, check }),
 ] as const
 /** What is said about one poll to every page that shows it. */
 export type PollMessage = v.InferOutput<(typeof pollMessages)[number]>
@@ -199,6 +238,8 @@ export const toPage = v.variant('type', [
     knowsSignIn: v.boolean(),
     /** at-uris by DID of polls that somebody will be told the end of; absent: nobody can be told here. */
     reminders: v.exactOptional(v.array(atUri)),
+    /** Base URL of whoever else is asked for votes; absent: nobody. */
+    second: v.exactOptional(v.string()),
   }),
   /**
    * Whether tallies are live, and since when it is so. `ahead`: by how many ms the server's clock, by which polls end, is

@@ -3,6 +3,9 @@ export const PLC_URL = 'https://plc.directory'
 /** For browsers, which can't ask the DNS for a handle's DID. */
 export const PUBLIC_HANDLE_RESOLVER = 'https://public.api.bsky.app'
 
+/** An index of all links on the network, which knows who has voted: https://constellation.microcosm.blue */
+export const CONSTELLATION_URL = 'https://constellation.microcosm.blue'
+
 /** The site that has people's profiles, and the composer. */
 export const SITE = 'https://bsky.app'
 

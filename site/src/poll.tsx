@@ -30,6 +30,7 @@ export function drawnPoll({ hosts, publicUrl }: Frame, poll: PollView, texts: Te
     resultLink: () => '',
     compose: () => '',
     reminders: signal(undefined),
+    second: signal(''),
   })
   model.receive({ type: 'poll', uri: poll.uri, poll, tally: 'live' })
   return renderToString(

@@ -1,6 +1,7 @@
 /** Who made the poll and when, who voted for what, and the poll's own page. */
 import type { PollView } from '@pollz/shared/wire'
 import { useEffect, useRef } from 'preact/hooks'
+import { Check } from './Check.tsx'
 import type { PollModel } from './model.ts'
 import { nameOf } from './Notice.tsx'
 import { useTexts } from './texts.ts'
@@ -47,6 +48,7 @@ export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
           {t(state === 'failed' ? 'tryAgain' : 'showMore')}
         </button>
       )}
+      <Check model={model} poll={poll} />
     </div>
   )
 }

@@ -208,22 +208,29 @@ function Option({ text, count, share, marked, chosen, results }: OptionProps) {
 
 function Footer({ model, poll, place }: PartProps) {
   const texts = useTexts()
-  const { t, votes, voters, time, date, ends } = texts
+  const { t, votes, voters, number, time, date, ends } = texts
   const { compose, resultLink } = model.around
   const reminded = model.reminded.value
   const voting = model.voting.value !== undefined
   const stale = model.stale.value
+  const here = model.countedHere.value
+  const check = model.check.value
   const details = model.voters.value !== undefined
   const left = model.left.value
   return (
     <div class="footer">
       <span class="facts">
-        {stale === 'unknown' ? (
+        {stale === 'unknown' && !here ? (
           <span>{t('tallyUnknown')}</span>
         ) : (
           <span class="total">{poll.voters === undefined ? votes(poll.total) : voters(poll.voters)}</span>
         )}
-        {typeof stale === 'number' && <span>{t('asOf', time(stale))}</span>}
+        {here && <span>{t('countedHere', time(here.at))}</span>}
+        {typeof stale === 'number' && !here && <span>{t('asOf', time(stale))}</span>}
+        {check?.name === 'running' && check.of > 0 && !details && (
+          <span>{t('checking', number(check.done), number(check.of))}</span>
+        )}
+        {check?.name === 'failed' && !details && <span>{t('checkFailed', check.detail)}</span>}
         {poll.endsAt !== undefined && left !== undefined && left > 0 && (
           <time dateTime={poll.endsAt} title={date(poll.endsAt)}>
             {ends(left, poll.endsAt)}
@@ -236,6 +243,15 @@ function Footer({ model, poll, place }: PartProps) {
         {poll.edited && <span class="edited">{t('edited')}</span>}
       </span>
       <span class="actions">
+        {stale !== undefined && model.around.second.value !== '' && (
+          <button
+            type="button"
+            class="link"
+            onClick={byPerson(() => (check?.name === 'running' ? model.stopCheck() : model.beginCheck(true)))}
+          >
+            {t(check?.name === 'running' ? 'stopCheck' : 'countHere')}
+          </button>
+        )}
         {!model.showsResults.value && stale !== 'unknown' && (
           <button type="button" class="link" onClick={() => (model.asked.value = true)}>
             {t('showResults')}

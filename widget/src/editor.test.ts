@@ -28,6 +28,7 @@ const create = (edited?: PollView) =>
       resultLink: (it) => it.uri,
       compose: (it) => it,
       reminders: signal(undefined),
+      second: signal(''),
     },
     (uri) => done.push(uri),
     edited,

@@ -49,6 +49,7 @@ beforeEach(() => {
     resultLink: (it) => it.uri,
     compose: (it) => it,
     reminders,
+    second: signal(''),
   })
 })
 

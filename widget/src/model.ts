@@ -7,7 +7,7 @@ import lexicon from '@pollz/shared/lexicons/tech/waow/poll.json' with { type: 'j
 import type { PollView, VoteView } from '@pollz/shared/wire'
 import { Click, type Actor } from './click.ts'
 import { EditorModel } from './editor.ts'
-import type { ActMessage, PageAccount, PollMessage, Tally } from '@pollz/shared/engine'
+import type { ActMessage, Check, PageAccount, PollMessage, Tally } from '@pollz/shared/engine'
 
 /** What all polls of a page have in common. */
 export type Surroundings = Actor & {
@@ -26,6 +26,8 @@ export type Surroundings = Actor & {
   compose: (text: string) => string
   /** at-uris by DID of polls that somebody will be told the end of; undefined: nobody can be told here */
   reminders: ReadonlySignal<ReadonlySet<string> | undefined>
+  /** base URL of whoever else is asked for votes when a result is checked; '': nobody */
+  second: ReadonlySignal<string>
 }
 
 /** Who voted for what, as far as it was asked for. */
@@ -69,6 +71,14 @@ export type Choices = readonly number[]
 const NONE: Choices = []
 const isSame = (a: Choices, b: Choices) => a.join() === b.join()
 
+/** The poll with what this browser has counted. */
+function withCount(poll: PollView | undefined, check: (Check & { name: 'done' }) | undefined) {
+  if (!poll || !check) return poll
+  const options = poll.options.map(({ text }, i) => ({ text, count: check.counts[i] ?? 0 }))
+  const total = options.reduce((sum, { count }) => sum + count, 0)
+  return { ...poll, options, total, ...(poll.voters === undefined ? {} : { voters: check.voters }) }
+}
+
 export class PollModel {
   readonly uri: string
   readonly around: Surroundings
@@ -105,6 +115,11 @@ export class PollModel {
   readonly asked = signal(false)
   /** Shown while it is there. */
   readonly voters = signal<Voters | undefined>(undefined)
+  /** How the check of its result goes, or went the last time; undefined: none is known. */
+  readonly check = signal<Check | undefined>(undefined)
+  /** Whoever else is asked for votes, as it was typed in here; undefined: it was not. */
+  readonly typedSecond = signal<string | undefined>(undefined)
+  readonly second = computed(() => this.typedSecond.value ?? this.around.second.value)
   /** Somebody is busy with this poll: its changes are worth being read out. */
   readonly attended = signal(false)
   /** What has come of those who are asked for anew; undefined: they are not. */
@@ -121,6 +136,13 @@ export class PollModel {
       return asOf === undefined || tally !== 'live' ? undefined : Date.parse(asOf) - ahead
     }
     return tally === 'live' ? since : tally === 'unknown' ? tally : tally.at
+  })
+  /** What this browser has counted itself, while the server can't say anything newer. */
+  readonly countedHere = computed(() => {
+    const check = this.check.value
+    const stale = this.stale.value
+    const counts = check?.name === 'done' && check.here && stale !== undefined
+    return counts && (stale === 'unknown' || check.at > stale) ? check : undefined
   })
   /** For how long votes still count, in ms, by the server's clock; undefined: for ever. */
   readonly left = computed((): number | undefined => {
@@ -148,7 +170,7 @@ export class PollModel {
   readonly chosen = computed((): Choices => this.voting.value ?? this.ownChoices.value)
   readonly showsResults = computed(
     () =>
-      this.stale.value !== 'unknown' &&
+      (this.stale.value !== 'unknown' || this.countedHere.value !== undefined) &&
       (this.around.resultsFirst.value ||
         this.asked.value ||
         this.ownChoices.value.length > 0 ||
@@ -162,7 +184,7 @@ export class PollModel {
    */
   readonly shown = computed(() => {
     const chosen = this.voting.value ?? this.#cast.value
-    const now = this.poll.value
+    const now = withCount(this.poll.value, this.countedHere.value)
     const { poll, own } = this.#before
     if (chosen === undefined || !poll) return now
     if (isSame(chosen, own)) return poll
@@ -246,6 +268,8 @@ export class PollModel {
     this.click.reconnected()
     this.editing.value?.click.reconnected()
     this.#renewed = undefined
+    // What was under way has ended with the background.
+    if (this.check.peek()?.name === 'running') this.check.value = { name: 'stopped' }
     if (this.voters.value?.state === 'loading') this.moreVoters()
     else this.renewVoters()
   }
@@ -319,6 +343,23 @@ export class PollModel {
     this.asked.value = true
     this.voters.value = { votes: [], cursor: undefined, author: undefined, state: 'loading' }
     this.moreVoters()
+    this.around.send({ type: 'lastCheck', uri: this.uri })
+  }
+
+  /** Proves each vote and counts them. @param here the server is away: it is asked nothing */
+  beginCheck(here = false): void {
+    this.check.value = { name: 'running', done: 0, of: 0 }
+    const second = this.second.peek().trim()
+    this.around.send({
+      type: 'check',
+      uri: this.uri,
+      ...(second === '' ? {} : { second }),
+      ...(here ? { here } : {}),
+    })
+  }
+
+  stopCheck(): void {
+    this.around.send({ type: 'stopCheck', uri: this.uri })
   }
 
   moreVoters(): void {
@@ -367,6 +408,10 @@ export class PollModel {
         return
       case 'voters':
         this.#receiveVoters(message)
+        return
+      case 'check':
+        this.check.value = message.check
+        if (message.check.name === 'done' && message.check.here) this.asked.value = true
         return
       default:
         message satisfies never

@@ -62,6 +62,7 @@ export function connectPolls(
   const hasVoted = createSignal(true)
   const knowsSignIn = createSignal(true)
   const reminders = createSignal<ReadonlySet<string> | undefined>(undefined)
+  const second = createSignal('')
   let linkTo = (uri: string) => uri
   let pageOf = linkTo
 
@@ -84,6 +85,7 @@ export function connectPolls(
         hasVoted.value = message.hasVoted
         knowsSignIn.value = message.knowsSignIn
         reminders.value = message.reminders && new Set(message.reminders)
+        second.value = message.second ?? ''
       })
       onSettings(message)
     } else if (message.type === 'connection') {
@@ -123,6 +125,7 @@ export function connectPolls(
     resultLink: (poll: PollView) => resultLink(pageOf(poll.uri), poll),
     compose: (text: string) => composeUrl(text, site),
     reminders,
+    second,
   }
 
   // A tab in the background is out of sight.

@@ -27,6 +27,8 @@ export type Texts = {
   ends: (left: number, endsAt: string) => string
   /** "In 3 days", alone or as an item of a menu. @param ms hours, or days */
   after: (ms: number) => string
+  /** "12 minutes ago". @param ms since then */
+  ago: (ms: number) => string
   /** ms since 1970; with its day where that is not today */
   time: (time: number) => string
 }
@@ -56,6 +58,7 @@ export function createTexts(
   const time = times({ timeStyle: 'short' })
   const day = times({ weekday: 'long', hour: 'numeric', minute: '2-digit' })
   const after = new Intl.RelativeTimeFormat(locale)
+  const past = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' })
   const amount = (value: number, unit: string) =>
     new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value)
   const t: Texts['t'] = (key, ...substitutions) => getMessage(key, substitutions)
@@ -87,6 +90,12 @@ export function createTexts(
     after: (ms) => {
       const text = ms < DAY ? after.format(ms / HOUR, 'hour') : after.format(ms / DAY, 'day')
       return text.charAt(0).toLocaleUpperCase(locale) + text.slice(1)
+    },
+    ago: (ms) => {
+      if (ms < HOUR) return past.format(-Math.floor(ms / MINUTE), 'minute')
+      return ms < DAY
+        ? past.format(-Math.floor(ms / HOUR), 'hour')
+        : past.format(-Math.floor(ms / DAY), 'day')
     },
     time: (it) =>
       isDate(it) ? (new Date(it).toDateString() === new Date().toDateString() ? time : date)(it) : String(it),

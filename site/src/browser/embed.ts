@@ -49,6 +49,11 @@ const polls = connectPolls(
           return live.retry(message.uri)
         case 'shown':
           return live.wake()
+        case 'check':
+          open(new URL(page, publicUrl), '_blank', 'noopener')
+          return onMessage({ type: 'check', uri: message.uri, check: { name: 'stopped' } })
+        case 'stopCheck':
+        case 'lastCheck':
         case 'ask':
         case 'withdraw':
         case 'remind':

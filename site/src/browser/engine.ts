@@ -3,6 +3,7 @@ import { createEngine } from '@pollz/engine/engine'
 import { Pages } from '@pollz/engine/pages'
 import { reasonOf } from '@pollz/engine/reasons'
 import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
+import { runCheck } from './check.ts'
 import { forgetSignIn, openHere, pageOfTab, signInOfTab } from './signin.ts'
 import { state } from './state.ts'
 
@@ -35,6 +36,7 @@ export async function startEngine(
     pages,
     openSignIn: openHere,
     voted: () => {},
+    runCheck,
     signal,
   })
   await refresh()
