@@ -3,6 +3,7 @@ FROM node:24-slim AS manifests
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY shared/package.json shared/
+COPY check/package.json check/
 COPY widget/package.json widget/
 COPY engine/package.json engine/
 COPY extension/package.json extension/
@@ -14,16 +15,18 @@ COPY e2e/package.json e2e/
 
 FROM manifests AS build
 RUN npm ci --ignore-scripts --no-audit --no-fund --omit=dev \
-  --workspace shared --workspace widget --workspace engine --workspace site
+  --workspace shared --workspace check --workspace widget --workspace engine --workspace site
 COPY tsconfig.base.json .
 COPY shared shared
+COPY check check
 COPY widget widget
 COPY engine engine
 COPY site site
 RUN npm run prepare && npm run build --workspace site
 
 FROM manifests AS packages
-RUN npm ci --ignore-scripts --no-audit --no-fund --omit=dev --workspace shared --workspace server
+RUN npm ci --ignore-scripts --no-audit --no-fund --omit=dev \
+  --workspace shared --workspace check --workspace server
 
 FROM node:24-slim
 # For polls' pictures: scripts that the server's own font lacks.
@@ -36,6 +39,7 @@ COPY --from=build /app/shared shared
 COPY --from=build /app/site/.output site/.output
 # What the pages are built from is not installed here, so neither is this link.
 RUN ln -sfn ../../site node_modules/@pollz/site
+COPY check/src check/src
 COPY server/src server/src
 RUN mkdir /data && chown node /data
 USER node

@@ -1,8 +1,9 @@
 /** Each way to cheat, against a real PDS, as the command line and a browser tell it. */
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { TestNetworkNoAppView } from '@atproto/dev-env'
 import type { Doubt, Fault } from '@pollz/shared/checks'
 import texts from '@pollz/widget/locales/en/messages.json' with { type: 'json' }
@@ -306,7 +307,9 @@ test('a second source that is away is named, and leaves it open whether votes we
   )
   expect([code, stdout]).toEqual([
     2,
-    expect.stringMatching(/4 of 4 votes proved[^]*were not looked for: .*does not answer[^]*The result is right\./),
+    expect.stringMatching(
+      /4 of 4 votes proved[^]*were not looked for: .*does not answer[^]*The result is right\./,
+    ),
   ])
 })
 
@@ -377,9 +380,17 @@ test('C8: a vote that is dated after the end is late', async () => {
   )
   expect((await check(liar.url, of)).findings).toEqual([{ fault: 'poll', uri: of }])
   await author.changePoll(of, { endsAt: new Date(Date.now() - 60_000).toISOString() })
-  expect((await check(server, of)).findings).toEqual(
-    expect.arrayContaining([{ fault: 'late', uri: uriOf(voters[0]!, of) }]),
+  const late = uriOf(voters[0]!, of)
+  const said = await check(server, of)
+  expect(said.findings).toEqual(expect.arrayContaining([{ fault: 'late', uri: late }]))
+  // Nobody can tell whether a server has seen it before the end.
+  const early = await opened(
+    lyingServer(server, (it) => {
+      it.votes[0]!.castAt = '2026-01-01T00:00:00.000Z'
+    }),
   )
+  const doubted = await check(early.url, of)
+  expect(doubted.doubts).toEqual([{ why: 'perhapsLate', uri: late }])
 })
 
 /** @param alter the answer of this voter's PDS */
@@ -460,6 +471,19 @@ test('votes whose server is away are unproved, and the others are checked', asyn
   expect(await bothSay(plc.url)).toMatchObject(unproved('unreachable'))
 })
 
+test('as it is published it is one file, which needs nothing beside it', async () => {
+  await promisify(execFile)('npm', ['run', 'build', '-w', 'pollz-check', '--silent'])
+  const folder = mkdtempSync(join(tmpdir(), 'pollz-published-'))
+  const file = join(folder, 'pollz-check.js')
+  copyFileSync(join(import.meta.dirname, '../check/.output/pollz-check.js'), file)
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  const link = pollLink(poll, pollHosts(server), server)
+  const { stdout } = await promisify(execFile)('node', [file, link, '--plc', network.plc.url], {
+    cwd: folder,
+  })
+  expect(stdout).toContain('The result is right.')
+})
+
 test('an archive is counted again years later, and what was changed in it proves nothing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pollz-archive-'))
   const file = join(folder, 'archive.json')
@@ -510,7 +534,7 @@ test('the votes of a poll are a table, which no table program runs', async () =>
     `attachment; filename="poll-${of.split('/').at(-1)}.csv"`,
   ])
   const lines = (await response.text()).split('\r\n')
-  expect(lines[0]).toBe('voter,option,text,createdAt,uri,rev')
+  expect(lines[0]).toBe('voter,option,text,createdAt,castAt,uri,rev')
   expect(lines[1]).toMatch(new RegExp(`^${voters[0]!.did},0,'=1\\+1,2026`.replace('2026', '\\d{4}')))
   expect(lines[2]).toContain(`${voters[1]!.did},1,"a ""b"", c",`)
   expect(lines).toHaveLength(4)
@@ -527,7 +551,9 @@ test('in the extension: behind Details, and with the server away it counts by it
   await showsCounts(bsky, poll, [2, 2])
   await widget(bsky, poll).getByRole('button', { name: 'Details' }).click()
   await widget(bsky, poll).getByRole('button', { name: 'Check this result' }).click()
-  await widget(bsky, poll).getByText('4 of 4 votes proved. The result is right.').waitFor()
+  const right = widget(bsky, poll).getByText('4 of 4 votes proved. The result is right.')
+  await right.waitFor()
+  expect(await right.count()).toBe(1)
   await bsky.screenshot({ path: join(artifacts, 'check-widget.png') })
 
   stop.abort()

@@ -267,6 +267,34 @@ test('C10: a round lists only what a repo has, and heals what it has no more of'
   await restart()
 })
 
+test('C10: the server checks polls of its own, and heals what it has missed', async () => {
+  const ruth = await Account.create(network.pds.url, 'http://127.0.0.1', 'ruth.test')
+  await restart({ SELF_CHECK_PAUSE: '50' })
+  await get(poll)
+  await ruth.vote(poll, 1)
+  await post('/api/votes', voteUri(ruth))
+  const checked = async () =>
+    Object.fromEntries(
+      (await (await fetch(`${base}/metrics`)).text())
+        .matchAll(/^pollz_self_checks_total\{verdict="(\w+)"\} (\d+)$/gm)
+        .map(([, verdict, n]) => [verdict, Number(n)]),
+    ) as Partial<Record<string, number>>
+  await vi.waitUntil(async () => ((await checked())['right'] ?? 0) > 1, { timeout: 20_000 })
+  expect((await checked())['wrong']).toBeUndefined()
+  // Nobody tells it.
+  await unvote(ruth)
+  await vi.waitFor(async () => expect((await get(poll)).body['total']).toBe(0), { timeout: 20_000 })
+  const after = (await checked())['right'] ?? 0
+  // A poll without votes is none to check, so one that has some is.
+  await ruth.vote(poll, 0)
+  await post('/api/votes', voteUri(ruth))
+  await vi.waitUntil(async () => ((await checked())['right'] ?? 0) > after, { timeout: 20_000 })
+  expect((await checked())['wrong']).toBeGreaterThan(0)
+  await unvote(ruth)
+  await post('/api/votes', voteUri(ruth))
+  await restart()
+})
+
 const newAccount = (name: string) => Account.create(network.pds.url, 'http://127.0.0.1', `${name}.test`)
 
 /** By the PDS's operator. */

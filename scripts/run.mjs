@@ -126,6 +126,7 @@ try {
       if (env.POLLZ_TAP_MISSING) fail(env.POLLZ_TAP_MISSING)
       run('npm', 'run', '--silent', 'bench', '-w', 'server')
       run('node', 'e2e/bench.ts')
+      run('node', 'e2e/bench-check.ts')
       break
     case 'soak':
       await handOver('server/bench/soak.ts', process.argv.slice(3))

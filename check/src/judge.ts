@@ -48,6 +48,9 @@ export type Case = {
   termsBefore?: string | undefined
 }
 
+/** By how much somebody's clock may be ahead, in microseconds: a day. */
+const MOST_WRONG_CLOCK = 86_400_000_000
+
 const FAULT_OF: Record<Refusal, Fault> = {
   superseded: 'superseded',
   late: 'late',
@@ -120,8 +123,8 @@ export function judge({ poll, claim, others, evidence, termsBefore }: Case): Jud
     for (const { vote, why } of refused) {
       const record = listed.get(vote.uri)
       if (!record) continue
-      // The server may have seen it before the end, whatever its date says.
-      if (why === 'late' && timeOfTid(record.rev) < microseconds(content.endsAt!))
+      // The server says that it has seen it before the end, whatever its date says: nobody else can tell.
+      if (why === 'late' && microseconds(record.castAt) < microseconds(content.endsAt!))
         doubts.push({ uri: vote.uri, why: 'perhapsLate' })
       else find(why === 'superseded' && ofVoters.has(vote.voter) ? 'doubled' : FAULT_OF[why], vote.uri)
     }
@@ -171,9 +174,8 @@ function compare(record: CountedRecord, vote: Vote, find: (fault: Fault, uri: st
   const { uri, voter, rev, options } = record
   const isSame = voter === vote.voter && options.join() === vote.choices.toSorted((a, b) => a - b).join()
   if (!isSame) find('changed', uri)
-  // C2: only a date in the future is taken as an earlier one. The server lists whole milliseconds.
-  const said = microseconds(record.createdAt)
-  if (vote.createdAt <= timeOfTid(rev) && said < Math.floor(vote.createdAt / 1000) * 1000)
+  // C2: a date that lay in the future when the server saw it is taken as that time.
+  if (microseconds(record.createdAt) < vote.createdAt - MOST_WRONG_CLOCK && vote.createdAt <= timeOfTid(rev))
     find('backdated', uri)
 }
 

@@ -58,7 +58,8 @@ export function wordsOf({ asked, at, ...it }: Checked): string {
 }
 
 function described<T extends { uri: string }>(items: readonly T[], say: (item: T) => string): string[] {
-  const kinds = Map.groupBy(items, say)
+  const kinds = new Map<string, T[]>()
+  for (const item of items) kinds.set(say(item), [...(kinds.get(say(item)) ?? []), item])
   return [...kinds].flatMap(([what, of]) => [
     `${of.length} × ${what}:`,
     ...of.slice(0, SHOWN).map(({ uri }) => `    ${uri}`),

@@ -69,6 +69,7 @@ test.each([
   ['HANDLE_RESOLVER_URL', 'x'],
   ['LOG_LEVEL', 'loud'],
   ['RECONCILE_PAUSE', 'never'],
+  ['SELF_CHECK_PAUSE', '-1'],
 ])('%s=%s is refused by name', (name, value) => {
   expect(() => readConfig({ [name]: value })).toThrow(name)
 })

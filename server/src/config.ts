@@ -29,6 +29,8 @@ export type Config = {
   clientAddressHeader: string | undefined
   /** Pause between two accounts that are compared with their PDS (C10), in ms; 0: none is. */
   reconcilePause: number
+  /** Between two polls of its own that the server checks, in ms; 0: it checks none. */
+  selfCheckPause: number
   /**
    * A local network: PDSes on http and private addresses may be read. True only where `PLC_URL` is on
    * loopback, so that no server on the internet can be made to read its own network.
@@ -139,6 +141,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   if (!logLevel)
     throw new ConfigError(`LOG_LEVEL: expected one of ${LOG_LEVELS.join(', ')}, got "${env['LOG_LEVEL']}"`)
 
+  const selfCheckPause = Number(text('SELF_CHECK_PAUSE') ?? '60000')
+  if (!Number.isInteger(selfCheckPause) || selfCheckPause < 0)
+    throw new ConfigError(
+      `SELF_CHECK_PAUSE: expected milliseconds, 0 or more, got "${env['SELF_CHECK_PAUSE']}"`,
+    )
   const reconcilePause = Number(text('RECONCILE_PAUSE') ?? '1000')
   if (!Number.isInteger(reconcilePause) || reconcilePause < 0)
     throw new ConfigError(
@@ -179,6 +186,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     handleResolverUrl: handleResolver && http('HANDLE_RESOLVER_URL', handleResolver),
     logLevel,
     reconcilePause,
+    selfCheckPause,
     readsPerMinute,
     clientAddressHeader,
     local,

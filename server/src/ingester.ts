@@ -13,6 +13,7 @@ import { History } from './ingest/history.ts'
 import { Jetstream } from './ingest/jetstream.ts'
 import { Reconciler } from './ingest/reconcile.ts'
 import type { Repos } from './ingest/repos.ts'
+import { checkSelf } from './ingest/selfcheck.ts'
 import { TapConsumer } from './ingest/tap.ts'
 import { Tracking } from './ingest/tracking.ts'
 import { reasonOf, type Log } from './log.ts'
@@ -21,9 +22,11 @@ import type { Applied } from './store/counting/apply.ts'
 import { COMPLETE } from './store/news.ts'
 import {
   accountOf,
+  countedVotes,
   keptToTrack,
   nextAccount,
   recordsOf,
+  somePoll,
   stateOf,
   subjectOf,
   trackedAccounts,
@@ -287,6 +290,19 @@ export class Ingester {
     void history?.run().catch(failed)
     void this.#trackForOthers(tracking, signal)
     if (config.reconcilePause > 0) void reconciler.run(config.reconcilePause, signal)
+    if (config.selfCheckPause > 0)
+      void checkSelf(
+        {
+          repos,
+          pick: async () => (await somePoll(reader, Math.random())) ?? somePoll(reader, 0),
+          claim: (poll, limit) => countedVotes(reader, poll, limit),
+          store,
+          onChecked: (verdict) => metrics.selfChecks.inc({ verdict }),
+          log,
+        },
+        config.selfCheckPause,
+        signal,
+      )
     return { taps, jetstream, hints, tracking, reconciler }
   }
 

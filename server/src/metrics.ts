@@ -76,6 +76,12 @@ export function createMetrics() {
       help: 'records that differed from their PDS and were read anew',
       registers,
     }),
+    selfChecks: new Counter({
+      name: 'pollz_self_checks_total',
+      help: 'polls of its own that the server has checked by their proofs, by what came of it: right, wrong, unknown',
+      labelNames: ['verdict'],
+      registers,
+    }),
     doubts: new Counter({
       name: 'pollz_doubts_total',
       help: 'writes of which nobody knows whether they were committed; they are sent again',

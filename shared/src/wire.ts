@@ -82,6 +82,8 @@ export const countedRecord = l.object({
   options: l.array(count),
   /** C2's time */
   createdAt: datetime,
+  /** C8's time: when the server saw it being made, else C2's */
+  castAt: datetime,
   /** TID of the commit in which the server saw this version last */
   rev: l.string(),
 })

@@ -40,10 +40,10 @@ const formats: Record<'json' | 'csv', Format> = {
   },
   csv: {
     type: 'text/csv; charset=utf-8',
-    begin: () => 'voter,option,text,createdAt,uri,rev\r\n',
-    record: ({ voter, options, createdAt, uri, rev }, poll) => {
+    begin: () => 'voter,option,text,createdAt,castAt,uri,rev\r\n',
+    record: ({ voter, options, createdAt, castAt, uri, rev }, poll) => {
       const texts = options.map((option) => poll.options[option]?.text ?? '')
-      const fields = [voter, options.join(';'), texts.join('; '), createdAt, uri, rev]
+      const fields = [voter, options.join(';'), texts.join('; '), createdAt, castAt, uri, rev]
       return `${fields.map(csvField).join(',')}\r\n`
     },
     end: () => '',

@@ -2,7 +2,8 @@
 import type { Client, InValue, Row, Value } from '@libsql/client'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { families, idOfVoteCollection, voteCollectionWithId } from '@pollz/shared/families'
-import type { CountedRecord, PollView, VoteView } from '@pollz/shared/wire'
+import { timeOfTid } from '@pollz/shared/tid'
+import type { CountedRecord, CountedVotes, PollView, VoteView } from '@pollz/shared/wire'
 import { optionsOf } from '../ingest/choices.ts'
 import { microseconds } from '@pollz/shared/counting'
 import { type AccountStatus } from '../ingest/events.ts'
@@ -196,22 +197,65 @@ export async function countedRecords(
 ): Promise<{ records: CountedRecord[]; last: number | undefined }> {
   const { rows } = await client.execute({
     sql: `SELECT c.voter AS id, a.did,
-        json_group_array(json_array(c.family, CASE c.rkey WHEN '' THEN p.vote_rkey ELSE c.rkey END, c.option, c.made, c.rev)) AS records
+        json_group_array(json_array(c.family, CASE c.rkey WHEN '' THEN p.vote_rkey ELSE c.rkey END, c.option, c.made,
+          nullif(v.cast_at, 0), v.cast_at IS 0, c.rev)) AS records
       FROM polls p CROSS JOIN ${CHOICES} c ON c.poll = p.id JOIN accounts a ON a.id = c.voter
+      JOIN votes v ON v.poll = c.poll AND v.voter = c.voter AND v.family = c.family AND v.rkey = c.rkey
       WHERE p.uri = ? AND ${POLL_IS_THERE} AND ${IS_OPTION} AND c.voter > ?
       GROUP BY c.voter ORDER BY c.voter LIMIT ?`,
     args: [poll, after, limit],
   })
+  type Held = [
+    family: number,
+    rkey: string,
+    option: number,
+    made: number,
+    cast: number | null,
+    isLive: number,
+    rev: string,
+  ]
   const records = rows.flatMap((row) =>
-    (JSON.parse(String(row['records'])) as [number, string, number, number, string][]).map(
-      ([family, rkey, option, made, rev]) => {
-        const voter = String(row['did'])
-        const uri = formatAtUri({ repo: voter, collection: voteCollectionWithId(family), rkey })
-        return { voter, uri, options: optionsOf(option), createdAt: isoOf(made), rev }
-      },
-    ),
+    (JSON.parse(String(row['records'])) as Held[]).map(([family, rkey, option, made, cast, isLive, rev]) => {
+      const voter = String(row['did'])
+      return {
+        voter,
+        uri: formatAtUri({ repo: voter, collection: voteCollectionWithId(family), rkey }),
+        options: optionsOf(option),
+        createdAt: isoOf(made),
+        // C8: as `inTime` of the rules has it.
+        castAt: isoOf(isLive ? timeOfTid(rev) : (cast ?? made)),
+        rev,
+      }
+    }),
   )
   return { records, last: rows.length === limit ? Number(rows.at(-1)!['id']) : undefined }
+}
+
+/** A poll that has votes, at random as far as that costs nothing: the first after a place. @param at 0 to 1 */
+export async function somePoll(client: Client, at: number): Promise<string | undefined> {
+  const { rows } = await client.execute({
+    sql: `SELECT p.uri FROM polls p JOIN accounts a ON a.id = p.author
+      WHERE ${POLL_IS_THERE} AND a.status = 'active' AND p.id >= (SELECT cast(max(id) * ? AS INTEGER) FROM polls)
+        AND EXISTS (SELECT 1 FROM tallies t WHERE t.poll = p.id) ORDER BY p.id LIMIT 1`,
+    args: [at],
+  })
+  return rows[0] && String(rows[0]['uri'])
+}
+
+/** All that counts for a poll, or the votes of so many of its voters; undefined: it is not there. */
+export async function countedVotes(
+  client: Client,
+  poll: string,
+  limit: number,
+): Promise<{ votes: CountedVotes; isWhole: boolean } | undefined> {
+  const before = await findPoll(client, poll)
+  const { records, last } = await countedRecords(client, poll, limit, 0)
+  const after = await findPoll(client, poll)
+  if (before.state !== 'there' || after.state !== 'there') return undefined
+  return {
+    votes: { poll: before.poll, votes: records, version: after.poll.version },
+    isWhole: last === undefined,
+  }
 }
 
 /** What a voter's choices name. `options`: where there are several. */
