@@ -31,6 +31,7 @@ import {
   busiestPolls,
   didOfHandle,
   findPoll,
+  historyOf,
   newestPolls,
   countedRecords,
   subjectOf,
@@ -44,6 +45,9 @@ import { Writer } from './writer.ts'
 const LISTED = 10
 /** For how long the lists are good enough, in ms. */
 const LISTS_AGE = 2_000
+/** For how long, in ms, a poll's history is not read again: it looks at all of its votes. How many are kept. */
+const HISTORY_AGE = 10_000
+const HISTORIES = 1_000
 /** Pages of a list that are kept for so long. */
 const LISTS_KEPT = 200
 /** Polls that are older than this, in ms, are not among the busiest. */
@@ -236,6 +240,8 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     return newestPolls(reader, Number(limit), cursor === '' ? undefined : cursor)
   })
 
+  const history = brieflyOf(HISTORY_AGE, HISTORIES, (uri) => historyOf(reader, uri))
+
   // http
   const http = await listen(
     {
@@ -260,6 +266,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       },
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(reader, ...args),
+      history,
       pollNow: (uri) => findPoll(reader, uri),
       countedRecords: (...args) => countedRecords(reader, ...args),
       serves: config.role !== 'ingest',

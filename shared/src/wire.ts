@@ -93,6 +93,17 @@ export type CountedRecord = l.Infer<typeof countedRecord>
 export const countedVotes = l.object({ poll: pollView, votes: l.array(countedRecord), version: count })
 export type CountedVotes = l.Infer<typeof countedVotes>
 
+/** How a vote went, as `GET /api/polls/:uri/history` answers it: what counts today, by when it was made (C2). */
+export const pollHistory = l.object({
+  /** ms since 1970 */
+  from: l.integer(),
+  /** ms from one point to the next; the first is one step after `from` */
+  step: count,
+  /** By then, for each option: it grows from point to point. */
+  counts: l.array(l.array(count)),
+})
+export type PollHistory = l.Infer<typeof pollHistory>
+
 export const apiError = l.object({ error: l.string(), message: l.string() })
 export type ApiError = l.Infer<typeof apiError>
 

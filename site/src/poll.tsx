@@ -3,12 +3,13 @@
 import { signal } from '@preact/signals'
 import { pollLink } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
-import type { PollView } from '@pollz/shared/wire'
+import type { PollHistory, PollView } from '@pollz/shared/wire'
 import { PollModel } from '@pollz/widget/model'
 import { Poll } from '@pollz/widget/Poll.tsx'
 import css from '@pollz/widget/poll.css?inline'
 import { TextsContext, type Texts } from '@pollz/widget/texts'
 import { renderToString } from 'preact-render-to-string'
+import { Chart, pointsOf } from './Chart.tsx'
 import type { Frame } from './types.ts'
 
 export { css }
@@ -38,4 +39,9 @@ export function drawnPoll({ hosts, publicUrl }: Frame, poll: PollView, texts: Te
       <Poll model={model} />
     </TextsContext.Provider>,
   )
+}
+
+/** The chart, which the page's script goes on with. */
+export function drawnChart(history: PollHistory, poll: PollView, texts: Texts): string {
+  return renderToString(<Chart points={pointsOf(history, poll)} poll={poll} texts={texts} />)
 }

@@ -8,13 +8,13 @@ import ja from '@pollz/widget/locales/ja/messages.json'
 import pt from '@pollz/widget/locales/pt/messages.json'
 import { pollLink, pollPath } from '@pollz/shared/links'
 import { composeUrl, profileUrl } from '@pollz/shared/network'
-import type { PollView } from '@pollz/shared/wire'
+import type { PollHistory, PollView } from '@pollz/shared/wire'
 import type { Key, Texts } from '@pollz/widget/texts'
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import manifest from 'virtual:manifest'
 import { CHROME_STORE, FIREFOX_STORE } from './links.ts'
-import { css, drawnPoll } from './poll.tsx'
+import { css, drawnChart, drawnPoll } from './poll.tsx'
 import { textsOf } from './texts.ts'
 import type { Frame, PageState, ProblemName, Site } from './types.ts'
 
@@ -40,18 +40,30 @@ type PageProps = {
   /** Entry of the script; undefined: the page has none. */
   script?: keyof typeof manifest
   polls?: PollView[]
+  history?: PollHistory | undefined
   /** What only link cards and other programs read. */
   head?: Child
   bare?: boolean
   children: Child
 }
 
-function Page({ frame, title, description, script, polls = [], head, bare = false, children }: PageProps) {
+function Page({
+  frame,
+  title,
+  description,
+  script,
+  polls = [],
+  history,
+  head,
+  bare = false,
+  children,
+}: PageProps) {
   const t = textsFor(frame).t
   const state: PageState = {
     ...frame,
     messages: locales[frame.language]!,
     polls: Object.fromEntries(polls.map((poll) => [poll.uri, poll])),
+    ...(history ? { history } : {}),
   }
   return (
     <html lang={frame.language}>
@@ -150,14 +162,24 @@ function summary({ options, total, voters, endsAt }: PollView, texts: Texts): st
   return `${options.map(({ text }) => text).join(' · ')} (${facts.join(' · ')})`
 }
 
+const facts: Site['facts'] = (language, { total, voters, endsAt, handle }) => {
+  const texts = textsOf(locales[language]!, language, 'UTC')
+  return [
+    voters === undefined ? texts.votes(total) : texts.voters(voters),
+    ...(endsAt === undefined ? [] : [texts.t('ends', texts.date(endsAt))]),
+    ...(handle === undefined ? [] : [`@${handle}`]),
+  ].join(' · ')
+}
+
 const htmlOf = (page: Child) => `<!doctype html>${String(page)}`
 
-const poll: Site['poll'] = (frame, poll) => {
+const poll: Site['poll'] = (frame, poll, history) => {
   const texts = textsFor(frame)
   const { t } = texts
   const link = `${frame.publicUrl}/poll/${pathOf(frame, poll)}`
   const oembed = `${frame.publicUrl}/oembed?${new URLSearchParams({ url: link })}`
   const picture = `${link}/card.png?v=${poll.version}`
+  const api = `/api/polls/${encodeURIComponent(poll.uri)}`
   const post = composeUrl(`${link}?options=${poll.options.length}`)
   const head = (
     <>
@@ -179,6 +201,7 @@ const poll: Site['poll'] = (frame, poll) => {
       description={summary(poll, texts)}
       script="page"
       polls={[poll]}
+      history={history}
       head={head}
     >
       <Question poll={poll} />
@@ -189,6 +212,29 @@ const poll: Site['poll'] = (frame, poll) => {
         <a href={post}>{t('postOnBluesky')}</a>
         <a href="/">{t('allPolls')}</a>
       </p>
+      {history && (
+        <section class="chart">
+          <h2>{t('history')}</h2>
+          <div id="chart">{raw(drawnChart(history, poll, texts))}</div>
+        </section>
+      )}
+      <details>
+        <summary>{t('takeAlong')}</summary>
+        <p class="row">
+          <a href={`${api}/votes.csv`} download>
+            {t('votesCsv')}
+          </a>
+          <a href={`${api}/votes.json`}>{t('votesJson')}</a>
+          <a href={`${link}/card.png?theme=light&lang=${frame.language}`}>{t('pictureLight')}</a>
+          <a href={`${link}/card.png?theme=dark&lang=${frame.language}`}>{t('pictureDark')}</a>
+        </p>
+        <label>
+          {t('citation')}
+          <textarea readonly rows={3} dir="ltr">
+            {citation(frame, poll)}
+          </textarea>
+        </label>
+      </details>
       <details>
         <summary>{t('embed')}</summary>
         <label>
@@ -200,6 +246,15 @@ const poll: Site['poll'] = (frame, poll) => {
       </details>
     </Page>,
   )
+}
+
+/** Who asked what, where, and what was answered: as of the version of this page. */
+function citation(frame: Frame, poll: PollView): string {
+  const { votes, voters, date, number } = textsFor(frame)
+  const counts = poll.options.map(({ text, count }) => `${text}: ${number(count)}`).join(', ')
+  const total = poll.voters === undefined ? votes(poll.total) : voters(poll.voters)
+  const name = nameOf(poll)
+  return `${name}: “${poll.text}” (${date(poll.createdAt)}). ${counts} (${total}). ${poll.uri}, ${frame.publicUrl}/poll/${pathOf(frame, poll)}, ${date(Date.now())}.`
 }
 
 const embed: Site['embed'] = (frame, poll) => {
@@ -309,6 +364,7 @@ export const site: Site = {
   languages: Object.keys(locales),
   styleSource: `'sha256-${createHash('sha256').update(css).digest('base64')}'`,
   poll,
+  facts,
   embed,
   embedCode,
   home,

@@ -1,6 +1,6 @@
 /** What the server asks of the site: pages as text. And what those pages tell their own script. */
 import type { PollHosts } from '@pollz/shared/links'
-import type { PollView } from '@pollz/shared/wire'
+import type { PollHistory, PollView } from '@pollz/shared/wire'
 
 /** What all pages of one server have in common. */
 export type Frame = {
@@ -30,7 +30,10 @@ export type Site = {
   languages: readonly string[]
   /** Sources for a Content-Security-Policy: of the inline style of polls. */
   styleSource: string
-  poll: (frame: Frame, poll: PollView) => string
+  /** @param history undefined: nothing counts */
+  poll: (frame: Frame, poll: PollView, history?: PollHistory) => string
+  /** What a poll's picture says below its options. @param language one of `languages` */
+  facts: (language: string, poll: PollView) => string
   /** Nothing but the poll, for other sites to show in a frame. */
   embed: (frame: Frame, poll: PollView) => string
   home: (frame: Frame, lists: { newest: PollView[]; busiest: PollView[] }) => string
@@ -51,4 +54,6 @@ export type Site = {
 export type PageState = Frame & {
   messages: Record<string, { message: string }>
   polls: Record<string, PollView>
+  /** of the one poll of the page */
+  history?: PollHistory
 }

@@ -14,7 +14,7 @@ import { PATIENCE } from '../live/questions.ts'
 import { shared, tagOf } from './answers.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
-import type { VoteView } from '@pollz/shared/wire'
+import type { PollHistory, VoteView } from '@pollz/shared/wire'
 
 export type ApiSources = {
   lookup: Lookup
@@ -26,6 +26,8 @@ export type ApiSources = {
   /** `budget`: for what their questions are read from */
   newestPolls: (limit: number, cursor: string | undefined, budget: Budget) => Promise<Page<PollView>>
   busiestPolls: (limit: number) => Promise<PollView[]>
+  /** Undefined: nothing counts. */
+  history: (poll: string) => Promise<PollHistory | undefined>
   votesOf: (
     poll: string,
     limit: number,
@@ -33,6 +35,8 @@ export type ApiSources = {
     voter: string | undefined,
   ) => Promise<Page<VoteView>>
 }
+
+const NO_HISTORY: PollHistory = { from: 0, step: 1, counts: [] }
 
 export function failure(
   c: Context,
@@ -121,6 +125,7 @@ export function createApi({
   hidesAccount,
   newestPolls,
   busiestPolls,
+  history,
   votesOf,
 }: ApiSources): Hono {
   const api = new Hono()
@@ -221,6 +226,11 @@ export function createApi({
     linkNext(c, page.cursor)
     // Somebody's own vote is no news to them, and their client has to find it.
     return c.json(voter === undefined ? page.items.filter((vote) => !hidesAccount(vote.voter)) : page.items)
+  })
+
+  api.get('/polls/:uri/history', async (c) => {
+    const found = await lookup.find(c.req.param('uri'), limits.budget(c))
+    return found.ok ? shared(c, JSON.stringify((await history(found.uri)) ?? NO_HISTORY)) : notFound(c, found)
   })
 
   api.get('/tallies', async (c) => {

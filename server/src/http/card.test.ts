@@ -3,7 +3,9 @@ import type { PollView } from '@pollz/shared/wire'
 import { unlimited } from '../ingest/budget.ts'
 import { describe, expect, test, vi } from 'vitest'
 import { drawCard, factsOf, HEIGHT, WIDTH } from './card.ts'
-import { Cards, type Draw } from './cards.ts'
+import { Cards, type Draw, type Style } from './cards.ts'
+
+const style: Style = { theme: 'light', language: 'en' }
 
 const poll = (text: string, options: string[], counts: number[] = [], version = 1): PollView => ({
   uri: 'at://did:plc:a/tech.waow.poll/1',
@@ -27,7 +29,7 @@ describe('a picture of the size that cards have', () => {
     ['emoji of many parts', poll('👩‍👩‍👧‍👦'.repeat(12), ['🏳️‍🌈'.repeat(7), '👋🏽'])],
     ['both ways', poll('ما هو أفضل مشروب؟ tea', ['قهوة', 'tea'], [1, 1])],
   ])('%s', async (_, it) => {
-    const image = await loadImage(drawCard(it))
+    const image = await loadImage(drawCard({ poll: it, style }))
     expect([image.width, image.height]).toEqual([WIDTH, HEIGHT])
   })
 })
@@ -46,7 +48,7 @@ test('a picture says of the end only what stays true, and what its shares are of
 
 test('a picture is complete when its canvas may be freed', () => {
   // Encoding in the background reads the canvas without holding it, and ends the process where that was freed.
-  expect(drawCard(poll('Tea?', ['Yes', 'No']))).toBeInstanceOf(Buffer)
+  expect(drawCard({ poll: poll('Tea?', ['Yes', 'No']), style })).toBeInstanceOf(Buffer)
 })
 
 test('the option that leads stands out, and a tie does not', async () => {
@@ -54,7 +56,11 @@ test('the option that leads stands out, and a tie does not', async () => {
   const bars = async (counts: number[]) => {
     const canvas = createCanvas(WIDTH, HEIGHT)
     const context = canvas.getContext('2d')
-    context.drawImage(await loadImage(await drawCard(poll('?', ['a', 'b', 'c'], counts))), 0, 0)
+    context.drawImage(
+      await loadImage(await drawCard({ poll: poll('?', ['a', 'b', 'c'], counts), style })),
+      0,
+      0,
+    )
     const { data } = context.getImageData(66, 0, 1, HEIGHT)
     const rows = Array.from({ length: HEIGHT }, (_, y) => [...data.subarray(y * 4, y * 4 + 3)].join())
     // A bar is the same over more pixels than its edges.
@@ -67,6 +73,18 @@ test('the option that leads stands out, and a tie does not', async () => {
   expect(await bars([3, 3, 3])).toEqual([first, first, first])
 })
 
+test('a dark one is drawn on black, and says what it is told to', async () => {
+  const canvas = createCanvas(WIDTH, HEIGHT)
+  const context = canvas.getContext('2d')
+  const draw = async (dark: Style) => {
+    context.drawImage(await loadImage(drawCard({ poll: poll('?', ['a', 'b'], [1, 2]), style: dark })), 0, 0)
+    return Buffer.from(context.getImageData(0, 0, WIDTH, HEIGHT).data)
+  }
+  const dark = await draw({ theme: 'dark', language: 'de', facts: '3 Stimmen' })
+  expect([...dark.subarray(0, 4)]).toEqual([0, 0, 0, 255])
+  expect(dark.equals(await draw({ theme: 'dark', language: 'de', facts: '4 Stimmen' }))).toBe(false)
+})
+
 describe('are kept', () => {
   const budget = unlimited('test')
   const pngOf = (n: number) => new Uint8Array([n])
@@ -74,6 +92,16 @@ describe('are kept', () => {
     let n = 0
     return vi.fn<Draw>(async () => pngOf(++n))
   }
+
+  test('by theme and language', async () => {
+    const draw = drawn()
+    const cards = new Cards(draw)
+    const tags = new Set<string>()
+    for (const theme of ['light', 'dark'] as const)
+      for (const language of ['en', 'de', 'en'])
+        tags.add((await cards.of(poll('?', ['a', 'b']), budget, { theme, language }))!.tag)
+    expect([tags.size, draw.mock.calls.length]).toEqual([4, 4])
+  })
 
   test('while the tally is the same, and a little longer', async () => {
     vi.useFakeTimers()

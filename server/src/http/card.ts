@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
 import { leadingOption } from '@pollz/shared/leading'
 import type { PollView } from '@pollz/shared/wire'
+import type { Style } from './cards.ts'
 
 /** What link cards ask for: 1.91 to 1. */
 export const WIDTH = 1200
@@ -23,14 +24,26 @@ const MAX_LINES = 4
 const FEWEST_LINES = 3
 
 const COLORS = {
-  background: '#ffffff',
-  text: '#000000',
-  secondary: '#405168',
-  border: '#c0cad8',
-  bar: '#e5f0ff',
-  leading: '#a8ccff',
-  brand: '#006aff',
+  light: {
+    background: '#ffffff',
+    text: '#000000',
+    secondary: '#405168',
+    border: '#c0cad8',
+    bar: '#e5f0ff',
+    leading: '#a8ccff',
+    brand: '#006aff',
+  },
+  dark: {
+    background: '#000000',
+    text: '#ffffff',
+    secondary: '#a5b2c5',
+    border: '#313f54',
+    bar: '#001e47',
+    leading: '#003a85',
+    brand: '#4291ff',
+  },
 }
+type Colors = (typeof COLORS)['light']
 
 /** Bluesky's own. */
 const FONT = 'PollzInter'
@@ -53,7 +66,6 @@ const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 const number = new Intl.NumberFormat('en')
 /** A picture is kept by caches for long: what it says has to be true at any time, anywhere. */
 const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
-const percent = new Intl.NumberFormat('en', { style: 'percent' })
 
 /** Whether a text is read from right to left: by its first letter, as `dir=auto` says it. */
 const isRtl = (text: string) =>
@@ -67,16 +79,18 @@ const lineOf = (text: string) =>
     .trim()
 
 /** @returns PNG, 1200 by 630 */
-export function drawCard(poll: PollView): Buffer {
+export function drawCard({ poll, style }: { poll: PollView; style: Style }): Buffer {
+  const colors = COLORS[style.theme]
+  const percent = new Intl.NumberFormat(style.language, { style: 'percent' })
   const canvas = createCanvas(WIDTH, HEIGHT)
   const context = canvas.getContext('2d')
-  context.fillStyle = COLORS.background
+  context.fillStyle = colors.background
   context.fillRect(0, 0, WIDTH, HEIGHT)
   context.textBaseline = 'middle'
 
   const { size, lines, row } = layout(context, poll)
   const question = lineOf(poll.text)
-  context.fillStyle = COLORS.text
+  context.fillStyle = colors.text
   context.font = fontOf(600, size)
   for (const [i, line] of lines.entries())
     write(context, line, isRtl(question), MARGIN, WIDTH - MARGIN, MARGIN + lineHeight(size) * (i + 0.5))
@@ -92,10 +106,11 @@ export function drawCard(poll: PollView): Buffer {
       i === leading,
       y,
       row,
+      { colors, percent },
     )
     y += row + gap
   }
-  drawFooter(context, poll)
+  drawFooter(context, style.facts ?? factsOf(poll), colors)
   // Not `encode`: it works in the background and does not keep the canvas from being freed meanwhile.
   return canvas.encodeSync('png')
 }
@@ -129,6 +144,7 @@ function drawOption(
   leads: boolean,
   y: number,
   height: number,
+  { colors, percent }: { colors: Colors; percent: Intl.NumberFormat },
 ): void {
   const rtl = isRtl(text)
   const width = WIDTH - 2 * MARGIN
@@ -138,11 +154,11 @@ function drawOption(
     context.beginPath()
     context.roundRect(MARGIN, y, width, height, radius)
     context.clip()
-    context.fillStyle = leads ? COLORS.leading : COLORS.bar
+    context.fillStyle = leads ? colors.leading : colors.bar
     context.fillRect(rtl ? WIDTH - MARGIN - width * share : MARGIN, y, width * share, height)
     context.restore()
   }
-  context.strokeStyle = COLORS.border
+  context.strokeStyle = colors.border
   context.lineWidth = 2
   context.beginPath()
   context.roundRect(MARGIN, y, width, height, radius)
@@ -153,7 +169,7 @@ function drawOption(
   const [left, right] = [MARGIN + padding, WIDTH - MARGIN - padding]
   const middle = y + height / 2
   let room = right - left
-  context.fillStyle = COLORS.text
+  context.fillStyle = colors.text
   if (share !== undefined) {
     context.font = fontOf(leads ? 600 : 400, size)
     const figure = percent.format(share)
@@ -175,22 +191,15 @@ export function factsOf({ total, voters, multiple, endsAt, handle }: PollView): 
   ].join(' · ')
 }
 
-function drawFooter(context: SKRSContext2D, poll: PollView): void {
+function drawFooter(context: SKRSContext2D, facts: string, colors: Colors): void {
   const y = HEIGHT - MARGIN - FOOTER / 2 + 8
   context.font = fontOf(600, 28)
-  context.fillStyle = COLORS.brand
+  context.fillStyle = colors.brand
   const brand = context.measureText('pollz').width
   write(context, 'pollz', true, MARGIN, WIDTH - MARGIN, y)
   context.font = fontOf(400, 28)
-  context.fillStyle = COLORS.secondary
-  write(
-    context,
-    shorten(context, factsOf(poll), WIDTH - 2 * MARGIN - brand - 24),
-    false,
-    MARGIN,
-    WIDTH - MARGIN,
-    y,
-  )
+  context.fillStyle = colors.secondary
+  write(context, shorten(context, facts, WIDTH - 2 * MARGIN - brand - 24), false, MARGIN, WIDTH - MARGIN, y)
 }
 
 /** @param end whether it ends at the right, instead of beginning at the left */

@@ -25,11 +25,12 @@ const tea = poll('Tea?', 'Yes')
 const PNG = new Uint8Array([0x89, 0x50, 0x4e, 0x47])
 
 let stop: AbortController
-let draw: Draw
+let draw: (it: PollView) => ReturnType<Draw>
 
 beforeEach(() => {
   stop = new AbortController()
-  draw = createDrawing(createLog('error'), stop.signal)
+  const drawing = createDrawing(createLog('error'), stop.signal)
+  draw = (it) => drawing({ poll: it, style: { theme: 'light', language: 'en' } })
 })
 afterEach(() => stop.abort())
 

@@ -17,9 +17,9 @@ export function createDrawing(log: Log, signal: AbortSignal): Draw {
   // The time runs from when it is drawn, not from when it was asked for: so they wait here, not in the pool.
   const limit = pLimit(1)
   const filename = new URL('card.ts', import.meta.url).href
-  return (poll) =>
+  return (drawn) =>
     limit(() =>
-      pool.run(poll, {
+      pool.run(drawn, {
         // Named here and not for the whole pool, a file that can't be loaded is this drawing's failure.
         filename,
         name: 'drawCard',

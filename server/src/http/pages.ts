@@ -5,7 +5,7 @@ import { formatAtUri } from '@pollz/shared/at-uri'
 import { familyOfPoll, home } from '@pollz/shared/families'
 import { isLoopback, parsePollLink } from '@pollz/shared/links'
 import { profileUrl } from '@pollz/shared/network'
-import type { PollView } from '@pollz/shared/wire'
+import type { PollHistory, PollView } from '@pollz/shared/wire'
 import { site } from '@pollz/site/built'
 import type { Frame, ProblemName } from '@pollz/site/types'
 import { Hono, type Context } from 'hono'
@@ -17,7 +17,7 @@ import type { Found, Lookup } from '../live/lookup.ts'
 import { PATIENCE } from '../live/questions.ts'
 import { Pages, shared, timeOf, unlessKnown } from './answers.ts'
 import { failure, jsonOf, notFound, statusOf } from './api.ts'
-import type { Cards } from './cards.ts'
+import { THEMES, type Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
 
 export type PageSources = {
@@ -25,6 +25,8 @@ export type PageSources = {
   limits: Limits
   frame: Omit<Frame, 'language'>
   lists: () => Promise<{ newest: PollView[]; busiest: PollView[] }>
+  /** undefined: nothing counts */
+  history: (poll: string) => Promise<PollHistory | undefined>
   /** with its author's handle, as far as that is known */
   named: (poll: PollView) => Promise<PollView>
 }
@@ -124,7 +126,7 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
 }
 
 export function createPages(
-  { lookup, limits, frame, lists, named }: PageSources,
+  { lookup, limits, frame, lists, history, named }: PageSources,
   answer: ReturnType<typeof createAnswer>,
   cards: Cards,
 ): Hono {
@@ -179,8 +181,13 @@ export function createPages(
     const framable = kind === 'embed'
     if (found.ok) {
       const { poll } = found
-      const key = `${kind} ${timeOf(poll.endsAt, Date.now())} ${jsonOf(poll)}`
-      return answer(c, (it) => site[kind](it, poll), { framable, key })
+      // What is drawn of it may be some seconds old, and its script brings it up to date.
+      const past = kind === 'poll' && poll.total > 0 ? await history(poll.uri) : undefined
+      const key = `${kind} ${timeOf(poll.endsAt, Date.now())} ${jsonOf(poll)} ${JSON.stringify(past)}`
+      return answer(c, (it) => (kind === 'poll' ? site.poll(it, poll, past) : site.embed(it, poll)), {
+        framable,
+        key,
+      })
     }
     const { repo } = c.req.param() as { repo: string }
     const name = problemOf(found, repo)
@@ -189,7 +196,20 @@ export function createPages(
   const picture = async (c: Context) => {
     const found = await find(c)
     if (!found.ok) return notFound(c, found)
-    const card = await cards.of(found.poll, limits.budget(c))
+    const { theme = 'light', lang } = c.req.query()
+    const known = THEMES.find((it) => it === theme)
+    if (known === undefined)
+      return failure(c, 400, 'InvalidRequest', `theme: expected ${THEMES.join(' or ')}, got "${theme}"`)
+    if (lang !== undefined && !site.languages.includes(lang))
+      return failure(c, 400, 'InvalidRequest', `lang: expected ${site.languages.join(', ')}, got "${lang}"`)
+    // Whoever makes link cards asks for no language, and gets the same for all.
+    const language = lang ?? 'en'
+    const style = {
+      theme: known,
+      language,
+      ...(language === 'en' ? {} : { facts: site.facts(language, found.poll) }),
+    }
+    const card = await cards.of(found.poll, limits.budget(c), style)
     if (!card) return failure(c, 503, 'Busy', 'too many pictures are being drawn: try again later')
     return unlessKnown(c, card.tag, CARD_AGE) ?? c.body(card.png, 200, { 'content-type': 'image/png' })
   }

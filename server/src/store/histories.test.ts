@@ -16,7 +16,7 @@ import { ACCOUNT_STATUSES, readEvent, uriOf, type Change } from '../ingest/event
 import { apply } from './counting/apply.ts'
 import { openDatabase } from './database.ts'
 import { migrate } from './migrations.ts'
-import { findPoll, votesOf } from './queries.ts'
+import { countedRecords, findPoll, historyOf, votesOf } from './queries.ts'
 import { recount } from './recount.ts'
 
 /** Enough for each rule, broken, to be caught. */
@@ -255,6 +255,22 @@ test(`${HISTORIES} histories are counted as the oracle counts them`, { timeout: 
           const { voters = found.poll.total } = found.poll
           expect({ poll, voters }).toEqual({ poll, voters: oracle.voters(poll).size })
           expect({ poll, edited: found.poll.edited }).toEqual({ poll, edited: oracle.edited(poll) })
+          const history = await historyOf(client, poll)
+          expect({ poll, last: history?.counts.at(-1) ?? found.poll.options.map(() => 0) }).toEqual({
+            poll,
+            last: counts,
+          })
+          const { records } = await countedRecords(client, poll, 100, 0)
+          expect({
+            poll,
+            records: records.map(({ uri, castAt }) => `${uri} ${Date.parse(castAt)}`).toSorted(),
+          }).toEqual({
+            poll,
+            records: oracle
+              .choices(poll)
+              .map(({ uri, cast }) => `${uri} ${Math.floor(cast / 1000)}`)
+              .toSorted(),
+          })
           const listed = (await votesOf(client, poll, 100, undefined, undefined)).items
           const expected = Map.groupBy(oracle.choices(poll), ({ voter }) => voter)
           expect(new Set(listed.map(({ uri, option, options = [option] }) => `${uri} ${options}`))).toEqual(

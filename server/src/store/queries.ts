@@ -3,13 +3,13 @@ import type { Client, InValue, Row, Value } from '@libsql/client'
 import { formatAtUri, parseAtUri } from '@pollz/shared/at-uri'
 import { families, idOfVoteCollection, voteCollectionWithId } from '@pollz/shared/families'
 import { timeOfTid } from '@pollz/shared/tid'
-import type { CountedRecord, CountedVotes, PollView, VoteView } from '@pollz/shared/wire'
+import type { CountedRecord, CountedVotes, PollHistory, PollView, VoteView } from '@pollz/shared/wire'
 import { optionsOf } from '../ingest/choices.ts'
 import { microseconds } from '@pollz/shared/counting'
 import { type AccountStatus } from '../ingest/events.ts'
 import { samePoll, sameVote, type HeldAccount, type HeldRecord } from '../ingest/held.ts'
 import { VERSION } from './counting/batch.ts'
-import { BEYOND, CHOICES, IS_EDITED, IS_OPTION, POLL_IS_THERE, VOTERS } from './counting/rules.ts'
+import { BEYOND, CHOICES, HISTORY, IS_EDITED, IS_OPTION, POLL_IS_THERE, VOTERS } from './counting/rules.ts'
 
 /** What is known of a poll. `unknown`: no version of it was ever seen. */
 export type PollState =
@@ -229,6 +229,44 @@ export async function countedRecords(
     }),
   )
   return { records, last: rows.length === limit ? Number(rows.at(-1)!['id']) : undefined }
+}
+
+/** Voters of a poll that are looked at in one statement, and points of its history. */
+const VOTERS_AT_ONCE = 5_000
+const POINTS = 120
+
+/** How the vote went: what counts, by when it was made. Undefined: nothing counts, or the poll is not there. */
+export async function historyOf(client: Client, poll: string): Promise<PollHistory | undefined> {
+  const span = await client.execute({
+    sql: `SELECT p.id, p.made AS start, max(v.made) AS last, json_array_length(p.options) AS options
+      FROM polls p JOIN votes v ON v.poll = p.id WHERE p.uri = ? AND ${POLL_IS_THERE}`,
+    args: [poll],
+  })
+  const [first] = span.rows
+  if (!first || first['id'] === null) return undefined
+  const { id, start, last, options } = first
+  const from = Math.floor(Number(start) / 1000)
+  const step = Math.max(1, Math.ceil((Number(last) / 1000 - from + 1) / POINTS))
+  const counts = Array.from({ length: POINTS }, () => Array.from({ length: Number(options) }, () => 0))
+  for (let after: number | undefined = 0; after !== undefined;) {
+    const { rows } = await client.execute({
+      sql: `SELECT max(voter) AS last, count(*) AS n
+        FROM (SELECT voter FROM votes WHERE poll = ? AND voter > ? ORDER BY voter LIMIT ?)`,
+      args: [Number(id), after, VOTERS_AT_ONCE],
+    })
+    const [{ last: upTo, n }] = rows as [Row]
+    if (Number(n) === 0) break
+    const part = await client.execute({ sql: HISTORY, args: [Number(id), after, Number(upTo), from, step] })
+    for (const { option, point, votes } of part.rows) {
+      const at = Math.min(POINTS - 1, Math.max(0, Number(point)))
+      const row = counts[at]!
+      if (Number(option) in row) row[Number(option)]! += Number(votes)
+    }
+    after = Number(n) === VOTERS_AT_ONCE ? Number(upTo) : undefined
+  }
+  for (const [i, row] of counts.entries())
+    if (i > 0) for (const option of row.keys()) row[option]! += counts[i - 1]![option]!
+  return counts.at(-1)!.some((n) => n > 0) ? { from, step, counts } : undefined
 }
 
 /** A poll that has votes, at random as far as that costs nothing: the first after a place. @param at 0 to 1 */

@@ -66,6 +66,20 @@ const polls = connectPolls(
 const mounted = mountPolls(polls, texts)
 followLists(mounted, texts, signal)
 
+const chart = document.getElementById('chart')
+const { history } = state
+if (chart && history) {
+  const [uri] = Object.keys(state.polls)
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some(({ isIntersecting }) => isIntersecting)) return
+    observer.disconnect()
+    void import('./chart.tsx').then(({ followChart }) =>
+      followChart(chart, polls.model(uri!), texts, history),
+    )
+  })
+  observer.observe(chart)
+}
+
 // In the reader's own time zone, which the server can't know.
 for (const time of document.querySelectorAll('time')) time.textContent = texts.date(time.dateTime)
 

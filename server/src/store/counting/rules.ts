@@ -91,6 +91,27 @@ export const IS_EDITED = `p.options_changed IS NOT NULL AND EXISTS (SELECT 1 FRO
   WHERE c.poll = p.id AND c.early > 0 AND ${IS_OPTION})`
 
 /**
+ * When what counts of poll ?1 was made, of the voters after ?2 and up to ?3: votes by option and by how many steps of ?5
+ * after ?4 (ms since 1970). As `RECOUNT` has it, which rows count is asked only of those who have several.
+ */
+export const HISTORY = `
+  WITH alone AS (
+    SELECT v.voter, v.option, v.made, count(*) AS records FROM votes v CROSS JOIN polls q ON q.id = v.poll
+    WHERE v.poll = ?1 AND v.voter > ?2 AND v.voter <= ?3
+      AND v.voter NOT IN (SELECT id FROM accounts WHERE status <> 'active')     -- C5
+    GROUP BY v.voter HAVING records = 1 AND NOT ${IS_SET} AND ${inTime('v')}    -- C8
+  ), others AS (
+    SELECT v.voter, count(*) AS records, max(${IS_SET}) AS sets FROM votes v
+    WHERE v.poll = ?1 AND v.voter > ?2 AND v.voter <= ?3
+    GROUP BY v.voter HAVING records > 1 OR sets
+  ), counted AS (
+    SELECT option, made, 1 AS n FROM alone
+    UNION ALL
+    SELECT c.option, c.made, c.n FROM others t CROSS JOIN ${COUNTED} c ON c.poll = ?1 AND c.voter = t.voter  -- C2, C11
+  )
+  SELECT option, CAST((made / 1000 - ?4) / ?5 AS INTEGER) AS point, sum(n) AS votes FROM counted GROUP BY option, point`
+
+/**
  * What `tallies` has to be, from the rows alone: as `CHOICES` says it, but read in one go. Most voters have one record
  * for a poll; which one counts is asked only of the others.
  */
