@@ -104,6 +104,56 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await until('the record is gone', async () => !(await alice.voteRecord(poll)))
   })
 
+  test('how the vote went: without a script, live, by keyboard and as a table', async () => {
+    const of = await bob.makePoll('How did it go?', ['Up', 'Down'])
+    await carol.vote(of, 0)
+    const plain = await browser.newContext({ javaScriptEnabled: false })
+    const reader = await plain.newPage()
+    const chart = reader.getByRole('img', { name: 'How the vote went' })
+    await until('the chart', async () => {
+      await reader.goto(at(pathOf(of)))
+      return (await chart.count()) > 0
+    })
+    expect(await chart.getAttribute('aria-label')).toBe('How the vote went. Up: 1. Down: 0')
+    expect(await chart.locator('path').count()).toBe(2)
+    await plain.close()
+
+    const live = await context.newPage()
+    await live.goto(at(pathOf(of)))
+    const time = live.getByRole('slider', { name: 'Time' })
+    await time.waitFor()
+    await dan.vote(of, 1)
+    await live.getByRole('img', { name: 'How the vote went. Up: 1. Down: 1' }).waitFor()
+    await live.screenshot({ path: join(artifacts, 'page-chart.png'), fullPage: true })
+    await time.focus()
+    await live.keyboard.press('Home')
+    await live.getByRole('img', { name: 'How the vote went. Up: 0. Down: 0' }).waitFor()
+    expect(await time.getAttribute('aria-valuetext')).toContain('Up: 0. Down: 0')
+    await live.keyboard.press('End')
+    await live.getByRole('img', { name: 'How the vote went. Up: 1. Down: 1' }).waitFor()
+    await live.getByText('As a table').click()
+    const rows = live.getByRole('row')
+    expect(await rows.first().innerText()).toBe('Time\tUp\tDown')
+    expect(await rows.last().innerText()).toMatch(/1\t1$/)
+    await live.getByText('Take it along').click()
+    expect(await axeFinds(live)).toEqual([])
+    expect(await live.getByLabel('Quote it').inputValue()).toContain(of)
+    const [csv] = await Promise.all([
+      live.waitForEvent('download'),
+      live.getByRole('link', { name: 'Votes (CSV)' }).click(),
+    ])
+    expect(csv.suggestedFilename()).toMatch(/^poll-.*\.csv$/)
+    const dark = await live.getByRole('link', { name: 'Picture, dark' }).getAttribute('href')
+    const picture = await fetch(dark!)
+    expect([picture.status, picture.headers.get('content-type')]).toEqual([200, 'image/png'])
+    const none = await fetch(dark!.replace('dark', 'pink'))
+    expect([none.status, await none.json()]).toEqual([
+      400,
+      { error: 'InvalidRequest', message: 'theme: expected light or dark, got "pink"' },
+    ])
+    await live.close()
+  })
+
   test('at another address it is live too; a click leads to the public one, where sign-ins are', async () => {
     const other = await context.newPage()
     await other.goto(at(pathOf(poll)).replace('127.0.0.1', 'localhost'))
@@ -464,6 +514,8 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await theirs.getByText('You can remove yours').waitFor()
     expect(await theirs.getByText('You can remove yours').count()).toBe(1)
     await newcomer.close()
+    // What is out of view is not watched.
+    await list('newest').first().scrollIntoViewIfNeeded()
     const newer = await bob.makePoll('Just now?', ['Yes', 'No'])
     await fetch(at(`/api/polls/${encodeURIComponent(newer)}`))
     await list('newest').first().getByText('Just now?').waitFor({ timeout: 20_000 })

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals'
 import { composeUrl } from '@pollz/shared/network'
 import type { PollView } from '@pollz/shared/wire'
-import type { Act, ActMessage, PageAccount, PollMessage, ToPage } from '@pollz/shared/engine'
+import type { Act, ActMessage, Check, PageAccount, PollMessage, ToPage } from '@pollz/shared/engine'
 import {
   drawComposerButton,
   drawEditor,
@@ -61,6 +61,8 @@ type Setting = {
   reminders?: ReadonlySet<string>
   knowsSignIn?: boolean
   offline?: boolean
+  /** whoever else is asked for votes */
+  second?: string
   language?: keyof typeof locales
   /** That it stands in. */
   post?: ShownPost
@@ -104,6 +106,47 @@ const several: PollView = { ...tabs, multiple: true, voters: Math.ceil(tabs.tota
 
 const asking: ShownPost = { rkey: '3kpost', text: tabs.text, asks: true }
 
+const check = (it: Check): ToPage => ({ type: 'check', uri, check: it })
+const checked = (change: Partial<Check & { name: 'done' }>): ToPage =>
+  check({
+    name: 'done',
+    at: Date.now() - 12 * 60_000,
+    verdict: 'right',
+    here: false,
+    listed: 5992,
+    proved: 5992,
+    counts: tabs.options.map(({ count }) => count),
+    voters: 5992,
+    findings: [],
+    doubts: [],
+    found: 0,
+    doubted: 0,
+    ...change,
+  })
+const voteOf = (name: string) => `at://did:plc:${name}/tech.waow.vote/1`
+const withDetails = (...messages: ToPage[]): Setting => ({
+  messages: [shown(tabs), own(1)],
+  act: (model) => {
+    model.toggleVoters()
+    for (const it of [voters([person('carol', 1), person('dan', 2)]), ...messages]) model.receive(it as never)
+  },
+})
+const wrong = checked({
+  verdict: 'wrong',
+  proved: 5990,
+  findings: [
+    { fault: 'added', uri: voteOf('nobody') },
+    { fault: 'changed', uri: voteOf('carol') },
+    { fault: 'sum', uri },
+  ],
+  doubts: [
+    { why: 'unreachable', uri: voteOf('dan') },
+    { why: 'signature', uri: voteOf('erin') },
+  ],
+  found: 3,
+  doubted: 14,
+})
+
 const settings: Record<string, Setting> = {
   loading: {},
   'before the first vote ever': { messages: [shown(tabs)], hasVoted: false },
@@ -137,6 +180,29 @@ const settings: Record<string, Setting> = {
     reminders: new Set(),
   },
   'it ends in days': { messages: [shown({ ...tabs, endsAt: inHours(50) })] },
+  'the result can be checked': withDetails(),
+  'the result is being checked': withDetails(check({ name: 'running', done: 1204, of: 5992 })),
+  'the result is right': withDetails(checked({})),
+  'the result is wrong': withDetails(wrong),
+  'the result is wrong, in German': { ...withDetails(wrong), language: 'de' },
+  'the result is wrong, in Japanese': { ...withDetails(wrong), language: 'ja' },
+  'nobody can tell whether it is right': withDetails(
+    checked({
+      verdict: 'unknown',
+      proved: 5990,
+      doubts: [{ why: 'perhapsLate', uri: voteOf('carol') }],
+      doubted: 1,
+      secondFailed: 'https://second.example does not answer',
+    }),
+  ),
+  'the check could not be done': withDetails(
+    check({ name: 'failed', detail: 'https://pollz.example does not answer' }),
+  ),
+  'counted by this browser': {
+    messages: [shown(tabs), checked({ here: true, at: noon + 240_000, counts: [1, 2, 3], voters: 6 })],
+    offline: true,
+    second: 'https://constellation.example',
+  },
   'votes may be missing': { messages: [shown({ ...tabs, incomplete: true }), own(0)] },
   'the server has lost its database': {
     messages: [shown({ ...tabs, asOf: '2026-01-01T12:04:00.000Z' }), own(0)],
@@ -431,7 +497,7 @@ export function draw(name: string, theme: string): void {
     resultLink: () => 'https://pollz.example/poll/bob.example/3kabc',
     compose: (it) => composeUrl(it),
     reminders: signal(setting.reminders),
-    second: signal(''),
+    second: signal(setting.second ?? ''),
   }
   const model = new PollModel(uri, around)
   drawn = model
