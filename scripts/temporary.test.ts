@@ -112,7 +112,7 @@ test('what is left is named, what others put there at the same time is not', () 
 test('no source names a temporary directory: all ask the system, which says the run’s own', () => {
   const root = join(import.meta.dirname, '..')
   const sources = globSync(
-    '{shared,widget,client,engine,extension,site,server,tap,deploy,e2e,scripts}/**/*.{ts,tsx,mjs}',
+    '{shared,check,widget,client,engine,extension,site,server,tap,deploy,e2e,scripts}/**/*.{ts,tsx,mjs}',
     {
       cwd: root,
       exclude: ['**/node_modules/**', '**/.output/**', '**/.wxt/**'],
