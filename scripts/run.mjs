@@ -51,7 +51,15 @@ function lexicons() {
 /** The server's pages, and what they run in browsers. */
 function site() {
   const made = changed(join(root, 'site/.output/server/server.js'))
-  const sources = ['site/src', 'check/src', 'engine/src', 'widget', 'shared/src', 'package-lock.json', 'site/build.ts']
+  const sources = [
+    'site/src',
+    'check/src',
+    'engine/src',
+    'widget',
+    'shared/src',
+    'package-lock.json',
+    'site/build.ts',
+  ]
   if (made > Math.max(...sources.map(newestIn))) return
   say('building the server’s pages')
   npm('run', '--silent', 'build', '-w', 'site')
