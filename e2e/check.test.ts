@@ -91,6 +91,14 @@ async function voteAndTell(voter: Account, of: string, option: number): Promise<
   await tell(uriOf(voter, of))
 }
 
+const follow = (person: Account, other: Account) =>
+  person.agent.com.atproto.repo.createRecord({
+    repo: person.did,
+    collection: 'app.bsky.graph.follow',
+    record: { $type: 'app.bsky.graph.follow', subject: other.did, createdAt: new Date().toISOString() },
+    validate: false,
+  })
+
 async function tell(uri: string): Promise<void> {
   const response = await fetch(`${server}/api/votes`, { method: 'POST', body: JSON.stringify({ uri }) })
   expect(response.status).toBe(200)
@@ -555,6 +563,30 @@ test('in the extension: behind Details, and with the server away it counts by it
   await right.waitFor()
   expect(await right.count()).toBe(1)
   await bsky.screenshot({ path: join(artifacts, 'check-widget.png') })
+
+  // Among people one follows: off until it is asked for.
+  for (const it of [voters[0]!, voters[1]!, voters[2]!, author]) await follow(author, it)
+  const asked: string[] = []
+  extended.on('request', (request) => asked.push(request.url()))
+  await widget(bsky, poll).getByRole('button', { name: 'Show how people I follow voted' }).click()
+  await widget(bsky, poll).getByText('3 people you follow: 2 yes and 1 no').waitFor()
+  const who = widget(bsky, poll).getByRole('list', { name: 'People you follow' }).getByRole('listitem')
+  expect((await who.allInnerTexts()).map((it) => it.replace(/\s+/g, ' ')).toSorted()).toEqual([
+    '@one.test yes',
+    '@three.test yes',
+    '@two.test no',
+  ])
+  // The server is asked for what everybody is.
+  const ofServer = asked.filter((it) => it.startsWith(server)).map((it) => decodeURIComponent(it))
+  expect(ofServer).toContain(`${server}/api/polls/${poll}/voters.bin`)
+  expect(ofServer.filter((it) => voters.some(({ did }) => it.includes(did)))).toEqual([])
+  await bsky.screenshot({ path: join(artifacts, 'followed.png') })
+  await bsky.reload()
+  await widget(bsky, poll).getByRole('button', { name: 'Show results' }).click()
+  await widget(bsky, poll).getByText('3 people you follow: 2 yes and 1 no').waitFor()
+  await widget(bsky, poll).getByRole('button', { name: 'Details' }).click()
+  await widget(bsky, poll).getByRole('button', { name: 'Don’t show this any more' }).click()
+  await widget(bsky, poll).getByText('3 people you follow').waitFor({ state: 'detached' })
 
   stop.abort()
   await done

@@ -106,6 +106,17 @@ const several: PollView = { ...tabs, multiple: true, voters: Math.ceil(tabs.tota
 
 const asking: ShownPost = { rkey: '3kpost', text: tabs.text, asks: true }
 
+const following = (on: boolean, ...people: [string, number[]][]): ToPage => ({
+  type: 'following',
+  uri,
+  voter: alice.did,
+  on,
+  people: people.map(([name, options]) => ({
+    did: `did:plc:${name}`,
+    handle: `${name}.example`,
+    options,
+  })),
+})
 const check = (it: Check): ToPage => ({ type: 'check', uri, check: it })
 const checked = (change: Partial<Check & { name: 'done' }>): ToPage =>
   check({
@@ -181,6 +192,13 @@ const settings: Record<string, Setting> = {
   },
   'it ends in days': { messages: [shown({ ...tabs, endsAt: inHours(50) })] },
   'the result can be checked': withDetails(),
+  'people one follows, not asked for': withDetails(following(false)),
+  'people one follows': withDetails(following(true, ['carol', [1]], ['dan', [2]], ['erin', [1]])),
+  'people one follows, in Japanese': {
+    ...withDetails(following(true, ['carol', [1]], ['dan', [2]])),
+    language: 'ja',
+  },
+  'nobody whom one follows': withDetails(following(true)),
   'the result is being checked': withDetails(check({ name: 'running', done: 1204, of: 5992 })),
   'the result is right': withDetails(checked({})),
   'the result is wrong': withDetails(wrong),

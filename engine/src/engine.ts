@@ -8,6 +8,7 @@ import { Api } from './api.ts'
 import { Authored } from './authored.ts'
 import { Checks, type RunCheck } from './checks.ts'
 import { endedLately } from './ended.ts'
+import { Following } from './following.ts'
 import { Live } from './live.ts'
 import { look, type Look } from './look.ts'
 import { Outbox } from './outbox.ts'
@@ -107,6 +108,8 @@ export function createEngine(options: EngineOptions): Engine {
     ...(closeSignIn ? { closeSignIn } : {}),
     signal,
   })
+  const canonical = (uri: string) => repos.canonical(uri)
+  const following = new Following({ repos, pages, server, canonical, signal })
   const checks =
     runCheck &&
     new Checks({
@@ -114,7 +117,7 @@ export function createEngine(options: EngineOptions): Engine {
       server,
       plc: network.plc,
       pages,
-      canonical: (uri) => repos.canonical(uri),
+      canonical,
       signal,
     })
   start(acts.resume())
@@ -127,6 +130,7 @@ export function createEngine(options: EngineOptions): Engine {
       case 'watch':
         live.watch(port, message.uri)
         start(votes.showOwn(message.uri, message.account))
+        if (message.account) start(following.watched(port, message.uri, message.account))
         return
       case 'unwatch':
         live.unwatch(port, message.uri)
@@ -159,6 +163,9 @@ export function createEngine(options: EngineOptions): Engine {
         return
       case 'stopCheck':
         checks?.stop(message.uri)
+        return
+      case 'following':
+        start(following.show(port, message.uri, message.account, message.on))
         return
       case 'lastCheck':
         if (checks) start(checks.tellLast(port, message.uri))

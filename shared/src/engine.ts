@@ -128,6 +128,13 @@ export const toEngine = v.variant('type', [
     here: v.exactOptional(v.literal(true)),
   }),
   v.object({ type: v.literal('stopCheck'), uri: atUri }),
+  /** How those whom an account follows have voted. `on`: asks for it, for all polls; false: no longer; absent: as it is */
+  v.object({
+    type: v.literal('following'),
+    uri: atUri,
+    account: pageAccount,
+    on: v.exactOptional(v.boolean()),
+  }),
   /** How the last check of a poll was. */
   v.object({ type: v.literal('lastCheck'), uri: atUri }),
   /** The page came back into view: what its accounts did elsewhere may have changed. */
@@ -216,6 +223,15 @@ const pollMessages = [
     author: v.optional(v.string()),
   }),
   v.object({ type: v.literal('check'), uri: atUri, check }),
+  /** `voter`: DID of who follows them. `on`: whether that was ever asked for */
+  v.object({
+    type: v.literal('following'),
+    uri: atUri,
+    voter: did,
+    on: v.boolean(),
+    people: v.array(v.object({ did, handle: v.exactOptional(v.string()), options: v.array(v.number()) })),
+    failed: v.exactOptional(v.literal(true)),
+  }),
 ] as const
 /** What is said about one poll to every page that shows it. */
 export type PollMessage = v.InferOutput<(typeof pollMessages)[number]>

@@ -2,6 +2,7 @@
 import type { PollView } from '@pollz/shared/wire'
 import { useEffect, useRef } from 'preact/hooks'
 import { Check } from './Check.tsx'
+import { FollowedList } from './Followed.tsx'
 import type { PollModel } from './model.ts'
 import { nameOf } from './Notice.tsx'
 import { useTexts } from './texts.ts'
@@ -48,6 +49,7 @@ export function Details({ model, poll }: { model: PollModel; poll: PollView }) {
           {t(state === 'failed' ? 'tryAgain' : 'showMore')}
         </button>
       )}
+      <FollowedList model={model} poll={poll} />
       <Check model={model} poll={poll} />
     </div>
   )

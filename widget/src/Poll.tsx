@@ -7,6 +7,7 @@ import { Announcer } from './Announcer.tsx'
 import { Details } from './Details.tsx'
 import { Editor } from './Editor.tsx'
 import { Manage, ManageButton } from './Manage.tsx'
+import { FollowedLine } from './Followed.tsx'
 import { FirstClick } from './FirstClick.tsx'
 import { isGone } from '@pollz/shared/missing'
 import { shareOf } from '@pollz/shared/share'
@@ -239,6 +240,7 @@ function Footer({ model, poll, place }: PartProps) {
         {model.ended.value && <span>{t('final')}</span>}
         {/* Read out when it is filled: so it is there before. */}
         {reminded !== undefined && <span role="status">{reminded && t('reminded')}</span>}
+        <FollowedLine model={model} poll={poll} />
         {poll.incomplete && <span>{t('incomplete')}</span>}
         {poll.edited && <span class="edited">{t('edited')}</span>}
       </span>

@@ -117,6 +117,8 @@ export class PollModel {
   readonly voters = signal<Voters | undefined>(undefined)
   /** How the check of its result goes, or went the last time; undefined: none is known. */
   readonly check = signal<Check | undefined>(undefined)
+  /** How those whom the reader follows have voted; undefined: it is not known whose those would be, or not yet asked. */
+  readonly following = signal<(PollMessage & { type: 'following' }) | undefined>(undefined)
   /** Whoever else is asked for votes, as it was typed in here; undefined: it was not. */
   readonly typedSecond = signal<string | undefined>(undefined)
   readonly second = computed(() => this.typedSecond.value ?? this.around.second.value)
@@ -278,6 +280,7 @@ export class PollModel {
   accountChanged(): void {
     this.#actor = undefined
     this.own.value = undefined
+    this.following.value = undefined
     this.#cast.value = undefined
     this.asked.value = false
     this.ticked.value = undefined
@@ -344,6 +347,7 @@ export class PollModel {
     this.voters.value = { votes: [], cursor: undefined, author: undefined, state: 'loading' }
     this.moreVoters()
     this.around.send({ type: 'lastCheck', uri: this.uri })
+    this.#askFollowing()
   }
 
   /** Proves each vote and counts them. @param here the server is away: it is asked nothing */
@@ -355,6 +359,22 @@ export class PollModel {
       uri: this.uri,
       ...(second === '' ? {} : { second }),
       ...(here ? { here } : {}),
+    })
+  }
+
+  /** Asks for how those whom the reader follows have voted, in this and all polls, or no longer. */
+  follow(on: boolean): void {
+    this.#askFollowing(on)
+  }
+
+  #askFollowing(on?: boolean): void {
+    const account = this.around.account.peek() ?? this.own.peek()?.voter
+    if (!account) return
+    this.around.send({
+      type: 'following',
+      uri: this.uri,
+      account,
+      ...(on === undefined ? {} : { on }),
     })
   }
 
@@ -408,6 +428,9 @@ export class PollModel {
         return
       case 'voters':
         this.#receiveVoters(message)
+        return
+      case 'following':
+        if (this.#reader === message.voter) this.following.value = message
         return
       case 'check':
         this.check.value = message.check

@@ -1,15 +1,19 @@
 /** All votes that count for a poll, to take along and to check: streamed, for there may be any number of them. */
+import { voterEntry } from '@pollz/shared/followed'
 import type { CountedRecord, PollView } from '@pollz/shared/wire'
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
+import pLimit from 'p-limit'
 import type { Lookup } from '../live/lookup.ts'
 import type { PollState } from '../store/queries.ts'
 import { unlessKnown } from './answers.ts'
-import { notFound } from './api.ts'
+import { failure, notFound } from './api.ts'
 import type { Limits } from './limits.ts'
 
 /** Voters whose records are read at once: each of them costs what counting them does. */
 const PER_PAGE = 500
+/** Lists that are read at once: one of a million votes takes the database some twenty seconds, in small pieces. */
+const AT_ONCE = 8
 
 export type ExportSources = {
   lookup: Lookup
@@ -26,26 +30,41 @@ export type ExportSources = {
 type Format = {
   type: string
   begin: (poll: PollView) => string
-  record: (record: CountedRecord, poll: PollView, isFirst: boolean) => string
+  records: (records: CountedRecord[], poll: PollView, isFirst: boolean) => string | Uint8Array
   /** @param version of the poll, after the last of its votes was read */
   end: (version: number) => string
 }
 
-const formats: Record<'json' | 'csv', Format> = {
-  json: {
+/** A file to keep. */
+const attached = (poll: PollView, ending: string) =>
+  `attachment; filename="poll-${poll.rkey.replaceAll(/[^\w.-]/g, '_')}.${ending}"`
+
+const formats: Record<'votes.json' | 'votes.csv' | 'voters.bin', Format> = {
+  'votes.json': {
     type: 'application/json',
     begin: (poll) => `{"poll":${JSON.stringify(poll)},"votes":[`,
-    record: (record, _, isFirst) => `${isFirst ? '' : ','}\n${JSON.stringify(record)}`,
+    records: (records, _, isFirst) =>
+      records.map((record, i) => `${isFirst && i === 0 ? '' : ','}\n${JSON.stringify(record)}`).join(''),
     end: (version) => `],"version":${version}}\n`,
   },
-  csv: {
+  'votes.csv': {
     type: 'text/csv; charset=utf-8',
     begin: () => 'voter,option,text,createdAt,castAt,uri,rev\r\n',
-    record: ({ voter, options, createdAt, castAt, uri, rev }, poll) => {
-      const texts = options.map((option) => poll.options[option]?.text ?? '')
-      const fields = [voter, options.join(';'), texts.join('; '), createdAt, castAt, uri, rev]
-      return `${fields.map(csvField).join(',')}\r\n`
-    },
+    records: (records, poll) =>
+      records
+        .map(({ voter, options, createdAt, castAt, uri, rev }) => {
+          const texts = options.map((option) => poll.options[option]?.text ?? '')
+          const fields = [voter, options.join(';'), texts.join('; '), createdAt, castAt, uri, rev]
+          return `${fields.map(csvField).join(',')}\r\n`
+        })
+        .join(''),
+    end: () => '',
+  },
+  // Who voted for what, as short as it can be (shared/followed.ts).
+  'voters.bin': {
+    type: 'application/octet-stream',
+    begin: () => '',
+    records: (records) => Buffer.concat(records.map(({ voter, options }) => voterEntry(voter, options))),
     end: () => '',
   },
 }
@@ -58,11 +77,15 @@ function csvField(text: string): string {
 
 export function createExport({ lookup, limits, pollNow, countedRecords }: ExportSources): Hono {
   const routes = new Hono()
-  for (const name of ['json', 'csv'] as const) {
-    const format = formats[name]
-    routes.get(`/polls/:uri/votes.${name}`, async (c) => {
+  const underway = pLimit(AT_ONCE)
+  for (const [name, format] of Object.entries(formats)) {
+    routes.get(`/polls/:uri/${name}`, async (c) => {
       const found = await lookup.find(c.req.param('uri'), limits.budget(c))
       if (!found.ok) return notFound(c, found)
+      if (underway.activeCount >= AT_ONCE) {
+        c.header('Retry-After', '5')
+        return failure(c, 503, 'Busy', 'too many lists of votes are being read: try again later')
+      }
       const { uri } = found
       const state = await pollNow(uri)
       const poll =
@@ -70,21 +93,21 @@ export function createExport({ lookup, limits, pollNow, countedRecords }: Export
       const known = unlessKnown(c, `${name} ${poll.version}`)
       if (known) return known
       c.header('Content-Type', format.type)
-      const file = `poll-${poll.rkey.replaceAll(/[^\w.-]/g, '_')}.${name}`
-      if (name === 'csv') c.header('Content-Disposition', `attachment; filename="${file}"`)
-      return stream(c, async (out) => {
-        await out.write(format.begin(poll))
-        let isFirst = true
-        for (let after: number | undefined = 0; after !== undefined && !out.aborted;) {
-          const { records, last } = await countedRecords(uri, PER_PAGE, after)
-          const texts = records.map((record, i) => format.record(record, poll, isFirst && i === 0))
-          isFirst &&= records.length === 0
-          await out.write(texts.join(''))
-          after = last
-        }
-        const now = await pollNow(uri)
-        await out.write(format.end(now.state === 'there' ? now.poll.version : poll.version + 1))
-      })
+      if (name === 'votes.csv') c.header('Content-Disposition', attached(poll, 'csv'))
+      return stream(c, (out) =>
+        underway(async () => {
+          await out.write(format.begin(poll))
+          let isFirst = true
+          for (let after: number | undefined = 0; after !== undefined && !out.aborted;) {
+            const { records, last } = await countedRecords(uri, PER_PAGE, after)
+            await out.write(format.records(records, poll, isFirst))
+            isFirst &&= records.length === 0
+            after = last
+          }
+          const now = await pollNow(uri)
+          await out.write(format.end(now.state === 'there' ? now.poll.version : poll.version + 1))
+        }),
+      )
     })
   }
   return routes

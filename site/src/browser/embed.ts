@@ -54,6 +54,7 @@ const polls = connectPolls(
           return onMessage({ type: 'check', uri: message.uri, check: { name: 'stopped' } })
         case 'stopCheck':
         case 'lastCheck':
+        case 'following':
         case 'ask':
         case 'withdraw':
         case 'remind':
