@@ -56,6 +56,25 @@ export const pollView = l.object({
 })
 export type PollView = l.Infer<typeof pollView>
 
+/** A poll in a list, as `GET /api/polls` answers it: pollz's shape, and more. */
+export const listedPoll = l.object({
+  uri: atUri,
+  repo: l.string(),
+  collection: l.optional(l.string()),
+  rkey: l.string(),
+  text: l.string(),
+  options: l.array(l.string()),
+  createdAt: datetime,
+  endsAt: l.optional(datetime),
+  multiple: l.optional(l.boolean()),
+  post: l.optional(atUri),
+  voteCount: count,
+  voters: l.optional(count),
+  incomplete: l.optional(l.boolean()),
+  handle: l.optional(l.string()),
+})
+export type ListedPoll = l.Infer<typeof listedPoll>
+
 /** A vote that counts, as `GET /api/polls/:uri/votes` lists them. */
 export const voteView = l.object({
   /** DID of the voter */
@@ -104,8 +123,12 @@ export const pollHistory = l.object({
 })
 export type PollHistory = l.Infer<typeof pollHistory>
 
+/** `error`: a name that programs can tell apart; `message`: for people, naming what is wrong */
 export const apiError = l.object({ error: l.string(), message: l.string() })
 export type ApiError = l.Infer<typeof apiError>
+
+/** "This record exists now, or no longer": what is announced. */
+export const announcement = l.object({ uri: atUri })
 
 const uris = l.array(atUri, { minLength: 1, maxLength: MAX_URIS })
 

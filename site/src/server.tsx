@@ -336,6 +336,54 @@ const home: Site['home'] = (frame, { newest, busiest }) => {
   )
 }
 
+type ApiOperation = {
+  summary: string
+  parameters: { name: string; in: string; description?: string }[]
+}
+
+/** In English, as what it describes. */
+const api: Site['api'] = (frame, { info, paths, components }) => {
+  const { t } = textsFor(frame)
+  return htmlOf(
+    <Page frame={frame} title="pollz API" description={info.description}>
+      <h1>API</h1>
+      <p>{info.description}</p>
+      <p class="row">
+        <a href="/openapi.json">openapi.json ({info.version})</a>
+        <a href="/">{t('allPolls')}</a>
+      </p>
+      {Object.entries(paths).flatMap(([path, methods]) =>
+        Object.entries(methods as Record<string, ApiOperation>).map(([method, { summary, parameters }]) => (
+          <section lang="en">
+            <h2>
+              <code>
+                {method.toUpperCase()} {path}
+              </code>
+            </h2>
+            <p>{summary}</p>
+            <ul>
+              {parameters.map(({ name, description = '', in: where }) => (
+                <li>
+                  <code>{name}</code> ({where}) {description}
+                </li>
+              ))}
+            </ul>
+          </section>
+        )),
+      )}
+      {Object.entries(components.schemas).map(([name, schema]) => (
+        <details lang="en">
+          <summary>{name}</summary>
+          {/* A region that can be scrolled can be reached. */}
+          <pre tabindex={0} aria-label={name}>
+            {JSON.stringify(schema, null, 2)}
+          </pre>
+        </details>
+      ))}
+    </Page>,
+  )
+}
+
 const problem: Site['problem'] = (frame, name: ProblemName, named) => {
   const { t } = textsFor(frame)
   const [title, text] = [t(`${name}Title`), t(`${name}Text`, named)]
@@ -368,6 +416,7 @@ export const site: Site = {
   embed,
   embedCode,
   home,
+  api,
   problem,
   callback,
 }

@@ -26,6 +26,13 @@ export type ProblemName =
   | 'nothing'
   | 'failed'
 
+/** As much of an OpenAPI document as is shown. */
+export type ApiDescription = {
+  info: { version: string; description: string }
+  paths: Record<string, Record<string, unknown>>
+  components: { schemas: Record<string, unknown> }
+}
+
 export type Site = {
   languages: readonly string[]
   /** Sources for a Content-Security-Policy: of the inline style of polls. */
@@ -37,6 +44,8 @@ export type Site = {
   /** Nothing but the poll, for other sites to show in a frame. */
   embed: (frame: Frame, poll: PollView) => string
   home: (frame: Frame, lists: { newest: PollView[]; busiest: PollView[] }) => string
+  /** The API, as OpenAPI describes it. */
+  api: (frame: Frame, described: ApiDescription) => string
   /** @param named the repo that the address names */
   problem: (frame: Frame, name: ProblemName, named: string) => string
   /** Where a PDS sends people back to. */

@@ -14,7 +14,7 @@ import { PATIENCE } from '../live/questions.ts'
 import { shared, tagOf } from './answers.ts'
 import type { Limits } from './limits.ts'
 import type { Page } from '../store/queries.ts'
-import type { PollHistory, VoteView } from '@pollz/shared/wire'
+import type { ListedPoll, PollHistory, VoteView } from '@pollz/shared/wire'
 
 export type ApiSources = {
   lookup: Lookup
@@ -176,7 +176,7 @@ export function createApi({
     return shared(
       c,
       JSON.stringify(
-        page.items.map((poll) => ({
+        page.items.map((poll): Partial<ListedPoll> => ({
           uri: poll.uri,
           repo: poll.repo,
           collection: poll.collection,

@@ -1,4 +1,5 @@
 /** What people see of the server: polls, frames with polls for other sites, lists of polls, and why there is none. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { serveStatic } from '@hono/node-server/serve-static'
 import { formatAtUri } from '@pollz/shared/at-uri'
@@ -19,6 +20,7 @@ import { Pages, shared, timeOf, unlessKnown } from './answers.ts'
 import { failure, jsonOf, notFound, statusOf } from './api.ts'
 import { THEMES, type Cards } from './cards.ts'
 import type { Limits } from './limits.ts'
+import { openApi } from './openapi.ts'
 
 export type PageSources = {
   lookup: Lookup
@@ -29,6 +31,10 @@ export type PageSources = {
   history: (poll: string) => Promise<PollHistory | undefined>
   /** with its author's handle, as far as that is known */
   named: (poll: PollView) => Promise<PollView>
+}
+
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+  version: string
 }
 
 const assets = join(import.meta.dirname, '../../../site/.output/assets')
@@ -170,6 +176,14 @@ export function createPages(
     const times = Object.values(all).flatMap((list) => list.map(({ endsAt }) => timeOf(endsAt, Date.now())))
     return answer(c, (it) => site.home(it, all), { key: JSON.stringify([all, times]) })
   })
+
+  const described = openApi(frame.publicUrl, version)
+  pages.get('/openapi.json', cors(), (c) => shared(c, JSON.stringify(described)))
+  pages.get('/api', (c) =>
+    wantsHtml(c)
+      ? answer(c, (it) => site.api(it, described), { key: 'api' })
+      : shared(c, JSON.stringify(described)),
+  )
 
   /** A poll, or why there is none. */
   const pollPage = (kind: 'poll' | 'embed') => async (c: Context) => {
