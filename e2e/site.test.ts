@@ -154,6 +154,40 @@ describe.skipIf(!tap)('the server’s pages', () => {
     await live.close()
   })
 
+  test('the API describes itself, for programs and for people', async () => {
+    const described = (await (await fetch(at('/openapi.json'))).json()) as { openapi: string }
+    expect(described.openapi).toBe('3.1.0')
+    expect(await (await fetch(at('/api'))).json()).toEqual(described)
+    const reader = await context.newPage()
+    await reader.goto(at('/api'))
+    await reader.getByRole('heading', { name: 'GET /api/polls/{uri}/votes.csv' }).waitFor()
+    expect(await axeFinds(reader)).toEqual([])
+    await reader.close()
+  })
+
+  test('an author’s polls are on one page, with the votes of each day', async () => {
+    const reader = await context.newPage()
+    await reader.goto(at(pathOf(poll)))
+    await reader.getByRole('link', { name: 'Polls by @bob.test' }).click()
+    await reader.getByRole('heading', { level: 1, name: 'Polls by @bob.test' }).waitFor()
+    await option(reader, poll, 'Tabs').waitFor()
+    const today = new Date().toISOString().slice(0, 10)
+    await reader.getByRole('row', { name: today }).waitFor()
+    expect(await axeFinds(reader)).toEqual([])
+    await reader.screenshot({ path: join(artifacts, 'page-author.png'), fullPage: true })
+    // Alice, who is signed in, has one that she has not posted.
+    const hers = await alice.makePoll('Unposted?', ['Yes', 'No'])
+    await fetch(at(`/api/polls/${encodeURIComponent(hers)}`))
+    await until('the note', async () => {
+      await reader.goto(at(`/by/${alice.did}`))
+      await reader.getByText('Not posted yet').first().waitFor({ timeout: 5_000 })
+      return true
+    })
+    const nobody = await html('/by/nobody.test')
+    expect(nobody.status).toBe(404)
+    await reader.close()
+  })
+
   test('at another address it is live too; a click leads to the public one, where sign-ins are', async () => {
     const other = await context.newPage()
     await other.goto(at(pathOf(poll)).replace('127.0.0.1', 'localhost'))

@@ -32,6 +32,7 @@ import {
   didOfHandle,
   findPoll,
   historyOf,
+  pollsBy,
   newestPolls,
   countedRecords,
   subjectOf,
@@ -240,6 +241,10 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
     return newestPolls(reader, Number(limit), cursor === '' ? undefined : cursor)
   })
 
+  const pollsOf = async (did: string) => {
+    const all = shown(await pollsBy(reader, did, LISTED))
+    return Promise.all(all.map(async (poll) => handles.named(await lookup.told(poll, questionsBudget))))
+  }
   const history = brieflyOf(HISTORY_AGE, HISTORIES, (uri) => historyOf(reader, uri))
 
   // http
@@ -267,6 +272,7 @@ async function startParts(writer: Writer, { config, log, signal }: Parts): Promi
       busiestPolls: async (limit) => shown((await lists()).busiest).slice(0, limit),
       votesOf: (...args) => votesOf(reader, ...args),
       history,
+      pollsOf,
       pollNow: (uri) => findPoll(reader, uri),
       countedRecords: (...args) => countedRecords(reader, ...args),
       serves: config.role !== 'ingest',

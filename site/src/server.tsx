@@ -210,6 +210,7 @@ const poll: Site['poll'] = (frame, poll, history) => {
       <PublicVotes texts={texts} />
       <p class="row">
         <a href={post}>{t('postOnBluesky')}</a>
+        <a href={`/by/${poll.handle ?? poll.repo}`}>{t('pollsBy', nameOf(poll))}</a>
         <a href="/">{t('allPolls')}</a>
       </p>
       {history && (
@@ -336,6 +337,52 @@ const home: Site['home'] = (frame, { newest, busiest }) => {
   )
 }
 
+const author: Site['author'] = (frame, { did, polls, days }) => {
+  const texts = textsFor(frame)
+  const { t, number } = texts
+  const name = polls[0]?.handle === undefined ? did : `@${polls[0].handle}`
+  const most = Math.max(1, ...days.map(([, n]) => n))
+  return htmlOf(
+    <Page frame={frame} title={t('pollsBy', name)} description={t('siteWhat')} script="page" polls={polls}>
+      <h1>{t('pollsBy', name)}</h1>
+      {days.length > 0 && (
+        <section>
+          <h2>{t('votesADay')}</h2>
+          <table class="days">
+            <tbody>
+              {days.map(([day, n]) => (
+                <tr>
+                  <th scope="row">
+                    <time dateTime={day} data-day>
+                      {day}
+                    </time>
+                  </th>
+                  <td>{number(n)}</td>
+                  <td class="share" aria-hidden="true">
+                    <span style={`width: ${(n / most) * 100}%`}></span>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+      <p class="help none" hidden={polls.length > 0}>
+        {t('noPolls')}
+      </p>
+      <PublicVotes texts={texts} />
+      <ol id="by" data-did={did}>
+        {polls.map((poll) => (
+          <li data-made={poll.uri}>
+            <Author poll={poll} texts={texts} link={`${frame.publicUrl}/poll/${pathOf(frame, poll)}`} />
+            <Widget frame={frame} poll={poll} texts={texts} />
+          </li>
+        ))}
+      </ol>
+    </Page>,
+  )
+}
+
 type ApiOperation = {
   summary: string
   parameters: { name: string; in: string; description?: string }[]
@@ -416,6 +463,7 @@ export const site: Site = {
   embed,
   embedCode,
   home,
+  author,
   api,
   problem,
   callback,

@@ -44,6 +44,8 @@ export type Site = {
   /** Nothing but the poll, for other sites to show in a frame. */
   embed: (frame: Frame, poll: PollView) => string
   home: (frame: Frame, lists: { newest: PollView[]; busiest: PollView[] }) => string
+  /** An account's polls. `days`: votes by day (YYYY-MM-DD, UTC) */
+  author: (frame: Frame, about: { did: string; polls: PollView[]; days: [string, number][] }) => string
   /** The API, as OpenAPI describes it. */
   api: (frame: Frame, described: ApiDescription) => string
   /** @param named the repo that the address names */

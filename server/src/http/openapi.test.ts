@@ -31,7 +31,9 @@ test('its bodies are those that are checked', () => {
   })
   // Every reference leads somewhere.
   const names = [...JSON.stringify({ paths, components }).matchAll(/#\/components\/schemas\/(\w+)/g)]
-  expect(names.map(([, name]) => name).filter((name) => !Object.hasOwn(components.schemas, name!))).toEqual([])
+  expect(names.map(([, name]) => name).filter((name) => !Object.hasOwn(components.schemas, name!))).toEqual(
+    [],
+  )
   expect(names.length).toBeGreaterThan(10)
 })
 

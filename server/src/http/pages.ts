@@ -14,6 +14,7 @@ import { accepts } from 'hono/accepts'
 import { cors } from 'hono/cors'
 import type { Budget } from '../ingest/budget.ts'
 import { isDid } from '../ingest/events.ts'
+import type { Names } from '../ingest/names.ts'
 import type { Found, Lookup } from '../live/lookup.ts'
 import { PATIENCE } from '../live/questions.ts'
 import { Pages, shared, timeOf, unlessKnown } from './answers.ts'
@@ -27,6 +28,9 @@ export type PageSources = {
   limits: Limits
   frame: Omit<Frame, 'language'>
   lists: () => Promise<{ newest: PollView[]; busiest: PollView[] }>
+  names: Names
+  /** An account's polls, the newest first. */
+  pollsOf: (did: string) => Promise<PollView[]>
   /** undefined: nothing counts */
   history: (poll: string) => Promise<PollHistory | undefined>
   /** with its author's handle, as far as that is known */
@@ -105,6 +109,23 @@ export function createAnswer(frame: PageSources['frame']) {
   }
 }
 
+/** Days of votes that are shown. */
+const DAYS = 30
+
+/** How many votes came on each day (UTC) of those on which some did: as exact as the steps of a history are. */
+function votesByDay(history: PollHistory | undefined): Map<string, number> {
+  const days = new Map<string, number>()
+  const { from = 0, step = 1, counts = [] } = history ?? {}
+  let before = 0
+  for (const [i, row] of counts.entries()) {
+    const total = row.reduce((sum, n) => sum + n, 0)
+    const day = new Date(from + (i + 1) * step - 1).toISOString().slice(0, 10)
+    if (total > before) days.set(day, (days.get(day) ?? 0) + total - before)
+    before = total
+  }
+  return days
+}
+
 function problemOf({ error, deleted }: Found & { ok: false }, repo: string): ProblemName {
   switch (error) {
     case 'PollNotFound':
@@ -132,7 +153,7 @@ function problemOf({ error, deleted }: Found & { ok: false }, repo: string): Pro
 }
 
 export function createPages(
-  { lookup, limits, frame, lists, history, named }: PageSources,
+  { lookup, limits, frame, lists, names, pollsOf, history, named }: PageSources,
   answer: ReturnType<typeof createAnswer>,
   cards: Cards,
 ): Hono {
@@ -232,6 +253,26 @@ export function createPages(
     pages.get(`/embed/${path}`, pollPage('embed'))
     pages.get(`/poll/${path}/card.png`, picture)
   }
+
+  pages.get('/by/:repo', async (c) => {
+    const repo = c.req.param('repo')
+    const uri = formatAtUri({ repo, collection: home.poll, rkey: 'any' })
+    const found = await names.canonical(uri, familyOfPoll, limits.budget(c))
+    if (!found.ok) {
+      const { error } = found
+      const name = problemOf({ ok: false, uri: undefined, error, message: '' }, repo)
+      return answer(c, (it) => site.problem(it, name, repo), { status: statusOf(c, found) })
+    }
+    const all = await pollsOf(found.repo)
+    const days = new Map<string, number>()
+    for (const poll of all) {
+      const past = poll.total > 0 ? await history(poll.uri) : undefined
+      for (const [day, votes] of votesByDay(past)) days.set(day, (days.get(day) ?? 0) + votes)
+    }
+    const about = { did: found.repo, polls: all, days: [...days].toSorted().slice(-DAYS) }
+    const times = all.map(({ endsAt }) => timeOf(endsAt, Date.now()))
+    return answer(c, (it) => site.author(it, about), { key: `by ${JSON.stringify([about, times])}` })
+  })
 
   // https://oembed.com
   pages.get('/oembed', cors(), async (c) => {

@@ -231,6 +231,16 @@ export async function countedRecords(
   return { records, last: rows.length === limit ? Number(rows.at(-1)!['id']) : undefined }
 }
 
+/** The polls of an account that is active, the newest first. @param did of their author */
+export async function pollsBy(client: Client, did: string, limit: number): Promise<PollView[]> {
+  const { rows } = await client.execute({
+    sql: `SELECT ${POLL_COLUMNS} FROM accounts a CROSS JOIN polls p ON p.author = a.id
+      WHERE a.did = ? AND ${POLL_IS_THERE} AND a.status = 'active' ORDER BY p.made DESC, p.id DESC LIMIT ?`,
+    args: [did, limit],
+  })
+  return rows.map(pollView)
+}
+
 /** Voters of a poll that are looked at in one statement, and points of its history. */
 const VOTERS_AT_ONCE = 5_000
 const POINTS = 120

@@ -1,5 +1,6 @@
 /** Works for the page as the background does for others: loaded after what is seen. */
 import { createEngine } from '@pollz/engine/engine'
+import type { Made } from '@pollz/engine/authored'
 import { Pages } from '@pollz/engine/pages'
 import { reasonOf } from '@pollz/engine/reasons'
 import type { PageAccount, ToEngine, ToPage } from '@pollz/shared/engine'
@@ -10,6 +11,8 @@ import { state } from './state.ts'
 export type PageEngine = {
   receive: (message: ToEngine) => void
   signOut: (did: string) => Promise<void>
+  /** What an account made, and whether it was posted: read from its own repo. */
+  made: (did: string) => Promise<Made[]>
 }
 
 /**
@@ -30,7 +33,7 @@ export async function startEngine(
     },
   }
   pages.add(port, pageOfTab())
-  const { accounts, acts, index, receive } = createEngine({
+  const { accounts, acts, authored, index, receive } = createEngine({
     server: location.origin,
     network: state.network,
     pages,
@@ -53,6 +56,7 @@ export async function startEngine(
   addEventListener('pageshow', ({ persisted }) => persisted && void comeBack(), { signal })
   return {
     receive: (message) => receive(port, message),
+    made: async (did) => (await authored.mine(did, state.hosts)).made,
     signOut: async (did) => {
       // It is forgotten here, whatever its PDS answers.
       await accounts.signOut(did).catch((error: unknown) => console.warn('pollz:', reasonOf(error)))

@@ -8,6 +8,7 @@ import { signal as createSignal } from '@preact/signals'
 import { h } from 'preact'
 import { textsOf } from '../texts.ts'
 import { Account } from './Account.tsx'
+import { followAuthor } from './author.ts'
 import { followFirstVote } from './firstVote.ts'
 import { followLists } from './lists.ts'
 import { mountPolls } from './mount.ts'
@@ -65,6 +66,7 @@ const polls = connectPolls(
 )
 const mounted = mountPolls(polls, texts)
 followLists(mounted, texts, signal)
+followAuthor(account, async (did) => (await engine).made(did), texts)
 
 const chart = document.getElementById('chart')
 const { history } = state
@@ -81,7 +83,9 @@ if (chart && history) {
 }
 
 // In the reader's own time zone, which the server can't know.
-for (const time of document.querySelectorAll('time')) time.textContent = texts.date(time.dateTime)
+// A day is one of UTC.
+for (const time of document.querySelectorAll<HTMLTimeElement>('time:not([data-day])'))
+  time.textContent = texts.date(time.dateTime)
 
 const header = document.getElementById('account')!
 const signOut = (did: string) => void engine.then((it) => it.signOut(did))
