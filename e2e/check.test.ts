@@ -376,6 +376,13 @@ test('C2: an older vote of somebody who has a later one is theirs, and counts on
   ])
 })
 
+test('a server that has not heard of a change yet is told, and right after that', async () => {
+  const of = await author.makePoll('Told?', ['yes', 'no'])
+  await voteAndTell(voters[0]!, of, 0)
+  await voters[0]!.vote(of, 1)
+  expect(await check(server, of)).toMatchObject({ code: 0, counts: [0, 1] })
+})
+
 test('C8: a vote that is dated after the end is late', async () => {
   const endsAt = new Date(Date.now() + 3_600_000).toISOString()
   const of = await author.makePoll('Late?', ['yes', 'no'], { endsAt })
@@ -527,6 +534,10 @@ test.each([
   [['at://did:plc:x/tech.waow.poll/3kaaaaaaaaaa2'], /--second: an at-uri names no server/],
   [['https://a.example/poll/did:plc:x/3kaaaaaaaaaa2', '--second', 'x'], /--second: expected a URL/],
   [['--nonsense'], /nonsense/],
+  [
+    ['at://did:plc:x/tech.waow.vote/3kaaaaaaaaaa2', '--second', 'https://a.example'],
+    /is not the at-uri of a poll/,
+  ],
   [['http://127.0.0.1:9/poll/did:plc:abcdefghijklmnopqrstuvwx/3kaaaaaaaaaa2'], /does not answer/],
 ])('%j ends with 2 and says why', async (args, why) => {
   expect(await run(...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(why) })

@@ -2,10 +2,12 @@
 import type { CountedVotes } from '@pollz/shared/wire'
 import { judge, votesOf, type Case, type Judgement } from './judge.ts'
 import { createRepos, type Evidence, type Proof } from './repos.ts'
-import { SourceFailed, readSecond, readServer } from './sources.ts'
+import { SourceFailed, announce, readSecond, readServer } from './sources.ts'
 
 /** While votes come the list is older than the proofs: what differs is looked at again, so often. */
 const ROUNDS = 3
+/** Votes of which a server is told that they are not as it says. */
+const MAX_ANNOUNCED = 20
 
 export type CheckOptions = {
   /** at-uri by DID */
@@ -72,10 +74,12 @@ export async function checkPoll(options: CheckOptions): Promise<Checked> {
 
   for (let round = 1; round < ROUNDS && judgement.findings.length > 0; round++) {
     if (server === undefined) break
+    const again = [...new Set(judgement.findings.map(({ uri }) => uri))]
+    // Whoever has changed their vote a moment ago makes no server a liar.
+    for (const uri of again.filter(isVote).slice(0, MAX_ANNOUNCED)) await announce(server, uri, signal)
     const claim = await readServer(server, poll, signal)
     if (claim.version === asked.claim?.version && asked.claim.version === asked.claim.poll.version) break
     asked.claim = claim
-    const again = new Set(judgement.findings.map(({ uri }) => uri))
     await proveAll([...again, ...listed(claim).filter((uri) => !evidence.has(uri))])
     judgement = judge({ ...asked, evidence })
   }

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { parseAtUri } from '@pollz/shared/at-uri'
-import { pollHosts } from '@pollz/shared/families'
+import { familyOfPoll, pollHosts } from '@pollz/shared/families'
 import { parsePollLink } from '@pollz/shared/links'
 import { PLC_URL } from '@pollz/shared/network'
 import { fromArchive, toArchive } from './archive.ts'
@@ -94,7 +94,9 @@ function readJson(file: string): unknown {
 
 /** The poll that a link or an at-uri means, by its author's DID. */
 async function pollOf(link: string): Promise<{ server: string | undefined; poll: string }> {
-  if (parseAtUri(link)?.repo.startsWith('did:')) return { server: undefined, poll: link }
+  const uri = parseAtUri(link)
+  if (uri && !familyOfPoll.has(uri.collection)) throw new Misuse(`URL: ${link} is not the at-uri of a poll`)
+  if (uri?.repo.startsWith('did:')) return { server: undefined, poll: link }
   const server = URL.canParse(link) ? new URL(link).origin : undefined
   const named = server === undefined ? undefined : parsePollLink(link, pollHosts(server))
   if (server === undefined || named === undefined)
@@ -104,9 +106,10 @@ async function pollOf(link: string): Promise<{ server: string | undefined; poll:
   if (parseAtUri(named)!.repo.startsWith('did:')) return { server, poll: named }
   // Which poll it is, the server may say: what it says of it is checked.
   const response = await fetch(new URL(`/api/polls/${encodeURIComponent(named)}`, server))
-  const { uri, message } = (await response.json()) as { uri?: string; message?: string }
-  if (!response.ok || uri === undefined) throw new Error(`${server}: ${message ?? response.status}`)
-  return { server, poll: uri }
+  const found = (await response.json()) as { uri?: string; message?: string }
+  if (!response.ok || found.uri === undefined)
+    throw new Error(`${server}: ${found.message ?? response.status}`)
+  return { server, poll: found.uri }
 }
 
 function showProgress(done: number, of: number): void {

@@ -10,6 +10,7 @@ import {
 import { parseAtUri } from '@pollz/shared/at-uri'
 import type { Gap } from '@pollz/shared/checks'
 import { isAhead } from '@pollz/shared/counting'
+import { isLoopback } from '@pollz/shared/links'
 import pLimit, { type LimitFunction } from 'p-limit'
 import { Unproved, keyOf, prove, textOfKey, type Proven } from './proofs.ts'
 
@@ -24,6 +25,9 @@ const MAX_FAILURES = 6
 /** A PDS that is asked too fast is asked again after so many ms, so often. */
 const RETRY = 1_000
 const RETRIES = 5
+
+/** Bytes of a proof: a path of a tree and one record; a hundredth of this is usual. */
+const MAX_PROOF = 128 * 1024
 
 /** What was kept to prove it again: the CAR, and the key of that day. */
 export type Proof = { car: Uint8Array<ArrayBuffer>; multikey: string }
@@ -51,6 +55,8 @@ class Failed extends Error {
 }
 
 export function createRepos({ plc, signal }: ReposOptions): Repos {
+  // What a DID's document names may be anywhere, also inside of somebody's own network.
+  const isLocal = isLoopback(new URL(plc).hostname)
   const limits = new Map<string, LimitFunction>()
   const failures = new Map<string, number>()
   const all = pLimit(AT_ONCE)
@@ -95,10 +101,16 @@ export function createRepos({ plc, signal }: ReposOptions): Repos {
   const fetchProof = async (pds: string, query: URLSearchParams): Promise<Uint8Array<ArrayBuffer>> => {
     const url = new URL('/xrpc/com.atproto.sync.getRecord', pds)
     url.search = query.toString()
+    if (url.protocol !== 'https:' && !isLocal) throw new Failed('unreachable')
     return ask(url.host, async (limited) => {
       for (let tries = 0; ; tries++) {
-        const response = await fetch(url, { signal: limited, redirect: 'error', cache: 'no-store' })
-        if (response.ok) return new Uint8Array(await response.arrayBuffer())
+        const response = await fetch(url, {
+          signal: limited,
+          redirect: 'error',
+          cache: 'no-store',
+          credentials: 'omit',
+        })
+        if (response.ok) return readAtMost(response, MAX_PROOF)
         if (response.status === 429 && tries < RETRIES) {
           await new Promise((wake) => setTimeout(wake, RETRY * 2 ** tries))
           continue
@@ -131,6 +143,24 @@ export function createRepos({ plc, signal }: ReposOptions): Repos {
     }
   }
   return { read: (uri, onProof) => all(() => read(uri, onProof)) }
+}
+
+/** @throws Failed where there is more */
+async function readAtMost(response: Response, most: number): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = []
+  let length = 0
+  for await (const part of response.body ?? []) {
+    length += part.byteLength
+    if (length > most) throw new Failed('noProof')
+    parts.push(part)
+  }
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.byteLength
+  }
+  return whole
 }
 
 async function readKey(material: { type: string; publicKeyMultibase: string }) {

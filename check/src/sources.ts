@@ -41,6 +41,7 @@ const backlinks = v.object({
  * @throws SourceFailed
  */
 export async function readSecond(source: string, poll: string, signal: AbortSignal): Promise<string[]> {
+  if (!URL.canParse(source)) throw new SourceFailed(`${source}: expected the address of a server`)
   const asServer = await readServer(source, poll, signal).catch((error: unknown) => error)
   if (!(asServer instanceof Error)) return (asServer as CountedVotes).votes.map(({ uri }) => uri)
   const family = familyOfPoll.get(parseAtUri(poll)!.collection)!
@@ -78,4 +79,14 @@ async function get(url: URL, signal: AbortSignal): Promise<Response> {
     signal.throwIfAborted()
     throw new SourceFailed(`${url.origin} does not answer`, { cause })
   }
+}
+
+/** "This record is as it is now: go and read it." A server that has not heard of a change yet is right after that. */
+export async function announce(server: string, uri: string, signal: AbortSignal): Promise<void> {
+  await fetch(new URL('/api/votes', server), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ uri }),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]),
+  }).catch(() => signal.throwIfAborted())
 }

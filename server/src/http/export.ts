@@ -1,4 +1,5 @@
 /** All votes that count for a poll, to take along and to check: streamed, for there may be any number of them. */
+import { setTimeout } from 'node:timers/promises'
 import { voterEntry } from '@pollz/shared/followed'
 import type { CountedRecord, PollView } from '@pollz/shared/wire'
 import { Hono } from 'hono'
@@ -15,6 +16,9 @@ const PER_PAGE = 500
 /** Lists that are read at once: one of a million votes takes the database some twenty seconds, in small pieces. */
 const AT_ONCE = 8
 
+/** A client that takes nothing for so long, in ms, is cut off: it would keep the place of another. */
+const STALLED = 30_000
+
 export type ExportSources = {
   lookup: Lookup
   limits: Limits
@@ -25,6 +29,8 @@ export type ExportSources = {
     limit: number,
     after: number,
   ) => Promise<{ records: CountedRecord[]; last: number | undefined }>
+  /** instead of `STALLED`: for tests */
+  stalled?: number
 }
 
 type Format = {
@@ -75,7 +81,13 @@ function csvField(text: string): string {
   return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain
 }
 
-export function createExport({ lookup, limits, pollNow, countedRecords }: ExportSources): Hono {
+export function createExport({
+  lookup,
+  limits,
+  pollNow,
+  countedRecords,
+  stalled = STALLED,
+}: ExportSources): Hono {
   const routes = new Hono()
   const underway = pLimit(AT_ONCE)
   for (const [name, format] of Object.entries(formats)) {
@@ -96,16 +108,21 @@ export function createExport({ lookup, limits, pollNow, countedRecords }: Export
       if (name === 'votes.csv') c.header('Content-Disposition', attached(poll, 'csv'))
       return stream(c, (out) =>
         underway(async () => {
-          await out.write(format.begin(poll))
+          const write = async (part: string | Uint8Array) => {
+            const taken = out.write(part).then(() => true)
+            if (!(await Promise.race([taken, setTimeout(stalled, false, { ref: false })]))) out.abort()
+          }
+          await write(format.begin(poll))
           let isFirst = true
           for (let after: number | undefined = 0; after !== undefined && !out.aborted;) {
             const { records, last } = await countedRecords(uri, PER_PAGE, after)
-            await out.write(format.records(records, poll, isFirst))
+            await write(format.records(records, poll, isFirst))
             isFirst &&= records.length === 0
             after = last
           }
+          if (out.aborted) return
           const now = await pollNow(uri)
-          await out.write(format.end(now.state === 'there' ? now.poll.version : poll.version + 1))
+          await write(format.end(now.state === 'there' ? now.poll.version : poll.version + 1))
         }),
       )
     })
