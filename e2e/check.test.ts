@@ -99,6 +99,21 @@ const follow = (person: Account, other: Account) =>
     validate: false,
   })
 
+async function giveFace(person: Account): Promise<void> {
+  const { uploadBlob, putRecord } = person.agent.com.atproto.repo
+  const { data } = await uploadBlob.call(
+    person.agent.com.atproto.repo,
+    readFileSync(join(import.meta.dirname, '../docs/widget.png')),
+    { encoding: 'image/png' },
+  )
+  await putRecord.call(person.agent.com.atproto.repo, {
+    repo: person.did,
+    collection: 'app.bsky.actor.profile',
+    rkey: 'self',
+    record: { $type: 'app.bsky.actor.profile', avatar: data.blob },
+  })
+}
+
 async function tell(uri: string): Promise<void> {
   const response = await fetch(`${server}/api/votes`, { method: 'POST', body: JSON.stringify({ uri }) })
   expect(response.status).toBe(200)
@@ -577,10 +592,14 @@ test('in the extension: behind Details, and with the server away it counts by it
 
   // Among people one follows: off until it is asked for.
   for (const it of [voters[0]!, voters[1]!, voters[2]!, author]) await follow(author, it)
+  await giveFace(voters[0]!)
   const asked: string[] = []
   extended.on('request', (request) => asked.push(request.url()))
   await widget(bsky, poll).getByRole('button', { name: 'Show how people I follow voted' }).click()
   await widget(bsky, poll).getByText('3 people you follow: 2 yes and 1 no').waitFor()
+  const face = widget(bsky, poll).locator('.followed img')
+  expect(await face.count()).toBe(1)
+  expect(await face.evaluate((it) => (it as HTMLImageElement).decode().then(() => true))).toBe(true)
   const who = widget(bsky, poll).getByRole('list', { name: 'People you follow' }).getByRole('listitem')
   expect((await who.allInnerTexts()).map((it) => it.replace(/\s+/g, ' ')).toSorted()).toEqual([
     '@one.test yes',

@@ -11,6 +11,7 @@ import { parseAtUri } from '@pollz/shared/at-uri'
 import type { Gap } from '@pollz/shared/checks'
 import { isAhead } from '@pollz/shared/counting'
 import { isLoopback } from '@pollz/shared/links'
+import { readAtMost } from '@pollz/shared/read-at-most'
 import pLimit, { type LimitFunction } from 'p-limit'
 import { Unproved, keyOf, prove, textOfKey, type Proven } from './proofs.ts'
 
@@ -110,7 +111,11 @@ export function createRepos({ plc, signal }: ReposOptions): Repos {
           cache: 'no-store',
           credentials: 'omit',
         })
-        if (response.ok) return readAtMost(response, MAX_PROOF)
+        if (response.ok) {
+          const proof = await readAtMost(response, MAX_PROOF)
+          if (!proof) throw new Failed('noProof')
+          return proof
+        }
         if (response.status === 429 && tries < RETRIES) {
           await new Promise((wake) => setTimeout(wake, RETRY * 2 ** tries))
           continue
@@ -143,24 +148,6 @@ export function createRepos({ plc, signal }: ReposOptions): Repos {
     }
   }
   return { read: (uri, onProof) => all(() => read(uri, onProof)) }
-}
-
-/** @throws Failed where there is more */
-async function readAtMost(response: Response, most: number): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array[] = []
-  let length = 0
-  for await (const part of response.body ?? []) {
-    length += part.byteLength
-    if (length > most) throw new Failed('noProof')
-    parts.push(part)
-  }
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.byteLength
-  }
-  return whole
 }
 
 async function readKey(material: { type: string; publicKeyMultibase: string }) {

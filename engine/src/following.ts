@@ -7,6 +7,7 @@ import { findVoters, voterHash } from '@pollz/shared/followed'
 import { openDB, type DBSchema } from 'idb'
 import { isValidDid } from '@atproto/syntax'
 import { pollPath } from './api.ts'
+import { faceOf } from './faces.ts'
 import type { Pages, Port } from './pages.ts'
 import type { Repos } from './repos.ts'
 
@@ -21,6 +22,9 @@ const AGAIN = 15_000
 const TIMEOUT = 60_000
 /** Of so many people the handles are looked up. */
 const MAX_NAMED = 20
+/** Of so many their pictures, and how many pictures are kept. */
+const FACES = 3
+const MAX_FACES = 100
 
 interface FollowingStores extends DBSchema {
   /** by DID of who follows; `at`: when they were read, in ms since 1970 */
@@ -45,6 +49,7 @@ export class Following {
   #on: Promise<boolean> | undefined
   /** by poll: the list of its voters, asked for once for all pages */
   #lists = new Map<string, { at: number; list: Promise<Uint8Array<ArrayBuffer>> }>()
+  #faces = new Map<string, Promise<string | undefined>>()
   #people = new Map<string, { at: number; people: Promise<Map<number, string>> }>()
 
   constructor(options: FollowingOptions) {
@@ -70,7 +75,13 @@ export class Following {
       const named = await Promise.all(
         found.map(async ([did, options], i) => {
           const handle = i < MAX_NAMED ? await repos.handleOf(did) : undefined
-          return { did, options, ...(handle === undefined ? {} : { handle }) }
+          const face = i < FACES ? await this.#faceOf(did) : undefined
+          return {
+            did,
+            options,
+            ...(handle === undefined ? {} : { handle }),
+            ...(face === undefined ? {} : { face }),
+          }
         }),
       )
       pages.post(port, { type: 'following', uri, voter: account.did, on: true, people: named })
@@ -84,6 +95,16 @@ export class Following {
   /** A page shows a poll now: it is told as `show` tells it, where that was asked for. */
   async watched(port: Port, uri: string, account: PageAccount): Promise<void> {
     if (await this.#isOn()) await this.show(port, uri, account, undefined)
+  }
+
+  #faceOf(did: string): Promise<string | undefined> {
+    const kept = this.#faces.get(did)
+    if (kept) return kept
+    const face = faceOf(this.#options.repos, did, this.#options.signal)
+    this.#faces.set(did, face)
+    const [oldest] = this.#faces.keys()
+    if (this.#faces.size > MAX_FACES) this.#faces.delete(oldest!)
+    return face
   }
 
   #listOf(poll: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -168,6 +189,7 @@ export class Following {
       if (on) await db.put('on', true, 'on')
       else {
         this.#people.clear()
+        this.#faces.clear()
         await Promise.all([db.clear('on'), db.clear('follows')])
       }
     } finally {

@@ -229,7 +229,15 @@ const pollMessages = [
     uri: atUri,
     voter: did,
     on: v.boolean(),
-    people: v.array(v.object({ did, handle: v.exactOptional(v.string()), options: v.array(v.number()) })),
+    people: v.array(
+      v.object({
+        did,
+        handle: v.exactOptional(v.string()),
+        options: v.array(v.number()),
+        /** a small picture, as a data URL */
+        face: v.exactOptional(v.pipe(v.string(), v.startsWith('data:image/'))),
+      }),
+    ),
     failed: v.exactOptional(v.literal(true)),
   }),
 ] as const

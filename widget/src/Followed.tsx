@@ -18,6 +18,9 @@ export function FollowedLine({ model, poll }: FollowedProps) {
   const { length } = following.people
   return (
     <span class="followed" dir="auto">
+      {following.people.map(
+        ({ did, face }) => face !== undefined && <img key={did} src={face} alt="" width="16" height="16" />,
+      )}
       {t(length === 1 ? 'followed_one' : 'followed_other', number(length), list(parts))}
     </span>
   )

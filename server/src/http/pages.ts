@@ -84,7 +84,8 @@ export function createAnswer(frame: PageSources['frame']) {
       `style-src 'self' ${site.styleSource}`,
       // The bars' widths.
       "style-src-attr 'unsafe-inline'",
-      "img-src 'self'",
+      // Faces, which the page draws itself.
+      "img-src 'self' data:",
       `connect-src 'self' ${live} ${pds}`,
       "base-uri 'none'",
       "form-action 'none'",
