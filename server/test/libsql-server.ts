@@ -1,9 +1,9 @@
 /** A libSQL server of a test's own, which it can kill and start again: sqld where there is one, else the stand-in. */
 import { spawn } from 'node:child_process'
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, randomInt, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
@@ -152,12 +152,24 @@ function newToken(): { publicKey: string; authToken: string } {
   return { publicKey: publicKey.export({ format: 'jwk' }).x!, authToken: `${header}.${claims}.${signature}` }
 }
 
+/** Where systems take no ports from for connections that go out: one of those may take a port just found free. */
+const PORTS = [15_000, 32_000] as const
+
 /** sqld does not say which port it got where it is given 0. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(...PORTS)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await Promise.race([
+      once(server, 'listening').then(
+        () => true,
+        () => false,
+      ),
+      once(server, 'error').then(() => false),
+    ])
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
